@@ -1,0 +1,192 @@
+"""What can be configured: the root schema, `choice` for every component, and the way from a composed config to live objects."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from limo import Mistake
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+T = TypeVar("T")
+
+PACKAGE = Path(__file__).parent
+ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
+"""Where `conf/` and `experiments/` lie: inside an installed package, beside it in a checkout."""
+
+StageName = Literal["data", "attempts", "selection", "training", "evaluation"]
+
+
+def aside(default: Any) -> Any:
+    """A field that changes how a stage runs and not what it makes: left out of the key of its result."""
+    return field(default=default, metadata={"key": False})
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, Field, aside))
+def choice(cls: type[T]) -> type[T]:
+    """Make a class a member of a config group: a frozen dataclass whose fields are its config, types checked when built.
+
+    Its `__post_init__` raises ValueError with the value and the remedy. It is cheap to build: no file, network, GPU, torch.
+    """
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    return validated(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[return-value]
+
+
+@choice
+class Config:
+    """The root of a run; `conf/config.yaml` and the recipes of `experiments/` fill it."""
+
+    name: str = "lab"
+    """First part of the run's address, `outputs/<name>/<overrides>/`."""
+    seed: int = 0
+    """Every random choice of a run derives from it."""
+    stages: tuple[StageName, ...] = ("data", "attempts", "selection", "training", "evaluation")
+    """Which stages run; one whose input exists already can be left out."""
+    store: Path = Path("outputs/.store")
+    """Where stage results are kept and found again."""
+    plugins: tuple[str, ...] = ()
+    """Module prefixes, beside `limo.`, whose classes a config may name as `_target_`."""
+    python: dict[StageName, str] = field(default_factory=dict)
+    """Another interpreter for a stage, for environments whose pins part."""
+    data: Any = None
+    attempts: Any = None
+    selection: Any = None
+    model: Any = None
+    optimizer: Any = None
+    training: Any = None
+    evaluation: Any = None
+    engine: Any = None
+    logger: Any = None
+
+
+def build(cfg: DictConfig) -> Config:
+    """The live Config of a composed one: every node with a `_target_` becomes that object.
+
+    Raises Mistake with the full key of the first value that does not fit. Imports neither torch nor vllm.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise Mistake(f"{error.full_key or 'config'}: {first_line(error)}") from None
+    assert isinstance(tree, dict)
+    allowed = ("limo.", *(tree.get("plugins") or ()))
+    _refuse_foreign_targets(tree, allowed, "")
+    try:
+        parts = {k: instantiate(v, _convert_="object") if isinstance(v, dict) else v for k, v in tree.items()}
+    except InstantiationException as error:
+        # each component is instantiated on its own below, so that the message can carry the full key
+        raise _locate(tree, error) from None
+    try:
+        return Config(**parts)
+    except ValidationError as error:
+        raise Mistake(describe(error)) from None
+
+
+def dump(value: Any) -> Any:
+    """A live object as plain JSON values; `load` gives it back. Stage processes receive their work this way."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: dump(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
+    if isinstance(value, Mapping):
+        return {str(k): dump(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [dump(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def load(node: Any) -> Any:
+    """The live object that `dump` wrote."""
+    if isinstance(node, list):
+        return [load(v) for v in node]
+    if not isinstance(node, dict):
+        return node
+    values = {k: load(v) for k, v in node.items() if k != "_target_"}
+    return _class(node["_target_"])(**values) if "_target_" in node else values
+
+
+def identity(value: Any, digest: Callable[[Path], str]) -> Any:
+    """What the key of a result is made of: like `dump`, but paths by their content and `aside` fields left out.
+
+    A component that knows better what it stands for (weights on a hub) has a method `identity(digest)`.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if callable(own := getattr(value, "identity", None)):
+            return own(digest)
+        fields = [f for f in dataclasses.fields(value) if f.init and f.metadata.get("key", True)]
+        return {"_target_": type(value).__qualname__, **{f.name: identity(getattr(value, f.name), digest) for f in fields}}
+    if isinstance(value, Mapping):
+        return {str(k): identity(v, digest) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [identity(v, digest) for v in value]
+    return digest(value) if isinstance(value, Path) else value
+
+
+def describe(error: ValidationError, prefix: str = "") -> str:
+    """A validation error as one sentence: the key, what is wrong, the value."""
+    problems = []
+    for item in error.errors():
+        key = ".".join([prefix, *map(str, item["loc"])] if prefix else map(str, item["loc"]))
+        message = str(item["msg"]).removeprefix("Value error, ")
+        if item["type"] == "unexpected_keyword_argument":
+            message = "there is no such key"
+        given = "" if item["type"] in ("missing", "value_error", "unexpected_keyword_argument") else f", not {item['input']!r}"
+        problems.append(f"{key}: {message}{given}" if key else message)
+    return "; ".join(problems)
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _class(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        raise Mistake(f"_target_: {target} does not exist") from None
+
+
+def _refuse_foreign_targets(node: Any, allowed: tuple[str, ...], key: str) -> None:
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if target is not None and not str(target).startswith(allowed):
+            raise Mistake(f"{key}._target_: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it")
+        for name, child in node.items():
+            _refuse_foreign_targets(child, allowed, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            _refuse_foreign_targets(child, allowed, f"{key}[{index}]")
+
+
+def _locate(tree: Any, fallback: Exception, key: str = "") -> Mistake:
+    """The first component, innermost first, that cannot be built, as a Mistake with its full key."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    if not isinstance(tree, dict):
+        return Mistake(first_line(fallback))
+    for name, child in tree.items():
+        if isinstance(child, dict):
+            path = f"{key}.{name}" if key else str(name)
+            try:
+                instantiate(child, _convert_="object")
+            except InstantiationException as error:
+                return _locate(child, error, path)
+    cause = fallback.__cause__
+    if isinstance(cause, ValidationError):
+        return Mistake(describe(cause, key))
+    return Mistake(f"{key}: {first_line(cause or fallback)}")

@@ -1,0 +1,177 @@
+"""Which weights: a causal language model by hub id or folder, its prompt format, its architecture as the plan needs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from limo import Mistake
+from limo.config import PACKAGE, choice
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+WEIGHTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+
+
+@choice
+class Architecture:
+    """The shape of a decoder, as in its `config.json`: what memory and time are computed from."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    intermediate_size: int
+    vocab_size: int
+    head_dim: int | None = None
+    tie_word_embeddings: bool = False
+    max_position_embeddings: int = 32768
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of a Qwen2/Llama-shaped decoder (gated MLP, grouped queries); norms and biases included as in Qwen2."""
+        head = self.head_dim or self.hidden_size // self.num_attention_heads
+        queries, keys = self.num_attention_heads * head, self.num_key_value_heads * head
+        attention = 2 * self.hidden_size * queries + 2 * self.hidden_size * keys + queries + 2 * keys
+        block = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
+        tables = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+        return tables + self.num_hidden_layers * block + self.hidden_size
+
+
+@choice
+class Model:
+    """A causal language model and the way it is asked."""
+
+    path: str
+    """A hub id (`Qwen/Qwen2.5-32B-Instruct`), a local folder, or `lab:<name>` for a base that ships with the package."""
+    revision: str | None = None
+    """Commit of the hub repository; None takes its main branch and records which commit that was."""
+    system: str | None = None
+    """System prompt of training, attempts and evaluation alike; None sends none."""
+    chat_template: Path | None = None
+    """A Jinja file used in place of the tokenizer's own template (for base models that have none)."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """In which the weights are loaded for sampling; training has its own precision."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """`auto` takes FlashAttention-2 on a GPU where it is installed, else PyTorch's own kernel."""
+    architecture: Architecture | None = None
+    """For planning without the weights; read from `config.json` where they are here."""
+
+    @property
+    def local(self) -> Path | None:
+        """The folder of a local or shipped model; None for a hub id."""
+        if self.path.startswith("lab:"):
+            return PACKAGE / "lab" / "bases" / self.path.removeprefix("lab:")
+        path = Path(self.path).expanduser()
+        looks_local = path.is_absolute() or self.path.startswith((".", "~")) or path.is_dir() or self.path.count("/") != 1
+        return path if looks_local else None
+
+    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+        """Weights by content where they are local, by repository and revision on a hub."""
+        weights = digest(self.local) if self.local else f"{self.path}@{self.revision or 'main'}"
+        template = digest(self.chat_template) if self.chat_template else None
+        return {"weights": weights, "system": self.system, "template": template, "dtype": self.dtype}
+
+    def missing(self) -> list[str]:
+        """What keeps these weights from being loaded here, one sentence each; the hub is asked only for ids not cached."""
+        if (folder := self.local) is None:
+            return [] if _cached(self.path, self.revision) or _reachable(self.path, self.revision) else [
+                f"model.path={self.path}: not in the local Hugging Face cache and the hub cannot be reached or refuses; "
+                f"download it where there is network (hf download {self.path}) and set model.path to the folder"
+            ]
+        if not folder.is_dir():
+            return [f"model.path={self.path}: no such folder; give a folder with Hugging Face weights or a hub id"]
+        if not (folder / "config.json").is_file():
+            return [f"model.path={self.path}: no config.json in it; it is not a Hugging Face model folder"]
+        if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+            return [f"model.path={self.path}: no tokenizer in it (tokenizer.json); save the tokenizer beside the weights"]
+        if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
+            return [f"model.path={self.path}: no weights in it (*.safetensors)"]
+        if self.chat_template is None and not _has_template(folder):
+            return [f"model.path={self.path}: its tokenizer has no chat template; give one with model.chat_template=<file.jinja>"]
+        return []
+
+    def folder(self) -> Path:
+        """The local folder that holds config, tokenizer and weights; downloaded from the hub where needed."""
+        if lacks := self.missing():
+            raise Mistake(lacks[0])
+        if (folder := self.local) is not None:
+            return folder
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(self.path, revision=self.revision, allow_patterns=list(WEIGHTS)))
+
+    def shape(self) -> Architecture | None:
+        """The architecture, from `config.json` where the weights are here, else from the config."""
+        folder = self.local if self.local else _cached(self.path, self.revision)
+        if folder and (folder / "config.json").is_file():
+            found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            names = Architecture.__dataclass_fields__
+            return Architecture(**{k: v for k, v in found.items() if k in names})
+        return self.architecture
+
+
+def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, with the chat template that this run uses."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model.folder())
+    if model.chat_template is not None:
+        tokenizer.chat_template = model.chat_template.read_text(encoding="utf-8")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def messages(model: Model, question: str) -> list[dict[str, str]]:
+    """The conversation that asks a question: system prompt if there is one, then the user's turn."""
+    system = [{"role": "system", "content": model.system}] if model.system is not None else []
+    return [*system, {"role": "user", "content": question}]
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, model: Model, question: str) -> list[int]:
+    """Token ids of the prompt up to where the answer begins; the same text in training, attempts and evaluation."""
+    text = tokenizer.apply_chat_template(messages(model, question), tokenize=False, add_generation_prompt=True)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def end_ids(tokenizer: PreTrainedTokenizerBase, folder: Path) -> list[int]:
+    """Ids that end an answer: the tokenizer's end token and those of `generation_config.json`."""
+    ends = {tokenizer.eos_token_id}
+    path = folder / "generation_config.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+        ends.update(found if isinstance(found, list) else [found])
+    return sorted(i for i in ends if i is not None)
+
+
+def _has_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    path = folder / "tokenizer_config.json"
+    return path.is_file() and "chat_template" in json.loads(path.read_text(encoding="utf-8"))
+
+
+def _cached(repository: str, revision: str | None) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _reachable(repository: str, revision: str | None) -> bool:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        HfApi().model_info(repository, revision=revision, timeout=5)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+        return False
+    except Exception as error:  # httpx errors are no OSError
+        if "httpx" in type(error).__module__ or "httpcore" in type(error).__module__:
+            return False
+        raise
+    return True

@@ -1,0 +1,86 @@
+"""A stage: a choice whose verb is `run(folder)`; each runs as its own process, `python -m limo.<stage> <folder>`, without Hydra."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, ClassVar
+
+from limo import Mistake
+from limo.config import choice, dump, load
+
+REQUEST = "stage.json"
+SUMMARY = "summary.json"
+
+
+@choice
+class Stage:
+    """One step of a run. Fields are its config and inputs (a Path field counts by its content); `run` writes its product."""
+
+    module: ClassVar[str]
+    """Run as `python -m <module> <folder>`."""
+    version: ClassVar[int]
+    """Raised when the same inputs would give another result."""
+
+    @property
+    def ranks(self) -> int:
+        """How many processes torchrun starts; 1 runs the module directly."""
+        return 1
+
+    def missing(self) -> list[str]:
+        """What this machine lacks to run it, one sentence each; asked before any work."""
+        return []
+
+    def run(self, folder: Path) -> None:
+        """Make the product inside `folder`; what an interrupted run left there may be used. Writes `summary.json`."""
+        raise NotImplementedError
+
+
+def request(stage: Stage, folder: Path) -> None:
+    """Write the work for a stage process into its folder."""
+    (folder / REQUEST).write_text(json.dumps(dump(stage), indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def summarise(folder: Path, **facts: Any) -> None:
+    """Write what a stage did (counts, shares, times) as `summary.json`; the report and the final table read it."""
+    (folder / SUMMARY).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """What a finished stage said of itself."""
+    path = folder / SUMMARY
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts
+
+
+def main() -> None:
+    """Entry point of every stage process. Exit code 0 done, 2 the user's mistake (one sentence), 1 a defect (traceback)."""
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {Path(sys.argv[0]).parent.name} <folder holding {REQUEST}>")
+    folder = Path(sys.argv[1])
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        handlers.append(logging.FileHandler(folder / "log.txt", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format="%(message)s", handlers=handlers, force=True)
+    for noisy in ("httpx", "filelock", "transformers", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        stage = load(json.loads((folder / REQUEST).read_text(encoding="utf-8")))
+        stage.run(folder)
+    except Mistake as mistake:
+        if first:
+            (folder / "mistake.txt").write_text(str(mistake), encoding="utf-8")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno is None or error.filename is None and error.errno != 28:
+            raise
+        (folder / "mistake.txt").write_text(f"{error.filename or folder}: {error.strerror}", encoding="utf-8")
+        sys.exit(2)
+    except Exception:
+        logging.getLogger(__name__).error(traceback.format_exc())
+        sys.exit(1)

@@ -1,0 +1,119 @@
+"""Content-addressed results of stages: a key, a lock, write-then-rename, a manifest. The same key is never computed twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from limo import Mistake
+
+MANIFEST = "manifest.json"
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of results: `<root>/<stage>/<key>/`, each complete and never changed once its manifest stands."""
+
+    root: Path
+
+    def find(self, stage: str, key: str) -> Path | None:
+        """The finished result, or None."""
+        folder = self.root / stage / key
+        return folder if (folder / MANIFEST).is_file() else None
+
+    @contextmanager
+    def building(self, stage: str, key: str) -> Iterator[tuple[Path, bool]]:
+        """Hold the lock of a key: yields its folder and whether the result is there already.
+
+        When it is not, the folder yielded is `<key>.partial`, with whatever an interrupted run left in it; call `finish`
+        when the result is whole. A second run that asks for the same key waits here until the first is done.
+        """
+        parent = self.root / stage
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(parent / f"{key}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"{stage}: another run is making this result ({key}); waiting for it", flush=True)
+                lock.acquire()
+        except OSError as error:
+            raise Mistake(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…") from None
+        try:
+            done = self.find(stage, key)
+            partial = parent / f"{key}.partial"
+            if done is None:
+                partial.mkdir(exist_ok=True)
+            yield (done or partial), done is not None
+        finally:
+            lock.release()
+
+    def finish(self, partial: Path, manifest: dict[str, Any]) -> Path:
+        """Turn a partial folder into the result: digests, manifest, rename."""
+        entries = sorted(p for p in partial.iterdir() if p.name != MANIFEST)
+        manifest = manifest | {"digests": {p.name: content_digest(p) for p in entries}}
+        path = partial / MANIFEST
+        with path.open("w", encoding="utf-8") as handle:
+            json.dump(manifest, handle, indent=1, ensure_ascii=False)
+            handle.flush()
+            os.fsync(handle.fileno())
+        final = partial.with_name(partial.name.removesuffix(".partial"))
+        if final.exists():  # a folder without a manifest: never a result
+            shutil.rmtree(final)
+        return partial.rename(final)
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file's or folder's content: from the manifest for a result, else computed once per (size, time)."""
+        manifest = path.parent / MANIFEST
+        if manifest.is_file() and self.root.resolve() in manifest.resolve().parents:
+            known: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["digests"]
+            if path.name in known:
+                return known[path.name]
+        if not path.exists():
+            raise Mistake(f"{path} does not exist; check the path, or run the stage that makes it")
+        stamp = _stamp(path)
+        cache = self.root / "digests" / f"{hashlib.sha256(f'{path.resolve()}{stamp}'.encode()).hexdigest()[:32]}"
+        if cache.is_file():
+            return cache.read_text()
+        value = content_digest(path)
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            cache.write_text(value)
+        except OSError as error:
+            raise Mistake(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…") from None
+        return value
+
+
+def key_of(value: Any) -> str:
+    """The key of a result: a hash of everything it depends on, as plain JSON values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:20]
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files below a folder."""
+    total = hashlib.sha256()
+    for file in _files(path):
+        if path.is_dir():
+            total.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as handle:
+            while block := handle.read(BLOCK):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+
+def _stamp(path: Path) -> str:
+    return "".join(f"{f}{s.st_size}{s.st_mtime_ns}" for f in _files(path) for s in [f.stat()])
