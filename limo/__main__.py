@@ -1,0 +1,181 @@
+"""The door: offer the recipes, compose and build the config, hand over to the pipeline, say in a sentence what went wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from limo import Mistake
+from limo.config import ROOT, Config, build, first_line
+
+log = logging.getLogger("limo")
+
+DONE, BROKEN, MISTAKEN = 0, 1, 2
+LONGEST_NAME = 200
+"""Longest folder name in bytes; file systems take 255."""
+
+outcomes: list[int] = []
+"""Exit codes of the jobs that ran in this process."""
+
+
+def offer() -> None:
+    """Make the schema, the recipes and the resolvers known to Hydra. Recipes of the working directory's `experiments/` come last and win."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    folders = [ROOT / "experiments", *([here] if (here := Path("experiments").absolute()) != ROOT / "experiments" else [])]
+    for folder in folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            name = file.relative_to(folder).with_suffix("").as_posix()
+            try:
+                node = OmegaConf.load(file)
+            except Exception as error:  # YAML errors have no common base with OmegaConf's
+                raise Mistake(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
+            store.store(group="experiment", name=name, node=node, package="_global_", provider="limo")
+    OmegaConf.register_new_resolver("limo.address", address, replace=True)
+
+
+def address(overrides: str) -> str:
+    """The folder name of a run: its overrides, `default` without any; long ones are cut and told apart by a digest."""
+    import hashlib
+
+    name = re.sub(r"[^\w.,=+~@()\[\]-]", "_", overrides) or "default"
+    if len(name.encode()) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME - 40]}…{hashlib.sha256(overrides.encode()).hexdigest()[:12]}"
+    return name
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """The live Config that `python -m limo <overrides>` would run. Raises Mistake."""
+    offer()
+    try:
+        with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return build(hydra.compose("config", list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Mistake(sentence(error)) from None
+
+
+def job(cfg: DictConfig) -> None:
+    """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    began, state, error = time.time(), "done", None
+    code = DONE
+    try:
+        code = DONE
+        _run(cfg, folder)
+    except KeyboardInterrupt:
+        raise
+    except (Mistake, PermissionError) as mistake:
+        code, state, error = MISTAKEN, "failed", str(mistake)
+    except RuntimeError as broken:
+        code, state, error = BROKEN, "failed", str(broken)
+    except Exception:
+        code, state, error = BROKEN, "failed", traceback.format_exc()
+    if error:
+        log.error(error)
+    outcomes.append(code)
+    status = {"state": state, "code": code, "error": error, "overrides": list(settings.overrides.task), "began": began}
+    (folder / "status.json").write_text(json.dumps(status | {"seconds": round(time.time() - began, 1)}, indent=1))
+    if settings.mode.name == "RUN" and code == DONE:
+        _report([folder], folder)
+
+
+def _run(cfg: DictConfig, folder: Path) -> None:
+    from limo import pipeline
+
+    config = build(cfg)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    choices = HydraConfig.get().runtime.choices
+    facts = {
+        "name": config.name,
+        "overrides": list(HydraConfig.get().overrides.task),
+        "seed": config.seed,
+        "strategy": choices.get("selection"),
+        "size": getattr(config.selection, "size", None),
+        "choices": {k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
+    }
+    (folder / "run.json").write_text(json.dumps(facts, indent=1))
+    pipeline.run(config, folder)
+
+
+class Sweep(Callback):
+    """Over all jobs of a `--multirun`: one report, and an exit code that says whether any failed."""
+
+    def __init__(self) -> None:
+        self.began = time.time()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        stands = {f.parent: json.loads(f.read_text()) for f in sorted(folder.glob("*/status.json"))}
+        ours = {f: s for f, s in stands.items() if s["began"] >= self.began - 1}
+        outcomes[:] = [s["code"] for s in ours.values()]
+        if failed := {f: s for f, s in ours.items() if s["code"]}:
+            log.error(f"{len(failed)} of {len(ours)} runs failed: " + ", ".join(f.name for f in failed))
+        if any(s["code"] == DONE for s in ours.values()):
+            _report(list(ours), folder)
+
+
+def _report(folders: list[Path], out: Path) -> None:
+    from limo import report
+
+    page = report.write(folders, out)
+    print(f"\n{report.table(folders)}\n\nreport: {os.path.relpath(page)}", flush=True)
+
+
+def sentence(error: Exception) -> str:
+    """What is wrong with a composition, in one sentence that names the key and the remedy."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = f"; choose one of: {', '.join(error.options)}" if error.options else ""
+        return f"{group}={name} does not exist{options}" if group else f"{name} does not exist{options}"
+    if found := re.search(r"Key '(\S+)' is not in struct|Key '(\S+)' not in '\S+'", text):
+        full = re.search(r"full_key: (\S+)", text) or re.search(r"Could not (?:override|delete) '(\S+?)'", text)
+        key = full.group(1) if full else found.group(1) or found.group(2)
+        return f"{key}: there is no such key; `python -m limo --cfg job` prints every key with its value"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not a valid override ({first_line(error)}); write key=value, and quote values with special characters"
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None and not isinstance(error, MissingConfigException):
+        return f"{first_line(error)} {first_line(error.__cause__)}"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip() and "object_type" not in line)
+
+
+def main() -> None:
+    """`python -m limo`, `limo`. Exit code 0 done, 2 the user's mistake, 1 a defect or a failed run in a sweep."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed with a traceback
+    try:
+        offer()
+        hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
+    except (Mistake, HydraException, OmegaConfBaseException) as error:
+        print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
+        sys.exit(MISTAKEN)
+    except PermissionError as error:
+        print(f"limo: {error.filename}: no permission to write; choose another folder with hydra.run.dir=…", file=sys.stderr)
+        sys.exit(MISTAKEN)
+    except KeyboardInterrupt:
+        print("limo: interrupted; the same command resumes", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(max(outcomes, default=DONE) if len(set(outcomes)) <= 1 else BROKEN)
+
+
+if __name__ == "__main__":
+    # run from the importable module, so that launchers can pickle `job` and the callback sees the same `outcomes`
+    from limo.__main__ import main as door
+
+    door()

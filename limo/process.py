@@ -1,0 +1,44 @@
+"""Child processes that never outlive their parent: own process group, cleaned environment, ended as a group."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+DISTRIBUTED = {
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "DS_ACCELERATOR",
+}  # fmt: skip
+PR_SET_PDEATHSIG = 1
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's environment without what a launcher left in it: a stray LOCAL_RANK reads as 'already launched'."""
+    kept = {k: v for k, v in os.environ.items() if k not in DISTRIBUTED and not k.startswith(("TORCHELASTIC_", "PL_"))}
+    return kept | extra
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux), so that no orphan writes into a folder given to another."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start(command: Sequence[str], env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[Any]:
+    """Start a child in a process group of its own; `options` go to Popen."""
+    return subprocess.Popen(command, env=env or environment(), start_new_session=True, preexec_fn=die_with_parent, **options)
+
+
+def stop(process: subprocess.Popen[Any], grace: float = 5.0) -> None:
+    """End a child and everything it started: SIGTERM to its group, SIGKILL after `grace` seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace)

@@ -1,0 +1,46 @@
+"""A stage for the tests of the pipeline: counts its runs, can be slow, can fail, resumes what an interrupted run left."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from limo import Mistake
+from limo.config import aside, choice
+from limo.stage import Stage, main, summarise
+
+
+@choice
+class Counting(Stage):
+    module: ClassVar[str] = "tests.counting"
+    version: ClassVar[int] = 1
+
+    steps: int = 3
+    text: str = "x"
+    source: Path | None = None
+    pause: float = aside(0.0)
+    fail: str = aside("")
+    diary: Path = aside(Path("/dev/null"))
+
+    def run(self, folder: Path) -> None:
+        if self.fail == "mistake":
+            raise Mistake("tests: the text does not fit; give another")
+        if self.fail == "crash":
+            raise RuntimeError("a defect")
+        if self.fail == "die":
+            os.abort()
+        done = folder / "lines.txt"
+        with done.open("a") as lines, self.diary.open("a") as diary:
+            for step in range(len(done.read_text().splitlines()), self.steps):
+                time.sleep(self.pause)
+                lines.write(f"{self.text}{step}\n")
+                lines.flush()
+                diary.write(f"{self.text}{step}\n")
+                diary.flush()
+        summarise(folder, steps=self.steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from limo import Mistake, pipeline
+from limo.store import MANIFEST, Store
+from tests.counting import Counting
+
+ROOT = Path(__file__).parents[1]
+DRIVER = """
+import sys
+from pathlib import Path
+from limo import pipeline
+from limo.store import Store
+from tests.counting import Counting
+store, diary, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+print(pipeline.make("counting", Counting(steps=6, pause=pause, diary=diary), Store(store)))
+"""
+
+
+def drive(store: Path, diary: Path, pause: float = 0.0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DRIVER, str(store), str(diary), str(pause)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_lines(diary: Path, count: int) -> None:
+    for _ in range(600):
+        if diary.exists() and len(diary.read_text().splitlines()) >= count:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{diary} never had {count} lines")
+
+
+def test_a_result_is_made_once_and_then_found(tmp_path: Path) -> None:
+    store, diary = Store(tmp_path / "store"), tmp_path / "diary"
+    first = pipeline.make("counting", Counting(diary=diary), store)
+    second = pipeline.make("counting", Counting(diary=diary), store)
+    assert first == second
+    assert len(diary.read_text().splitlines()) == 3
+
+
+def test_a_setting_aside_keeps_the_key_and_any_other_changes_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    source = tmp_path / "in.txt"
+    source.write_text("one")
+    plain = pipeline.key(Counting(source=source), store)
+    assert pipeline.key(Counting(source=source, pause=1.0), store) == plain
+    assert pipeline.key(Counting(source=source, text="y"), store) != plain
+    copy = tmp_path / "elsewhere.txt"
+    copy.write_text("one")
+    assert pipeline.key(Counting(source=copy), store) == plain
+    copy.write_text("two")
+    assert pipeline.key(Counting(source=copy), store) != plain
+
+
+def test_a_killed_run_is_resumed_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    store, diary = tmp_path / "store", tmp_path / "diary"
+    run = drive(store, diary, pause=0.4)
+    wait_for_lines(diary, 2)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    time.sleep(0.6)  # an orphan, if there were one, would write another line
+    lines = len(diary.read_text().splitlines())
+    time.sleep(0.6)
+    assert len(diary.read_text().splitlines()) == lines, "the stage process outlived the run that started it"
+    assert not list(store.glob(f"counting/*/{MANIFEST}"))
+    out, _ = drive(store, diary).communicate(timeout=60)
+    assert Path(out.strip().splitlines()[-1], "lines.txt").read_text().split() == [f"x{i}" for i in range(6)]
+    assert diary.read_text().split() == [f"x{i}" for i in range(6)]
+
+
+def test_two_runs_at_once_make_a_result_once(tmp_path: Path) -> None:
+    store, diary = tmp_path / "store", tmp_path / "diary"
+    runs = [drive(store, diary, pause=0.2) for _ in range(2)]
+    outputs = [run.communicate(timeout=60)[0].strip().splitlines()[-1] for run in runs]
+    assert outputs[0] == outputs[1]
+    assert diary.read_text().split() == [f"x{i}" for i in range(6)]
+
+
+def test_an_interrupted_run_ends_its_stage_process(tmp_path: Path) -> None:
+    run = drive(tmp_path / "store", tmp_path / "diary", pause=0.4)
+    wait_for_lines(tmp_path / "diary", 1)
+    run.send_signal(signal.SIGTERM)
+    run.wait(20)
+    lines = len((tmp_path / "diary").read_text().splitlines())
+    time.sleep(0.8)
+    assert len((tmp_path / "diary").read_text().splitlines()) == lines
+
+
+def test_a_mistake_inside_a_stage_arrives_as_its_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="the text does not fit"):
+        pipeline.make("counting", Counting(fail="mistake"), Store(tmp_path))
+
+
+@pytest.mark.parametrize(("fail", "reason"), [("crash", "exit code 1"), ("die", "signal 6")])
+def test_a_stage_that_breaks_leaves_no_result_and_names_its_log(tmp_path: Path, fail: str, reason: str) -> None:
+    with pytest.raises(RuntimeError, match=f"{reason}.*log.txt"):
+        pipeline.make("counting", Counting(fail=fail), Store(tmp_path))
+    assert not list(tmp_path.glob(f"counting/*/{MANIFEST}"))
+    pipeline.make("counting", Counting(), Store(tmp_path))
+
+
+def test_the_manifest_says_what_made_the_result(tmp_path: Path) -> None:
+    result = pipeline.make("counting", Counting(text="z"), Store(tmp_path))
+    manifest = json.loads((result / MANIFEST).read_text())
+    assert manifest["config"]["text"] == "z"
+    assert {"limo", "python", "torch", "transformers"} <= manifest["versions"].keys()
+    assert set(manifest["digests"]) >= {"lines.txt", "summary.json"}
+    assert manifest["seconds"] > 0
+
+
+def test_a_store_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(Mistake, match="choose a writable folder"):
+        pipeline.make("counting", Counting(), Store(blocked))
+
+
+def test_digests_follow_the_content_and_not_the_place(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for name in ("a", "b"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "file").write_text("content")
+    assert store.digest(tmp_path / "a") == store.digest(tmp_path / "b")
+    time.sleep(0.01)
+    (tmp_path / "b" / "deep" / "file").write_text("changed")
+    os.utime(tmp_path / "b" / "deep" / "file")
+    assert store.digest(tmp_path / "a") != store.digest(tmp_path / "b")
