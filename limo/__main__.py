@@ -37,7 +37,9 @@ outcomes: list[int] = []
 def offer() -> None:
     """Make the schema, the recipes and the resolvers known to Hydra. Recipes of the working directory's `experiments/` come last and win."""
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
+    schema = OmegaConf.structured(Config)
+    OmegaConf.set_readonly(schema, None)  # a frozen dataclass would refuse the groups and overrides that are to come
+    store.store(name="schema", node=schema)
     folders = [ROOT / "experiments", *([here] if (here := Path("experiments").absolute()) != ROOT / "experiments" else [])]
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
@@ -140,19 +142,18 @@ def _report(folders: list[Path], out: Path) -> None:
 
 def sentence(error: Exception) -> str:
     """What is wrong with a composition, in one sentence that names the key and the remedy."""
-    text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = f"; choose one of: {', '.join(error.options)}" if error.options else ""
         return f"{group}={name} does not exist{options}" if group else f"{name} does not exist{options}"
-    if found := re.search(r"Key '(\S+)' is not in struct|Key '(\S+)' not in '\S+'", text):
-        full = re.search(r"full_key: (\S+)", text) or re.search(r"Could not (?:override|delete) '(\S+?)'", text)
-        key = full.group(1) if full else found.group(1) or found.group(2)
-        return f"{key}: there is no such key; `python -m limo --cfg job` prints every key with its value"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not a valid override ({first_line(error)}); write key=value, and quote values with special characters"
-    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None and not isinstance(error, MissingConfigException):
-        return f"{first_line(error)} {first_line(error.__cause__)}"
+    text = f"{error}\n{error.__cause__ or ''}"
+    if "is not in struct" in text or "could not delete" in text.lower():
+        key = re.search(r"'([^']+)'", text)
+        return f"{key.group(1) if key else error}: there is no such key; `python -m limo --cfg job` prints every key with its value"
+    if found := re.match(r"Error merging override (\S+)", text):
+        return f"{found.group(1)}: {first_line(error.__cause__ or error)}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip() and "object_type" not in line)
 
 

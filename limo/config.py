@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent
 ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 """Where `conf/` and `experiments/` lie: inside an installed package, beside it in a checkout."""
 
-StageName = Literal["data", "attempts", "selection", "training", "evaluation"]
+STAGES = ("data", "attempts", "selection", "training", "evaluation")
 
 
 def aside(default: Any) -> Any:
@@ -49,13 +49,13 @@ class Config:
     """First part of the run's address, `outputs/<name>/<overrides>/`."""
     seed: int = 0
     """Every random choice of a run derives from it."""
-    stages: tuple[StageName, ...] = ("data", "attempts", "selection", "training", "evaluation")
+    stages: tuple[str, ...] = STAGES
     """Which stages run; one whose input exists already can be left out."""
-    store: Path = Path("outputs/.store")
+    store: str = "outputs/.store"
     """Where stage results are kept and found again."""
     plugins: tuple[str, ...] = ()
     """Module prefixes, beside `limo.`, whose classes a config may name as `_target_`."""
-    python: dict[StageName, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
     """Another interpreter for a stage, for environments whose pins part."""
     data: Any = None
     attempts: Any = None
@@ -66,6 +66,11 @@ class Config:
     evaluation: Any = None
     engine: Any = None
     logger: Any = None
+
+    def __post_init__(self) -> None:
+        for key, names in (("stages", self.stages), ("python", self.python)):
+            if unknown := [name for name in names if name not in STAGES]:
+                raise ValueError(f"{key}: there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
 
 
 def build(cfg: DictConfig) -> Config:
@@ -189,4 +194,6 @@ def _locate(tree: Any, fallback: Exception, key: str = "") -> Mistake:
     cause = fallback.__cause__
     if isinstance(cause, ValidationError):
         return Mistake(describe(cause, key))
+    if "Error loading" in str(fallback):
+        return Mistake(f"{key}._target_: {tree['_target_']} does not exist")
     return Mistake(f"{key}: {first_line(cause or fallback)}")

@@ -42,7 +42,7 @@ def road(config: Config, make: Make) -> None:
     from limo.selection import SelectionStage
     from limo.training import TrainingStage
 
-    stages, seed, store = set(config.stages), config.seed, config.store
+    stages, seed, store = set(config.stages), config.seed, Path(config.store).absolute()
     tuned: Model | None = None
     if stages - {"evaluation"}:
         sources = config.evaluation.sources() if config.evaluation else {}
@@ -77,13 +77,12 @@ def run(config: Config, folder: Path) -> None:
 
     Raises Mistake where the user can mend it (before any work wherever that can be known), RuntimeError where a stage broke.
     """
-    store = Store(config.store.absolute())
-    config = dataclasses.replace(config, store=store.root)
+    store = Store(Path(config.store).absolute())
     if missing := lacks(config, store):
         raise Mistake("\n".join(missing))
 
     def step(name: str, stage: Stage) -> Path:
-        result = make(name, stage, store, config.python.get(stage_name(name), sys.executable))  # type: ignore[call-overload]
+        result = make(name, stage, store, config.python.get(stage_name(name), sys.executable))
         _link(folder / name, result)
         return result
 
