@@ -1,0 +1,75 @@
+"""What a reader must not miss: failed runs, cut answers, missing answers, loops, differences too small to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from limo.report.runs import Results, Run
+
+ALARM = 0.05
+"""Share of answers from which a truncation, a missing answer or a repetition is called a problem."""
+
+Note = tuple[Literal["problem", "note"], str]
+
+
+def notes(runs: Sequence[Run]) -> list[Note]:
+    """Problems first; each sentence once, with the benchmarks it holds for."""
+    found = [*_failures(runs), *_answers(runs), *_training(runs), *_data(runs), *_strength(runs)]
+    return sorted(dict.fromkeys(found), key=lambda note: note[0] != "problem")
+
+
+def _failures(runs: Sequence[Run]) -> Iterator[Note]:
+    failed = [r for r in runs if r.state == "failed"]
+    for run in failed:
+        reason = (run.error or "no reason given").strip().splitlines()[-1]
+        yield "problem", f"{run.folder.name} failed: {reason}"
+    if open_ := [r for r in runs if r.state not in ("failed", "done")]:
+        yield "problem", f"{len(open_)} of {len(runs)} runs did not finish: {', '.join(r.folder.name for r in open_)}"
+
+
+def _answers(runs: Sequence[Run]) -> Iterator[Note]:
+    """The worst share over all runs, per kind of model and benchmark."""
+    kinds = (
+        ("truncated", "answers were cut at max_tokens", "raise max_tokens"),
+        ("no_answer", "answers held no final answer", "see the format of its answers"),
+        ("repetition", "answers ran in circles", "see its longest answers"),
+    )
+    for weights in ("tuned", "base"):
+        models: list[Results] = [m for r in runs if (m := r.tuned if weights == "tuned" else r.base)]
+        for field, what, remedy in kinds:
+            worst: dict[str, float] = {}
+            for model in models:
+                for name, score in model.scores.items():
+                    if (share := getattr(score, field)) is not None:
+                        worst[name] = max(share, worst.get(name, 0.0))
+            if over := {n: s for n, s in worst.items() if s >= ALARM}:
+                where = ", ".join(f"{n} {100 * s:.0f} %" for n, s in sorted(over.items(), key=lambda item: -item[1]))
+                kind: Literal["problem", "note"] = "problem" if weights == "tuned" else "note"
+                yield kind, f"{weights} model: {what} ({where}); {remedy}"
+
+
+def _training(runs: Sequence[Run]) -> Iterator[Note]:
+    shares = [s for r in runs if (s := r.summaries.get("training", {}).get("overlong_share"))]
+    if shares:
+        yield "problem", f"training: up to {100 * max(shares):.1f} % of the examples were longer than the model was given"
+
+
+def _data(runs: Sequence[Run]) -> Iterator[Note]:
+    leaked = [n for r in runs if isinstance(n := r.summaries.get("data", {}).get("contaminated"), int) and n]
+    if leaked:
+        yield "note", f"data: {max(leaked)} problems overlap a benchmark and were dropped"
+
+
+def _strength(runs: Sequence[Run]) -> Iterator[Note]:
+    tuned = [r for r in runs if r.tuned]
+    if len(tuned) == 1 or len({r.seed for r in tuned}) == 1:
+        yield "note", "one seed: how much another training run would differ is not known; add seed=0,1,2 with -m"
+    for run in tuned if len(tuned) == 1 else []:
+        for name, score in run.tuned.scores.items() if run.tuned and run.base else []:
+            before = run.base.scores.get(name) if run.base else None
+            if before and score.detectable and 0 < abs(score.accuracy - before.accuracy) < score.detectable:
+                yield "note", (
+                    f"{name}: a difference of {100 * abs(score.accuracy - before.accuracy):.1f} points is below "
+                    f"what {score.n} questions can show ({100 * score.detectable:.1f})"
+                )
