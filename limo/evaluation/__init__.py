@@ -1,0 +1,1 @@
+"""Benchmarks: sample a model on them, grade, and measure with intervals."""

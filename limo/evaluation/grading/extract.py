@@ -1,0 +1,201 @@
+"""The answer in a response: the last box after the reasoning, or, by the run's rules, what follows an answer phrase or comes last."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from limo.evaluation.grading.normalise import closing
+from limo.evaluation.grading.rules import Case, Rules, Verdict
+
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*(\{)?")
+_ENDS = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>?|<\|end▁of▁sentence\|>|</s>")
+_HOPE = re.compile(r"\.?\s*I hope (?:it|this) is (?:correct|right)\.?", re.I)
+_MARK = re.compile(r"^\s*####\s*(.+?)\s*$", re.M)
+_PHRASE = re.compile(
+    r"(?:final\s+answer|correct\s+answer|answer|solution|réponse|respuesta|antwort|risposta|resposta|ответ|답|答案|答え|الجواب)"
+    r"[*_]*\s*(?:(?:\s(?:is|are|est|ist|es|è|é)(?:\s+(?:for sure|therefore|thus|simply|just))?\b|[:：=–—]|为|是|：)\s*)+[*_]*\s*[:：]?\s*",
+    re.I,
+)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$((?:[^$\\]|\\.)+?)\$", re.S)
+_NUMBER = re.compile(
+    r"(?<![\w.\\^_{-])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\%|%|percent))?"
+)
+_SUBJECT = re.compile(r"(?:\b(?:is|are|was|equals|be)|[=:：]|为|是|≈)\s+(?:at (?:least|most)|about|just|only|exactly|approximately)?\s*\(?\s*$|=\s*$")
+_STOP = re.compile(r"\n|(?<=[^\d\s])[.!?](?=\s|$)|(?<=\d)\.(?=\s|$)|。")
+_LETTER_LINE = re.compile(r"^\W*(?:option|choice)?\W*\(?([A-Za-z])\)?(?![a-zA-Z'’])(?=\W|$|[^\x00-\x7f])", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer as written, and how it was found: `box`, `phrase` or `prose`."""
+
+    text: str
+    rule: str
+
+
+def extract(case: Case, rules: Rules) -> Found | Verdict:
+    """The answer of a response, or the verdict where there is none."""
+    text, open_ = after_reasoning(case.response)
+    cut = case.finish != "stop"
+    if cut and (open_ or (rules.cut == "truncated" and "</think>" not in case.response)):
+        return Verdict("truncated", None, "cut before an answer")
+    nothing = Verdict("truncated", None, "cut before an answer") if cut else Verdict("no_answer", None, "no answer")
+    if open_:
+        return Verdict("no_answer", None, "reasoning never closed")
+    boxes = find_boxes(text)
+    if boxes is None:
+        return Verdict(nothing.verdict, None, "last box not closed")
+    if boxes:
+        answer = adjacent(text, boxes) if rules.boxes == "adjacent" else text[slice(*boxes[-1][1:])]
+        return Found(answer.strip(), "box") if answer.strip() else Verdict("no_answer", None, "empty box")
+    if rules.fallback == "none":
+        return nothing
+    if cut:
+        return nothing
+    text = _HOPE.sub("", _ENDS.split(text)[0]).strip()
+    found = letter(text) if wants_letter(case) else None
+    if wants_letter(case) and found is None and case.answer_type == "letter":
+        return nothing
+    found = found or phrase(text)
+    if found is None and rules.fallback == "prose":
+        found = prose(text)
+    return found or nothing
+
+
+def after_reasoning(text: str) -> tuple[str, bool]:
+    """What follows the last `</think>`, and whether reasoning was opened and never closed."""
+    head, mark, tail = text.rpartition("</think>")
+    if mark:
+        return tail, "<think>" in tail
+    return text, "<think>" in head + tail
+
+
+def find_boxes(text: str) -> list[tuple[int, int, int]] | None:
+    """(start, content start, content end) of the outermost boxes in order; None if the last one is never closed."""
+    boxes: list[tuple[int, int, int]] = []
+    unclosed = False
+    for match in _BOX.finditer(text):
+        if boxes and match.start() < boxes[-1][2]:
+            continue
+        if match[1] is None:
+            bare = re.compile(r"\\boxed\s+([^\s$.,;]+)").match(text, match.start())
+            if bare:
+                boxes.append((match.start(), bare.start(1), bare.end(1)))
+                unclosed = False
+            continue
+        end = closing(text, match.end() - 1)
+        unclosed = end < 0
+        if end >= 0:
+            boxes.append((match.start(), match.end(), end))
+    return None if unclosed else boxes
+
+
+def adjacent(text: str, boxes: list[tuple[int, int, int]]) -> str:
+    """The last box with those before it that only a comma, "and" or "or" parts from it."""
+    parts = [text[slice(*boxes[-1][1:])]]
+    for earlier, later in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
+        between = re.sub(r"\\text\{([^{}]*)\}|\\q?quad|[$\s\\()\[\],;}]+", r" \1 ", text[earlier[2] + 1 : later[0]])
+        if between.strip().lower() not in ("", "and", "or", "和", "或"):
+            break
+        parts.append(text[slice(*earlier[1:])])
+    return ", ".join(reversed(parts))
+
+
+def wants_letter(case: Case) -> bool:
+    return (
+        case.answer_type == "letter"
+        or case.choices is not None
+        or (case.answer_type == "auto" and re.fullmatch(r"\s*[(（]?[A-Z][)）]?[.．。]?\s*", str(case.gold)) is not None)
+    )
+
+
+def letter(text: str) -> Found | None:
+    """A choice letter: the last one after an answer phrase, else one that the text clearly settles on."""
+    phrases = list(_PHRASE.finditer(text))
+    for match in reversed(phrases):
+        if line := _LETTER_LINE.match(text[match.end() :].split("\n")[0]):
+            return Found(line[1].upper(), "phrase")
+    marked = re.findall(r"(?:choice|option|choose|select|settled on|choix|wahl)\s*(?:is|:|on|=)?\s*[*(\[]*([A-Z])(?![a-zA-Z'])", text, re.I)
+    marked = [m for m in marked if m.isupper()]
+    if marked:
+        return Found(marked[-1], "phrase")
+    settled = re.findall(r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best)", text)
+    if settled:
+        return Found(settled[-1], "phrase")
+    bracketed = re.findall(r"[(\[]([A-Z])[)\]]", text)
+    if bracketed and len(set(bracketed)) == 1:
+        return Found(bracketed[0], "prose")
+    first = re.match(r"\W*([A-Z])(?=[.)：:。,]|\s*$|[^\x00-\x7f])", text)
+    if first:
+        return Found(first[1], "prose")
+    last = re.search(r"(?<![A-Za-z'])([A-Z])\W*$", text)
+    return Found(last[1], "prose") if last and not re.search(r"\bnot\s+\S*$", text[: last.start()]) else None
+
+
+def phrase(text: str) -> Found | None:
+    """What follows the last answer phrase, or a `####` mark."""
+    if marks := _MARK.findall(text):
+        return Found(marks[-1], "phrase")
+    matches = list(_PHRASE.finditer(text))
+    for match in reversed(matches):
+        if found := clause(text[match.end() :]):
+            return Found(found, "phrase")
+    return None
+
+
+def clause(text: str) -> str | None:
+    """The answer in the clause at the start of a text: after "is" or "=", else the first formula or number."""
+    text = text.lstrip("*_ \n")
+    math = _MATH.match(text)
+    stop = _STOP.search(text, math.end() if math else 0)
+    head = (text[: stop.start()] if stop else text).strip().strip("*_").strip()
+    head = head.rstrip(".")
+    if not head:
+        return None
+    if math and math.end() >= len(head):
+        return inside(math)
+    if re.fullmatch(r"[-−+\d\\({\[|√.].*", head, re.S) and not re.search(r"\\text|[a-z]{3,}(?<!sqrt)(?<!frac)\s+[a-z]{2,}|\$", head):
+        return head
+    return thing(head, prefer_last=False) or (head if len(head) <= 60 else None)
+
+
+def prose(text: str) -> Found | None:
+    """The last formula or number of a text without any mark; a short text is its own answer."""
+    text = text.strip()
+    if not text:
+        return None
+    if len(text) <= 120 and "\n" not in text and not re.search(r"[a-z]{2,}\s+[a-z]{2,}\s+[a-z]{2,}", _MATH.sub(" ", text)):
+        math = _MATH.fullmatch(text.rstrip(". "))
+        if math:
+            return Found(inside(math), "prose")
+        if not re.search(r"[a-z]{2,}.*?[a-z]{2,}", _MATH.sub(" ", text)) and (len(list(_MATH.finditer(text))) > 1 or not _MATH.search(text)):
+            found = thing(text, prefer_last=True)
+            return Found(found or text, "prose")
+    bold = re.findall(r"\*\*([^*\n]+)\*\*", text)
+    last = re.split(r"\n|(?<=[.。!?])\s+(?=[A-Z\u4e00-\u9fff])", text)[-1]
+    if bold and bold[-1] in last and _NUMBER.search(bold[-1]):
+        return Found(thing(bold[-1], prefer_last=True) or bold[-1], "prose")
+    found = thing(last, prefer_last=True) or thing(text, prefer_last=True)
+    return Found(found, "prose") if found else None
+
+
+def thing(text: str, prefer_last: bool) -> str | None:
+    """A formula between delimiters or a number in a text: the last one after "is" or "=", else the first or the last."""
+    spans = [(m.start(), m.end(), inside(m)) for m in _MATH.finditer(text)]
+    masked = _MATH.sub(lambda m: "\x00" * len(m[0]), text)
+    spans += [(m.start(), m.end(), m[0]) for m in re.finditer(r"\(\\frac\{\d+\}\{\d+\}\)|\\d?frac\{[^{}]+\}\{[^{}]+\}", masked)]
+    for _, (start, end, _t) in enumerate(list(spans)):
+        masked = masked[:start] + "\x00" * (end - start) + masked[end:]
+    spans += [(m.start(), m.end(), m[0]) for m in _NUMBER.finditer(masked)]
+    if not spans:
+        return None
+    spans.sort()
+    stated = [span for span in spans if _SUBJECT.search(text[: span[0]])]
+    if stated:
+        return stated[-1][2]
+    return spans[-1 if prefer_last else 0][2]
+
+
+def inside(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None).strip()

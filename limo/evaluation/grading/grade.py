@@ -1,0 +1,75 @@
+"""From a case to a verdict: find the answer, compare it with the gold one; many cases in a pool of workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from limo import hardware
+from limo.config import dump, load
+from limo.evaluation.grading import pool
+from limo.evaluation.grading.compare import compare
+from limo.evaluation.grading.extract import extract
+from limo.evaluation.grading.rules import Case, Rules, Verdict
+
+
+def grade(case: Case, rules: Rules | None = None) -> Verdict:
+    """The verdict on one case, in this process (no time limit: use `grade_all` for text of models)."""
+    rules = rules or Rules()
+    found = extract(case, rules)
+    if isinstance(found, Verdict):
+        return found
+    result = compare(case.gold, found.text, case.answer_type, rules, choices=case.choices)
+    verdict = result.equal if isinstance(result.equal, str) else "correct" if result.equal else "wrong"
+    rule = result.rule if found.rule == "box" else f"{found.rule}, {result.rule}"
+    return Verdict(verdict, found.text, rule)
+
+
+def equal(a: str, b: str, answer_type: str = "auto", rules: Rules | None = None) -> bool:
+    """Whether two extracted answers are the same answer: in either direction, so that it may build classes for majority votes."""
+    rules = rules or Rules()
+    return any(compare(x, y, answer_type, rules).equal is True for x, y in ((a, b), (b, a)))
+
+
+def grade_all(
+    cases: Sequence[Case],
+    rules: Rules | Sequence[Rules] | None = None,
+    jobs: int = 0,
+    seconds: float = 5,
+    progress: Callable[[int], object] | None = None,
+    title: str = "",
+) -> list[Verdict]:
+    """Verdicts in the order of the cases, from `jobs` killable workers (0: one a core).
+
+    rules: the same for all, or one for each case. seconds: wall time of one case; a case that hangs or whose worker dies
+    gets the verdict `timeout`. progress: called with the number of cases finished since its last call; `title`: show a bar.
+    """
+    every = [rules or Rules()] * len(cases) if rules is None or isinstance(rules, Rules) else list(rules)
+    if len(every) != len(cases):
+        raise ValueError(f"{len(every)} rules for {len(cases)} cases; give one, or one for each case")
+    items = [[dataclasses.asdict(case), dump(rule)] for case, rule in zip(cases, every, strict=True)]
+    jobs = jobs or hardware.cores()
+    if not title:
+        results = pool.run("limo.evaluation.grading.grade:answer", items, jobs=jobs, seconds=seconds, progress=progress)
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=len(items), desc=title, unit="case", file=sys.stderr, mininterval=0.5) as bar:
+            results = pool.run("limo.evaluation.grading.grade:answer", items, jobs=jobs, seconds=seconds, progress=bar.update)
+    return [Verdict("timeout", None, r.reason) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
+
+
+def answer(item: Any) -> list[Any]:
+    """What a worker does with one item."""
+    case, rules = item
+    verdict = grade(Case(**case), load(rules))
+    return [verdict.verdict, verdict.answer, verdict.rule]
+
+
+def warm() -> None:
+    """Imports that a worker makes before its clock runs."""
+    from limo.evaluation.grading import symbolic
+
+    symbolic.warm()

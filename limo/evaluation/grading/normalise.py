@@ -1,0 +1,154 @@
+"""One spelling for answers that differ only in how they are typeset."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_CHARACTERS = {
+    "−": "-", "–": "-", "—": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
+    "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "∞": "\\infty ", "π": "\\pi ",
+    "√": "\\sqrt ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "±": "\\pm ", "∓": "\\mp ", "°": "^\\circ ", "∅": "\\emptyset ",
+    "∠": "\\angle ", "△": "\\triangle ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "\\ldots ", "⋯": "\\ldots ",
+    "α": "\\alpha ", "β": "\\beta ", "γ": "\\gamma ", "δ": "\\delta ", "ε": "\\epsilon ", "θ": "\\theta ", "λ": "\\lambda ",
+    "μ": "\\mu ", "ρ": "\\rho ", "σ": "\\sigma ", "τ": "\\tau ", "φ": "\\phi ", "ϕ": "\\phi ", "ω": "\\omega ", "Ω": "\\Omega ",
+    "Δ": "\\Delta ", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}",
+    "。": ".", "、": ",", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\f": "\\f",
+}  # fmt: skip
+_CHARACTERS |= {c: f"^{{{d}}}" for c, d in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)}
+_CHARACTERS |= {c: f"_{{{d}}}" for c, d in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)}
+_TRANSLATION = str.maketrans(_CHARACTERS)
+
+_COMMANDS = (
+    "frac|dfrac|tfrac|cfrac|sqrt|left|right|text|mathrm|mathbf|pi|infty|cdot|times|le|leq|ge|geq|ne|neq|in|cup|cap|pm|theta|alpha"
+    "|beta|sin|cos|tan|log|ln|circ|begin|end|boxed|binom"
+)
+_SYNONYMS = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le", "leqq": "le",
+    "geq": "ge", "geqslant": "ge", "geqq": "ge", "lt": "<", "gt": ">", "neq": "ne", "div": "/", "varnothing": "emptyset",
+    "varphi": "phi", "varepsilon": "epsilon", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots", "lbrace": "{", "rbrace": "}",
+    "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[", "rbrack": "]", "arcsin": "arcsin", "land": "wedge", "lor": "vee",
+    "implies": "Rightarrow", "degree": "circ", "degrees": "circ", "thinspace": " ", "simeq": "approx", "doteq": "approx",
+    "operatorname*": "operatorname", "lg": "lg", "ast": "*", "prime": "'", "colon": ":", "backslash": "setminus",
+}  # fmt: skip
+_DROPPED = (
+    "left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|scriptstyle|limits|nolimits"
+    "|rm|bf|it|em|cal|large|Large|small|normalsize|hfill|relax|strut|mathstrut|notag|nonumber|boldmath"
+)
+_TEXT = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|boldsymbol|bm|emph|underline"
+_FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh log ln lg exp sqrt min max gcd lcm det deg".split()
+)
+
+
+@lru_cache(maxsize=8192)
+def normalise(text: str) -> str:
+    """An answer in one spelling: ASCII where it can be, no delimiters, sizes or spacing commands, plain numbers."""
+    s = text.strip()
+    if not s.isascii():
+        s = unicodedata.normalize("NFKC", s.translate(_TRANSLATION)).translate(_TRANSLATION)
+    else:
+        s = s.replace("\f", "\\f")
+    if s.isdigit():
+        return s
+    # a JSON escape too many
+    s = re.sub(rf"(?<!\\)\\\\(?=(?:{_COMMANDS})(?![a-zA-Z]))", r"\\", s)
+    s = re.sub(r"\\n(?![a-zA-Z])|\\\\n(?![a-zA-Z])", " ", s)
+    s = unbox(s)
+    s = re.sub(r"\\(?:tag|label|phantom|vphantom|hspace|vspace|color|hskip)\*?\{[^{}]*\}", " ", s)
+    s = s.replace("\\left.", "").replace("\\right.", "")
+    s = re.sub(rf"\\(?:{_DROPPED})(?![a-zA-Z])\s*", "", s)
+    s = re.sub(r"\\([a-zA-Z]+)\*?", _synonym, s)
+    s = re.sub(r"\\+\$|[$€£¥]|\\(?:euro|pounds)(?![a-zA-Z])", "", s)
+    s = re.sub(r"(?<!\\)\\[()\[\]]", "", s)
+    s = _numbers(s)
+    s = re.sub(r"(?<!\\)\\[,;:!> ]|(?<!\\)~|\\q?quad(?![a-zA-Z])|&(?=\s*=)", " ", s)
+    s = re.sub(rf"\\(?:{_TEXT})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}", _words, s)
+    s = re.sub(r"\\operatorname\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 ", s)
+    s = s.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ").replace("==", "=")
+    s = re.sub(r"(?:(?:np|numpy|math|sympy|torch)\.)(?=[a-z])", "", s)
+    s = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", "^\\\\circ ", s)
+    s = re.sub(r"(?<![a-zA-Z\d\\.])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?)0*(\d+)(?![\d.a-zA-Z])", _scientific, s)
+    s = re.sub(r"\s+", " ", s).strip()
+    s = re.sub(r"(?<=[\d}\)a-zA-Z%])\s*\.$|^\.(?=\s)", "", s)
+    return s.strip(" ,;:")
+
+
+def tight(text: str) -> str:
+    """A normalised answer without spaces and needless braces: equal strings are equal answers."""
+    s = re.sub(r"(\\[a-zA-Z]+) (?=[a-zA-Z])", "\\1\0", text).replace(" ", "").replace("\0", " ")
+    s = re.sub(r"([\^_])\{([a-zA-Z0-9])\}", r"\1\2", s)
+    s = re.sub(r"\\sqrt\{([a-zA-Z0-9])\}", r"\\sqrt\1", re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", s))
+    return s.replace("\\cdot", "*").replace("\\times", "*")
+
+
+def words(text: str) -> str:
+    """An answer as text: no markup, no punctuation, lower case."""
+    s = normalise(text)
+    s = re.sub(r"\\text\{([^{}]*)\}", r"\1", s)
+    return re.sub(r"[\s$*_{}\\.,;:!?'\"“”‘’()\[\]]+", "", s).casefold()
+
+
+def unbox(text: str) -> str:
+    """Without \\boxed, \\fbox and \\framebox around parts of it."""
+    while match := re.search(r"\\(?:boxed|fbox|framebox)\s*\{", text):
+        end = closing(text, match.end() - 1)
+        if end < 0:
+            return text[: match.start()] + text[match.end() :]
+        text = text[: match.start()] + text[match.end() : end] + text[end + 1 :]
+    return text
+
+
+def closing(text: str, start: int) -> int:
+    """Index of the brace that closes the one at `start`; -1 if none does. An escaped brace is no brace."""
+    depth = 0
+    i = start
+    while i < len(text):
+        if text[i] == "\\":
+            i += 2
+            continue
+        depth += (text[i] == "{") - (text[i] == "}")
+        if depth == 0:
+            return i
+        i += 1
+    return -1
+
+
+def _synonym(match: re.Match[str]) -> str:
+    name = match[1]
+    new = _SYNONYMS.get(name)
+    if new is None:
+        return match[0]
+    if new in "{}":
+        return "\\" + new
+    return new if not new.isalpha() else "\\" + new
+
+
+def _words(match: re.Match[str]) -> str:
+    inner = match[1].strip(" ~")
+    bare = re.sub(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}", r"\1", inner).strip()
+    if re.fullmatch(r"and|or|And|Or|和|或|及|与", bare.strip(" ,.;")):
+        return " , "
+    if bare.lstrip("\\") in _FUNCTIONS:
+        return "\\" + bare.lstrip("\\") + " "
+    # a lone letter or anything with mathematics in it needs no mark; words keep it, so that units can be told apart
+    if len(bare) == 1 or not re.search(r"[^\W\d_]{2}", bare) or re.search(r"[\\^_=]", bare):
+        return " " + bare + " "
+    if not re.fullmatch(r"[\w\s.,'\"/%°()-]*", bare):
+        return " " + bare + " "
+    return f" \\text{{{bare}}} "
+
+
+def _numbers(s: str) -> str:
+    """Digits grouped by thousands become plain: 1,234  1{,}234  1\\,234  1,\\!234  and a whole "1 234"."""
+    s = re.sub(r"(?<=\d)\{,\}(?=\d{3})|(?<=\d),\s*\\!\s*(?=\d{3})|(?<=\d)\\[,!;: ](?=\d{3}(?!\d))", "", s)
+    s = re.sub(r"(?<![\d.,(\[])(?<!\\\{)(\d{1,3}(?:,\d{3})+)(?![\d)\]])(?!,\d)(?!\\\})", lambda m: m[1].replace(",", ""), s)
+    if re.fullmatch(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?", s):
+        s = s.replace(" ", "")
+    return s
+
+
+def _scientific(match: re.Match[str]) -> str:
+    sign = "-" if match[2] == "-" else ""
+    return f"{match[1]}*10^{{{sign}{match[3]}}}"

@@ -1,0 +1,75 @@
+"""The stage that grades the attempts at a pool of problems."""
+
+from __future__ import annotations
+
+import collections
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from limo import Mistake, records
+from limo.config import aside, choice
+from limo.evaluation.grading.rules import TYPES, Case, Rules
+from limo.records import Attempt, Grade, Problem
+from limo.stage import Stage, summarise
+
+
+@choice
+class GradingStage(Stage):
+    """Grade every attempt against its problem's answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts.
+
+    `Problem.meta` may carry `answer_type` (one of TYPES) and `choices` (letter -> text).
+    """
+
+    module: ClassVar[str] = "limo.evaluation.grading"
+    version: ClassVar[int] = 1
+
+    problems: Path
+    attempts: Path
+    rules: Rules = Rules()
+    jobs: int = aside(0)
+    """Worker processes; 0 takes one a core."""
+
+    def run(self, folder: Path) -> None:
+        from limo.evaluation.grading.grade import grade_all
+
+        started = time.monotonic()
+        problems = {problem.id: problem for problem in records.read(self.problems, Problem)}
+        attempts = records.read(self.attempts, Attempt)
+        for attempt in attempts:
+            if attempt.problem not in problems:
+                raise Mistake(
+                    f"{self.attempts}: there is an attempt at {attempt.problem}, which {self.problems} does not hold; "
+                    "give the problems that were attempted"
+                )
+        cases = [case(problems[attempt.problem], attempt) for attempt in attempts]
+        verdicts = grade_all(cases, self.rules, self.jobs, title="grading")
+        grades = [
+            Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
+            for a, v in zip(attempts, verdicts, strict=True)
+        ]
+        records.write(folder / "grades.jsonl", grades)
+        counts = collections.Counter(grade.verdict for grade in grades)
+        summarise(
+            folder,
+            attempts=len(grades),
+            problems=len({grade.problem for grade in grades}),
+            accuracy=counts["correct"] / len(grades) if grades else None,
+            verdicts=dict(counts.most_common()),
+            rules=dict(collections.Counter(grade.rule for grade in grades).most_common()),
+            seconds=round(time.monotonic() - started, 1),
+        )
+
+
+def case(problem: Problem, attempt: Attempt) -> Case:
+    """What grading needs of a problem and an attempt at it."""
+    kind = problem.meta.get("answer_type", "auto")
+    if kind not in TYPES:
+        raise Mistake(f"problem {problem.id}: meta.answer_type is {kind!r}; give one of {', '.join(TYPES)}")
+    return Case(
+        gold=problem.answer,
+        response=attempt.text,
+        answer_type=kind,
+        finish=attempt.finish,
+        choices=problem.meta.get("choices"),
+    )
