@@ -1,0 +1,107 @@
+"""A benchmark: questions with known answers, how they are asked, sampled and graded; a suite is several of them by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from limo import Mistake
+from limo.config import choice
+from limo.engine import Sampling
+from limo.evaluation.golds import Repair, repair
+from limo.evaluation.grading import TYPES, Rules
+from limo.evaluation.source import Source
+from limo.records import Problem
+
+
+@runtime_checkable
+class Problems(Protocol):
+    """Whatever gives problems: a `Source`, the lab, a member of the group `data`."""
+
+    def missing(self) -> list[str]: ...
+
+    def problems(self) -> list[Problem]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A benchmark's questions, ready to be asked."""
+
+    problems: list[Problem]
+    repairs: dict[str, list[str]]
+    """Rule -> ids of the questions whose gold answer (or options) it changed."""
+
+
+@choice
+class Benchmark:
+    """One benchmark and its protocol."""
+
+    source: Any
+    """Where the rows come from: `limo.evaluation.Source`, or anything with `missing()` and `problems()`."""
+    language: Literal["en", "zh", "none"] = "en"
+    domain: Literal["in", "out"] = "in"
+    """In or out of the domain of the training data, as LIMO's tables divide them."""
+    prompt: str = "{question}"
+    """The user's turn; `{question}` is replaced by the question."""
+    answer_type: str = "auto"
+    """What its answers are, one of `limo.evaluation.grading.TYPES`; `auto` reads it from each gold answer."""
+    repairs: tuple[Repair, ...] = ()
+    """Rules that mend gold answers when loaded, in this order."""
+    shuffle: int | None = None
+    """Seed by which the options of each question are put in a random order; None leaves them."""
+    samples: int = 1
+    """Answers per question."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps every token."""
+    max_tokens: int = 32768
+    """Longest answer in tokens."""
+    rules: Rules = Rules()
+    """Conventions of grading on which graders differ."""
+    judge: bool = False
+    """Whether a second model is asked about free-form answers that the rules reject (`evaluation.judge`)."""
+    limit: int | None = None
+    """Only the first so many questions; None takes all."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, Problems):
+            raise ValueError(f"source={self.source!r} gives no problems; name a limo.evaluation.Source")
+        if "{question}" not in self.prompt:
+            raise ValueError(f"prompt={self.prompt!r} must contain {{question}}")
+        if self.answer_type not in TYPES:
+            raise ValueError(f"answer_type={self.answer_type!r} is unknown; choose one of {', '.join(TYPES)}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit={self.limit} must be 1 or more, or null for all questions")
+        _ = self.sampling  # refuses impossible settings, such as several greedy samples
+
+    @property
+    def sampling(self) -> Sampling:
+        """How its answers are drawn."""
+        names = [f.name for f in dataclasses.fields(Sampling)]
+        return Sampling(**{name: getattr(self, name) for name in names})
+
+    def ask(self, problem: Problem) -> str:
+        """The user's turn for a question."""
+        return self.prompt.replace("{question}", problem.question)
+
+    def load(self) -> Loaded:
+        """The questions with mended gold answers. Raises Mistake naming file and line of what does not fit."""
+        problems, repairs = [], defaultdict(list)
+        for problem in self.source.problems()[: self.limit]:
+            mended, applied = repair(problem, self.repairs, self.answer_type, self.shuffle)
+            problems.append(mended)
+            for rule in applied:
+                repairs[rule].append(mended.id)
+        if not problems:
+            raise Mistake(f"{self.source}: no questions in it; give a file that has some")
+        return Loaded(problems, dict(repairs))
+
+    def at(self, folder: Path | None) -> Benchmark:
+        """The same benchmark, read from a local folder of benchmark files where one is given."""
+        if folder is None or not isinstance(self.source, Source):
+            return self
+        return dataclasses.replace(self, source=dataclasses.replace(self.source, folder=folder))

@@ -1,0 +1,215 @@
+"""Where the rows of a benchmark come from: a pinned file of a public repository, or the same file on this machine; checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from limo import Mistake
+from limo.config import aside, choice
+from limo.records import Problem, rows
+
+GITHUB = "https://raw.githubusercontent.com"
+HUGGING_FACE = "https://huggingface.co/datasets"
+
+
+@choice
+class Source:
+    """A JSONL file of questions with answers. A local file comes before the hub; either way its rows are checked by count and digest."""
+
+    hub: str | None = None
+    """`github:<owner>/<name>`, or `<owner>/<name>` for a data set of the Hugging Face hub."""
+    revision: str | None = None
+    """Commit of the repository; a hub needs one, so that the benchmark cannot change silently."""
+    remote: str | None = None
+    """Path of the JSONL file in the repository."""
+    file: str | None = None
+    """Name of the file in a local folder of benchmarks (`evaluation.data_dir`)."""
+    path: Path | None = aside(None)
+    """A local file, before any other place."""
+    folder: Path | None = aside(None)
+    """A local folder of benchmarks that holds `file`; set by `evaluation.data_dir`."""
+    beside: str | None = None
+    """A second JSONL file, used where it lies beside the first: more columns, joined by id."""
+    id: str | None = None
+    """Column of the question's id; None numbers the rows from 0."""
+    question: str = "question"
+    """Column of the question."""
+    answer: str = "answer"
+    """Column of the right answer."""
+    after: str | None = None
+    """The answer is what follows the last of these marks (GSM8K: `####`); None takes the whole column."""
+    extra: dict[str, str] = field(default_factory=dict)
+    """Further columns that a repair of the gold answer reads: name in `Problem.meta` -> column."""
+    rows: int | None = None
+    """How many rows there must be."""
+    digest: str | None = None
+    """What `limo.evaluation.source.fingerprint` must give for the rows; None checks nothing."""
+
+    def __post_init__(self) -> None:
+        if self.hub and not (self.revision and self.remote):
+            raise ValueError(f"hub={self.hub} needs a revision (commit) and remote (path in the repository)")
+        if not (self.hub or self.file or self.path):
+            raise ValueError("a source needs path=<file.jsonl>, or file=<name> with evaluation.data_dir, or a hub")
+
+    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+        """By content, wherever the rows lie: a checked digest, else the local file, else the commit of the hub."""
+        local = self._local()
+        content = self.digest or (digest(local) if local else f"{self.hub}@{self.revision}/{self.remote}")
+        more = self._beside(local)
+        names = {"id": self.id, "question": self.question, "answer": self.answer, "after": self.after, "extra": self.extra}
+        return {"content": content, "beside": digest(more) if more else None, **names}
+
+    def missing(self) -> list[str]:
+        """Why the rows cannot be read here, in one sentence; asks the network only for files not fetched before."""
+        local = self._local()
+        if local is not None:
+            if local.is_file():
+                return []
+            if self.path is None:
+                return [f"{self.folder} holds no {self.file}; put it there, or set this benchmark's source.path to the file"]
+            return [f"{local} does not exist; set this benchmark's source.path to its JSONL file"]
+        if not self.hub:
+            return [f"{self.file} is a local file; set evaluation.data_dir to the folder that holds it, or this benchmark's source.path"]
+        if self._cached().is_file() or _reachable(self._url()):
+            return []
+        return [
+            f"{self._url()} cannot be reached; download it where there is network and set this benchmark's source.path to the "
+            "file, or evaluation.data_dir to a folder of benchmark files"
+        ]
+
+    def problems(self) -> list[Problem]:
+        """The rows as problems, in order; `meta.gold` is the answer as the file has it, `meta.where` file and line.
+
+        Raises Mistake naming file and line: a column that is not there, an id twice, an empty question or answer, a wrong
+        count, a changed row.
+        """
+        path = self._local() or self._fetch()
+        if lacks := [] if path.is_file() else self.missing():
+            raise Mistake(lacks[0])
+        more = {str(row.get(self.id)): row for _, row in rows(beside)} if (beside := self._beside(path)) else {}
+        problems, contents, seen = [], [], dict[str, int]()
+        for number, row in rows(path):
+            where = f"{path}, line {number}"
+            problem, content = self._problem(row, len(problems), where, more)
+            if problem.id in seen:
+                raise Mistake(f"{where}: id {problem.id} stands in line {seen[problem.id]} too; ids must differ")
+            seen[problem.id] = number
+            problems.append(problem)
+            contents.append(content)
+        self._check(path, contents)
+        return problems
+
+    def _problem(self, row: dict[str, Any], index: int, where: str, more: dict[str, dict[str, Any]]) -> tuple[Problem, Any]:
+        for name in ("id", "question", "answer"):
+            if (column := getattr(self, name)) is not None and column not in row:
+                raise Mistake(f"{where}: no column {column!r}; set this benchmark's source.{name} to the one that holds it")
+        id_ = str(index if self.id is None else row[self.id])
+        question, gold = row[self.question], row[self.answer]
+        if not isinstance(question, str) or not question.strip():
+            raise Mistake(f"{where}: column {self.question!r} holds no question; mend or remove the row")
+        content = [id_, question, gold, {k: row[c] for k, c in sorted(self.extra.items()) if c in row}]
+        if self.after is not None:
+            if not isinstance(gold, str) or self.after not in gold:
+                raise Mistake(f"{where}: column {self.answer!r} has no {self.after!r} before the answer; set source.after to its mark")
+            gold = gold.rpartition(self.after)[2].strip()
+        if gold is None or isinstance(gold, bool) or gold in ("", [], {}) or (isinstance(gold, str) and not gold.strip()):
+            raise Mistake(f"{where}: column {self.answer!r} holds no answer ({gold!r}); mend or remove the row")
+        both = {**more.get(id_, {}), **row}
+        meta = {"where": where, "gold": gold, **{k: both[c] for k, c in self.extra.items() if c in both}}
+        return Problem(id=id_, question=question, answer=gold if isinstance(gold, str) else json.dumps(gold), meta=meta), content
+
+    def _check(self, path: Path, contents: list[Any]) -> None:
+        if self.rows is not None and len(contents) != self.rows:
+            raise Mistake(f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or set this benchmark's source.rows")
+        if self.digest and (found := fingerprint(contents)) != self.digest:
+            raise Mistake(
+                f"{path}: {_changed(contents, self.digest)} (digest {found}, not {self.digest}); take the original file, or set "
+                "this benchmark's source.digest to the new digest (null checks nothing)"
+            )
+
+    def _local(self) -> Path | None:
+        """The local file that would be read, there or not; None where only a hub is given."""
+        if self.path is not None:
+            return self.path.expanduser()
+        if self.folder is None or self.file is None:
+            return None
+        folder, name = self.folder.expanduser(), Path(self.file)
+        nested = folder / name.stem / "test.jsonl"  # as in the evaluation folder of LIMO's repository
+        return nested if nested.is_file() and not (folder / name).is_file() else folder / name
+
+    def _beside(self, path: Path | None) -> Path | None:
+        more = path.parent / self.beside if path and self.beside else None
+        return more if more and more.is_file() else None
+
+    def _url(self) -> str:
+        assert self.hub
+        repository = self.hub.removeprefix("github:")
+        if self.hub.startswith("github:"):
+            return f"{GITHUB}/{repository}/{self.revision}/{self.remote}"
+        return f"{HUGGING_FACE}/{repository}/resolve/{self.revision}/{self.remote}"
+
+    def _cached(self) -> Path:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        assert self.hub
+        return root / "limo" / "benchmarks" / self.hub.removeprefix("github:") / str(self.revision) / str(self.remote)
+
+    def _fetch(self) -> Path:
+        """The file of the hub, kept in the user's cache."""
+        if not self.hub:
+            raise Mistake(self.missing()[0])
+        path = self._cached()
+        if not path.is_file():
+            try:
+                with urllib.request.urlopen(self._url(), timeout=60) as answer:
+                    data = answer.read()
+            except OSError as error:
+                raise Mistake(f"{self._url()} cannot be fetched ({error}); set this benchmark's source.path to a local copy") from None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.{os.getpid()}")
+            partial.write_bytes(data)
+            partial.replace(path)
+        return path
+
+
+def fingerprint(contents: list[Any]) -> str:
+    """Digest of rows `[id, question, answer, extra columns]` in their order: 32 hexadecimal digits of a SHA-256."""
+    total = hashlib.sha256()
+    for line in _lines(contents):
+        total.update(line)
+    return total.hexdigest()[:32]
+
+
+def _lines(contents: list[Any]) -> Iterator[bytes]:
+    for content in contents:
+        yield (json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _changed(contents: list[Any], digest: str) -> str:
+    """Which rows differ from the known ones, where their single digests ship with the package."""
+    known = json.loads(Path(__file__).with_name("rows.json").read_text(encoding="utf-8")).get(digest)
+    if known is None:
+        return "a row was changed"
+    width = len(known) // len(contents) if len(known) % len(contents) == 0 else 0
+    marks = [hashlib.sha256(line).hexdigest()[:width] for line in _lines(contents)]
+    changed = [i + 1 for i, mark in enumerate(marks) if mark != known[i * width : (i + 1) * width]]
+    if not changed or len(changed) > 5:
+        return f"{len(changed) or 'some'} rows were changed"
+    return f"line {', '.join(map(str, changed))} was changed"
+
+
+def _reachable(url: str) -> bool:
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return False
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
