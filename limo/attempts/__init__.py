@@ -1,0 +1,68 @@
+"""Sample a model several times at each problem: its solve rate is the difficulty, its right tries are candidate solutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+from limo import records
+from limo.config import choice
+from limo.engine import Sampling
+from limo.models import Model
+from limo.records import Problem
+from limo.stage import Stage, summarise
+
+
+@choice
+class Attempts:
+    """Who tries the problems, how often, and how the tries are graded."""
+
+    sampling: Sampling
+    model: Model | None = None
+    """Who tries; null takes the model of the run."""
+    rules: Any
+    """Rules by which the tries are graded, `limo.evaluation.grading.Rules`."""
+    limit: int | None = None
+    """Only the first so many problems, by id; null tries all."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit={self.limit} must be 1 or more, or null for all problems")
+
+
+@choice
+class AttemptsStage(Stage):
+    """Sample the model at every problem: `attempts.jsonl`, in the order of the problems and samples."""
+
+    module: ClassVar[str] = "limo.attempts"
+    version: ClassVar[int] = 1
+
+    problems: Path
+    attempts: Attempts
+    model: Model
+    """Who tries."""
+    engine: Any
+    """A `limo.engine.Engine`."""
+    seed: int
+    store: Path
+    """Where finished completions are kept."""
+
+    def missing(self) -> list[str]:
+        return [*self.model.missing(), *self.engine.missing(self.model)]
+
+    def run(self, folder: Path) -> None:
+        from limo.engine.sampling import sample
+
+        pool = sorted(records.read(self.problems, Problem), key=lambda p: p.id)[: self.attempts.limit]
+        questions = [(p.id, p.question) for p in pool]
+        tries = sample(self.engine, self.model, questions, self.attempts.sampling, self.seed, "attempts", self.store)
+        records.write(folder / "attempts.jsonl", tries)
+        finish = Counter(a.finish for a in tries)
+        summarise(
+            folder,
+            problems=len(pool),
+            attempts=len(tries),
+            finish={reason: count / len(tries) for reason, count in finish.most_common()},
+            tokens=sum(a.tokens for a in tries),
+        )

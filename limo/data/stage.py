@@ -1,0 +1,133 @@
+"""The stage that reads the pool, drops duplicates and leaked benchmark questions, and says which."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from limo import Mistake, config, records
+from limo.config import choice
+from limo.data.contamination import Decontamination
+from limo.data.text import tokens
+from limo.records import Problem
+from limo.stage import Stage, summarise
+
+
+@choice
+class DataStage(Stage):
+    """Read the pool: `problems.jsonl`, and `dropped.jsonl` with the reason of each problem left out."""
+
+    module: ClassVar[str] = "limo.data"
+    version: ClassVar[int] = 1
+
+    data: Any
+    """A `Data`."""
+    protect: dict[str, Any] = field(default_factory=dict)
+    """The run's benchmarks, each a `Data` or the path of a JSONL file of problems, whose questions may not be in the pool."""
+    seed: int = 0
+
+    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+        """The seed makes no difference here, nor do the benchmarks where nobody looks for them."""
+        protect = config.identity(self.protect, digest) if self._rule() else None
+        return {"data": config.identity(self.data, digest), "protect": protect}
+
+    def missing(self) -> list[str]:
+        return [*self.data.missing(), *self._unread()]
+
+    def run(self, folder: Path) -> None:
+        rule = self._rule()
+        protected = self._protected() if rule else {}
+        pool = self.data.problems()
+        _refuse_equal_ids(pool)
+        kept, dropped = clean(pool, getattr(self.data, "duplicates", "drop"))
+        matches = rule.find(kept, protected) if rule else {}
+        pairs = {name: dataclasses.asdict(match) for name, match in matches.items()}
+        if rule and rule.action == "drop":
+            dropped |= {name: {"reason": "benchmark question", **pair} for name, pair in pairs.items()}
+            kept = [p for p in kept if p.id not in dropped]
+        elif rule:
+            records.write(folder / "matches.jsonl", [{"id": name, **pair} for name, pair in pairs.items()])
+        reasons = Counter(why["reason"] for why in dropped.values())
+        if not kept:
+            told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
+            raise Mistake(
+                f"data: none of {len(pool)} problems is left ({told}); check the source's columns, or loosen data.decontamination"
+            )
+        records.write(
+            folder / "dropped.jsonl",
+            [{"id": p.id, **dropped[p.id], "question": p.question} for p in pool if p.id in dropped],
+        )
+        records.write(folder / "problems.jsonl", kept)
+        summarise(
+            folder,
+            read=len(pool),
+            kept=len(kept),
+            solutions=sum(len(p.solutions) for p in kept),
+            dropped=dict(reasons),
+            leaks=dict(Counter(match.benchmark for match in matches.values())),
+            protected={name: len(problems) for name, problems in protected.items()},
+            unchecked=[name for name in self.protect if name not in protected],
+        )
+
+    def _rule(self) -> Decontamination | None:
+        rule: Decontamination | None = getattr(self.data, "decontamination", Decontamination())
+        return rule if self.protect else None
+
+    def _unread(self) -> list[str]:
+        """Sentences for benchmarks that cannot be read here, unless the rule lets them be."""
+        rule = self._rule()
+        if rule is None or rule.absent == "report":
+            return []
+        lacks = {name: found for name, source in self.protect.items() if (found := _lacks(source))}
+        if not lacks:
+            return []
+        return [
+            *(sentence for found in lacks.values() for sentence in found),
+            f"data.decontamination: the questions of {', '.join(lacks)} cannot be read here, so leaks could not be found; "
+            "mend the above, or set data.decontamination.absent=report",
+        ]
+
+    def _protected(self) -> dict[str, list[Problem]]:
+        """The questions of each benchmark that can be read here."""
+        if lacks := self._unread():
+            raise Mistake("\n".join(lacks))
+        readable = {name: source for name, source in self.protect.items() if not _lacks(source)}
+        return {name: records.read(s, Problem) if isinstance(s, Path) else s.problems() for name, s in readable.items()}
+
+
+def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str, dict[str, Any]]]:
+    """The problems that have an answer and a question of their own, and why each of the others is left out."""
+    kept: dict[str, Problem] = {}
+    dropped: dict[str, dict[str, Any]] = {}
+    first: dict[tuple[str, ...], str] = {}
+    for problem in pool:
+        if not problem.answer:
+            dropped[problem.id] = {"reason": "no answer"}
+            continue
+        held = kept.get(first.setdefault(tokens(problem.question), problem.id)) if duplicates != "keep" else None
+        if held is None:
+            kept[problem.id] = problem
+            continue
+        agrees = held.answer == problem.answer
+        dropped[problem.id] = {"reason": "duplicate" if agrees else "duplicate with another answer", "of": held.id}
+        if agrees and duplicates == "merge":
+            more = tuple(s for s in problem.solutions if s not in held.solutions)
+            kept[held.id] = dataclasses.replace(held, solutions=(*held.solutions, *more))
+    return list(kept.values()), dropped
+
+
+def _lacks(source: Any) -> list[str]:
+    if isinstance(source, Path):
+        return [] if source.is_file() else [f"{source}: no such file; give a JSONL file of problems"]
+    lacks: list[str] = source.missing()
+    return lacks
+
+
+def _refuse_equal_ids(pool: list[Problem]) -> None:
+    twice = [name for name, count in Counter(p.id for p in pool).items() if count > 1]
+    if twice:
+        raise Mistake(f"data: {len(twice)} ids stand for several problems ({', '.join(twice[:3])} …); make ids unique")

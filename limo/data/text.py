@@ -1,0 +1,67 @@
+"""Text of mathematics as tokens: Chinese by character, LaTeX by command, whatever the typesetting; and the last box of a solution."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+TOKEN = re.compile(rf"\\[a-z]+|[{IDEOGRAPHS}]|\d+(?:\.\d+)?|[^\W\d_{IDEOGRAPHS}]+|[=+*/<>^-]")
+TYPESETTING = re.compile(
+    r"\\(?:left|right|displaystyle|textstyle|limits|quad|qquad|big|bigg|text|textbf|textit|mathrm|mathbf|operatorname|mbox|begin|end)(?![a-z])"
+    r"|\\[,;:! \\]"
+)
+SAME = {
+    "dfrac": "frac",
+    "tfrac": "frac",
+    "le": "leq",
+    "ge": "geq",
+    "ne": "neq",
+    "cdots": "ldots",
+    "dots": "ldots",
+    "to": "rightarrow",
+}
+ALIAS = re.compile(r"\\(" + "|".join(SAME) + r")(?![a-z])")
+SYMBOLS = {
+    "×": r"\times ",
+    "·": r"\cdot ",
+    "≤": r"\leq ",
+    "≥": r"\geq ",
+    "≠": r"\neq ",
+    "π": r"\pi ",
+    "√": r"\sqrt ",
+    "°": r"\circ ",
+    "−": "-",
+    "–": "-",
+}
+GROUPING = re.compile(r"(?<=\d)\{?,\}?(?=\d{3}(?!\d))")
+BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+
+
+@lru_cache(maxsize=1)
+def _symbols() -> dict[int, str]:
+    return str.maketrans(SYMBOLS)
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """Words, numbers, LaTeX commands, operators and single ideographs, in lower case.
+
+    Two copies of a question that differ in spaces, punctuation, dollar signs, braces or equivalent commands
+    (`\\dfrac` and `\\frac`) give the same tokens.
+    """
+    text = unicodedata.normalize("NFKC", text.translate(_symbols())).lower()
+    text = TYPESETTING.sub(" ", text)
+    text = ALIAS.sub(lambda match: "\\" + SAME[match[1]], text)
+    return tuple(TOKEN.findall(GROUPING.sub("", text)))
+
+
+def boxed(text: str) -> str | None:
+    """What stands in the last closed `\\boxed{…}`, braces balanced; None without one."""
+    for match in reversed(list(BOX.finditer(text))):
+        depth = 0
+        for position in range(match.end(), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[position], 0)
+            if depth == 0:
+                return text[match.end() + 1 : position].strip()
+    return None

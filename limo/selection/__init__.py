@@ -1,0 +1,26 @@
+"""Which examples to keep: a chain of steps that drop with a reason or add a score, then a ranking; a strategy is such a chain."""
+
+from limo.selection.filters import Bounds, Boxed, Correct, Duplicates, SolveRate, Where
+from limo.selection.pool import Dropped, Filter, Score
+from limo.selection.quality import Quality, Trait
+from limo.selection.scores import Length, Random
+from limo.selection.selection import Selection
+from limo.selection.stage import SelectionStage
+
+__all__ = [
+    "Bounds",
+    "Boxed",
+    "Correct",
+    "Dropped",
+    "Duplicates",
+    "Filter",
+    "Length",
+    "Quality",
+    "Random",
+    "Score",
+    "Selection",
+    "SelectionStage",
+    "SolveRate",
+    "Trait",
+    "Where",
+]

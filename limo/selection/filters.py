@@ -1,0 +1,117 @@
+"""Steps that leave candidates out, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from limo.config import choice
+from limo.data.text import boxed, tokens
+from limo.records import Example
+from limo.selection.pool import Dropped, Measure
+
+
+@choice
+class Boxed:
+    """Solutions need a closed \\boxed{…}: without one a model learns to end without an answer."""
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        return {e.id: Dropped("no box") for e in pool if not boxed(e.solution)}
+
+
+@choice
+class Correct:
+    """The final answer of a solution must be the gold one: as graded where it was, else the text of its box."""
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        return {e.id: found for e in pool if (found := self._fault(e)) is not None}
+
+    def _fault(self, example: Example) -> Dropped | None:
+        verdict = example.meta.get("verdict")
+        held = boxed(example.solution)
+        if verdict is not None:
+            return None if verdict in ("correct", "judge_correct") else Dropped(f"graded {verdict}", held)
+        if held is None:
+            return Dropped("no box")
+        return None if tokens(held) == tokens(example.answer) else Dropped("another answer than the gold one", held)
+
+
+@choice
+class SolveRate:
+    """How often the problem was solved must lie in a band: the paper keeps what 1 to 3 of 32 attempts solve.
+
+    Problems without attempts are kept, and counted in the summary under `unmeasured`.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high <= 1:
+            raise ValueError(f"low={self.low}, high={self.high} must be shares with 0 <= low <= high <= 1")
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        dropped = {}
+        for example in pool:
+            rate = example.scores.get("solve_rate")
+            if rate is not None and not self.low <= rate <= self.high:
+                dropped[example.id] = Dropped("too hard" if rate < self.low else "too easy", round(rate, 4))
+        return dropped
+
+
+@choice
+class Bounds(Measure):
+    """The length of a solution must lie within bounds, both included."""
+
+    min: int = 0
+    max: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min < 0 or (self.max is not None and self.max < self.min):
+            raise ValueError(f"min={self.min}, max={self.max} must be 0 <= min <= max; null is no upper bound")
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        count = self.counter()
+        dropped = {}
+        for example in pool:
+            length = count(example.solution)
+            if length < self.min:
+                dropped[example.id] = Dropped("too short", length)
+            elif self.max is not None and length > self.max:
+                dropped[example.id] = Dropped("too long", length)
+        return dropped
+
+
+@choice
+class Duplicates:
+    """Of equal texts, up to typesetting, the one with the first id stays."""
+
+    of: Literal["question", "solution"] = "question"
+    """Two solutions of one problem are no duplicate questions."""
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        first: dict[tuple[str, ...], Example] = {}
+        dropped = {}
+        for example in sorted(pool, key=lambda e: e.id):
+            kept = first.setdefault(tokens(getattr(example, self.of)), example)
+            if kept is not example and (self.of == "solution" or kept.problem != example.problem):
+                dropped[example.id] = Dropped(f"same {self.of}", kept.id)
+        return dropped
+
+
+@choice
+class Where:
+    """What the source says of the problem (`meta`) must be one of some values."""
+
+    key: str
+    """Key of `meta`, such as level or subject."""
+    values: tuple[Any, ...]
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        wanted = {str(value) for value in self.values}
+        return {
+            e.id: Dropped(f"{self.key} differs", held)
+            for e in pool
+            if (held := str(e.meta.get(self.key))) not in wanted
+        }

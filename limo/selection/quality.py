@@ -1,0 +1,95 @@
+"""LIMO's rule score of a solution: length, self-verification, exploration, connectives (arXiv 2502.03387v3, section on CoT quality)."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Literal
+
+from limo.config import choice
+from limo.records import Example
+from limo.selection.pool import Measure
+
+Scaling = Literal["rank", "minmax", "none"]
+
+
+@choice
+class Trait:
+    """Something that shows in certain words."""
+
+    weight: float
+    words: tuple[str, ...] = ()
+    """Whole words or phrases, in whatever case."""
+    pattern: str | None = None
+    """A regular expression whose matches count as well, for text that is not made of words."""
+
+    def __post_init__(self) -> None:
+        if not self.words and not self.pattern:
+            raise ValueError("a trait needs words, or a pattern")
+        try:
+            self.finder()
+        except re.error as error:
+            raise ValueError(f"pattern={self.pattern!r} is no regular expression ({error})") from None
+
+    def finder(self) -> re.Pattern[str]:
+        """What finds the trait in a text."""
+        # longest first, so that "let me check" is found before "check"
+        words = "|".join(re.escape(word) for word in sorted(self.words, key=len, reverse=True))
+        parts = [rf"(?<!\w)(?:{words})(?!\w)"] if words else []
+        return re.compile("|".join([*parts, *([f"(?:{self.pattern})"] if self.pattern else [])]), re.IGNORECASE)
+
+
+@choice
+class Quality(Measure):
+    """The weighted sum of a solution's length and of how often its traits show, divided by its length.
+
+    The paper gives the four weights and two example words each; the full lists, the unit of length and the scaling that makes
+    the four comparable are unpublished: those here are our choice.
+    """
+
+    weight: float = 0.30
+    """Weight of the length."""
+    traits: dict[str, Trait]
+    """Weights and words by name."""
+    scaling: Scaling = "rank"
+    """How each term becomes a number from 0 to 1 within the pool: its `rank` (share of candidates below, ties in the middle),
+    `minmax`, or `none`, which leaves lengths and frequencies as they are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight < 0 or any(trait.weight < 0 for trait in self.traits.values()):
+            raise ValueError("weights must be 0 or more")
+        if self.weight + sum(trait.weight for trait in self.traits.values()) == 0:
+            raise ValueError("all weights are 0; give one of them a weight")
+
+    def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
+        count = self.counter()
+        lengths = [float(count(e.solution)) for e in pool]
+        terms = {"length": (self.weight, lengths)}
+        for name, trait in self.traits.items():
+            find = trait.finder()
+            shown = [sum(1 for _ in find.finditer(e.solution)) for e in pool]
+            terms[name] = (
+                trait.weight,
+                [n / length if length else 0.0 for n, length in zip(shown, lengths, strict=True)],
+            )
+        scaled = {name: (weight, scale(values, self.scaling)) for name, (weight, values) in terms.items()}
+        return {
+            e.id: {
+                "": sum(weight * values[i] for weight, values in scaled.values()),
+                **{name: values[i] for name, (_, values) in terms.items()},
+            }
+            for i, e in enumerate(pool)
+        }
+
+
+def scale(values: Sequence[float], scaling: Scaling) -> list[float]:
+    """Values as numbers from 0 to 1 within their pool; equal values get equal numbers."""
+    if scaling == "none" or not values:
+        return list(values)
+    ordered = sorted(values)
+    if scaling == "minmax":
+        low, high = ordered[0], ordered[-1]
+        return [(v - low) / (high - low) if high > low else 0.0 for v in values]
+    return [(bisect_left(ordered, v) + bisect_right(ordered, v)) / (2 * len(ordered)) for v in values]

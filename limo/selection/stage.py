@@ -1,0 +1,77 @@
+"""The stage that makes the training examples of the problems, their attempts and grades."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+from limo import records
+from limo.config import choice
+from limo.records import Attempt, Example, Grade, Problem
+from limo.selection.candidates import candidates
+from limo.selection.pool import Filter
+from limo.selection.selection import Selection
+from limo.stage import Stage, summarise
+
+QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+
+
+@choice
+class SelectionStage(Stage):
+    """Select: `examples.jsonl`, best first and with all scores, and `dropped.jsonl` with step and reason of the others."""
+
+    module: ClassVar[str] = "limo.selection"
+    version: ClassVar[int] = 1
+
+    problems: Path
+    attempts: Path | None = None
+    grades: Path | None = None
+    """Grades of the attempts."""
+    checked: Path | None = None
+    """Grades of the source's own solutions, where they were graded (`sample` is the solution's place)."""
+    selection: Selection
+    seed: int
+
+    def run(self, folder: Path) -> None:
+        problems = records.read(self.problems, Problem)
+        pool = candidates(
+            problems,
+            records.read(self.attempts, Attempt) if self.attempts else (),
+            records.read(self.grades, Grade) if self.grades else (),
+            records.read(self.checked, Grade) if self.checked else (),
+            self.selection.candidates,
+        )
+        outcome = self.selection.choose(pool, self.seed)
+        reasons = [
+            {"id": e.id, "step": step, "reason": why.reason, "value": why.value, "scores": e.scores}
+            for e, step, why in outcome.dropped
+        ]
+        records.write(folder / "dropped.jsonl", reasons)
+        records.write(folder / "examples.jsonl", outcome.kept)
+        names = [name for name, step in self.selection.steps.items() if isinstance(step, Filter)]
+        summarise(
+            folder,
+            problems=len(problems),
+            candidates=len(pool),
+            origins=dict(Counter(e.meta["origin"] for e in pool)),
+            kept=len(outcome.kept),
+            dropped={name: _reasons(reasons, name) for name in [*names, "level", "per_problem", "size"]},
+            unmeasured={"solve_rate": sum("solve_rate" not in e.scores for e in pool)},
+            scores={"pool": quantiles(outcome.scored), "kept": quantiles(outcome.kept)},
+        )
+
+
+def _reasons(rows: list[dict[str, Any]], step: str) -> dict[str, int]:
+    return dict(Counter(row["reason"] for row in rows if row["step"] == step))
+
+
+def quantiles(examples: list[Example]) -> dict[str, dict[str, float]]:
+    """Quantiles of every score: its name, then quantile -> value."""
+    found: dict[str, dict[str, float]] = {}
+    for name in sorted({name for e in examples for name in e.scores}):
+        values = sorted(e.scores[name] for e in examples if name in e.scores)
+        found[name] = {f"{q:g}": round(values[round(q * (len(values) - 1))], 6) for q in QUANTILES}
+        found[name]["mean"] = round(statistics.fmean(values), 6)
+    return found
