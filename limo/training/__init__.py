@@ -1,0 +1,210 @@
+"""Training: examples become weights; packed or padded batches, one exact loss, any strategy, resumable, exported for engines."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from limo.config import aside, choice
+from limo.hardware import gpus
+from limo.models import Model
+from limo.optimizers import Optimizer
+from limo.stage import Stage
+from limo.training.loggers import Csv
+from limo.training.strategies import Auto, Strategy, Zero, title
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@choice
+class Lora:
+    """Low-rank adapters beside frozen weights (arXiv 2106.09685), on a 4-bit base with `quantize` (QLoRA, arXiv 2305.14314)."""
+
+    rank: int = 16
+    alpha: int = 32
+    """The adapter's output is scaled by alpha / rank."""
+    dropout: float = 0.0
+    targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    """Names of the layers that get one; `all-linear` is every linear layer but the head."""
+    quantize: Literal["nf4"] | None = None
+    """Keep the frozen weights in 4 bits (bitsandbytes)."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.alpha < 1:
+            raise ValueError(f"rank={self.rank} and alpha={self.alpha} must be 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must be 0 or more and below 1")
+
+    def missing(self) -> list[str]:
+        if self.quantize and importlib.util.find_spec("bitsandbytes") is None:
+            return ["training=qlora: bitsandbytes is not installed; pip install 'limo[qlora]', or choose training=lora"]
+        return []
+
+    def quantization(self) -> dict[str, Any]:
+        """Arguments of `from_pretrained`."""
+        if self.quantize is None:
+            return {}
+        import torch
+        from transformers import BitsAndBytesConfig
+
+        settings = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=self.quantize,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        return {"quantization_config": settings}
+
+    def wrap(self, net: PreTrainedModel, seed: int, mixed: bool) -> Any:
+        """The model with fresh adapters; `mixed` keeps them in float32 over bf16 weights."""
+        import torch
+        from peft import LoraConfig, get_peft_model
+
+        torch.manual_seed(seed)
+        targets = self.targets if isinstance(self.targets, str) else list(self.targets)
+        settings = LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets, task_type="CAUSAL_LM"
+        )
+        return get_peft_model(net, settings, autocast_adapter_dtype=mixed)
+
+
+@choice
+class Training:
+    """How examples become weights."""
+
+    epochs: int | None = None
+    steps: int | None = None
+    """Optimizer steps, in place of epochs."""
+    global_batch: int
+    """Examples in an optimizer step, over all processes; the last step of an epoch may have fewer."""
+    micro_batch: int | None = None
+    """Examples that go through the model together on one process; null fills each micro-batch with up to `max_tokens`."""
+    max_tokens: int | None = None
+    """Tokens of a micro-batch where `micro_batch` is null; null is `max_length`."""
+    max_length: int
+    """Longest example in tokens, prompt included."""
+    overlong: Literal["error", "drop", "truncate"] = "error"
+    """What happens to longer ones; `truncate` cuts the end, so those never show how to stop."""
+    packing: bool = True
+    """Examples end to end in one row, each attending to itself only; false pads rows to the longest."""
+    reduction: Literal["token", "sample"] = "token"
+    """Every supervised token of a step weighs the same, or every example does."""
+    clip: float | None = 1.0
+    """Largest gradient norm; null does not clip."""
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"
+    activation_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more work."""
+    chunks: int = 8
+    """Pieces in which the head's logits are made, used and forgotten; 1 keeps them."""
+    liger: bool = False
+    """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
+    save: int | Literal["epoch"] = aside("epoch")
+    """Optimizer steps between checkpoints to resume from."""
+    keep: int = aside(1)
+    """How many of those are kept while training."""
+    retain: bool = aside(False)
+    """Leave the checkpoints in the result; else they go once the exported weights are verified."""
+    choose: Literal["last", "best"] = "last"
+    """Which weights are exported: after the last step, or where `validation` had the lowest loss."""
+    validation: Path | None = None
+    """Examples (JSONL) that are never trained on, for the validation loss at each checkpoint; never a test benchmark."""
+    export: Literal["bfloat16", "float32"] = "bfloat16"
+    adapter: Lora | None = None
+    """null trains every weight."""
+    strategy: Strategy = Auto()
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give one of them, null for the other")
+        for name in (
+            "epochs",
+            "steps",
+            "global_batch",
+            "micro_batch",
+            "max_tokens",
+            "max_length",
+            "chunks",
+            "save",
+            "keep",
+        ):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more")
+        if self.max_tokens is not None and self.max_tokens < self.max_length:
+            raise ValueError(
+                f"max_tokens={self.max_tokens} is less than max_length={self.max_length}: the longest example would not fit"
+            )
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip={self.clip} must be above 0, or null")
+        if self.choose == "best" and self.validation is None:
+            raise ValueError("choose=best needs validation=<examples.jsonl> (never a test benchmark), or choose=last")
+        if (
+            self.adapter is not None
+            and self.adapter.quantize
+            and isinstance(self.strategy, Zero)
+            and self.strategy.stage == 3
+        ):
+            raise ValueError(
+                "training=qlora with ZeRO-3: 4-bit weights cannot be split; choose training/strategy=zero2, ddp or single"
+            )
+
+
+@choice
+class TrainingStage(Stage):
+    """Examples in, `model/` (Hugging Face folder) and `metrics.csv` out."""
+
+    module: ClassVar[str] = "limo.training"
+    version: ClassVar[int] = 1
+
+    training: Training
+    model: Model
+    optimizer: Optimizer
+    logger: Csv = aside(Csv())
+    examples: Path
+    seed: int
+    store: Path = aside(Path("outputs/.store"))
+
+    def __post_init__(self) -> None:
+        if self.optimizer.whole and isinstance(self.training.strategy, Zero):
+            name = type(self.optimizer).__name__.lower()
+            raise ValueError(
+                f"optimizer={name} works on whole matrices, which ZeRO cuts up; choose training/strategy=ddp or optimizer=adamw"
+            )
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy that runs on this machine."""
+        shape = self.model.shape()
+        weights = shape.parameters if shape else 0
+        return self.training.strategy.resolve(weights, weights if self.training.adapter is None else weights // 100)
+
+    @property
+    def ranks(self) -> int:
+        return self.strategy.ranks
+
+    def missing(self) -> list[str]:
+        how = self.training
+        lacks = [*how.strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]
+        if how.adapter is not None:
+            lacks += how.adapter.missing()
+        if how.liger and importlib.util.find_spec("liger_kernel") is None:
+            lacks.append(
+                "training.liger=true: liger-kernel is not installed; pip install liger-kernel, or set it to false"
+            )
+        if self.model.attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+            lacks.append(
+                "model.attention=flash_attention_2: flash-attn is not installed; install it, or set model.attention=auto"
+            )
+        if how.adapter is not None and how.adapter.quantize and not gpus():
+            lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
+        return lacks
+
+    def run(self, folder: Path) -> None:
+        from limo.training.stage import train
+
+        train(self, folder)
+
+
+__all__ = ["Lora", "Training", "TrainingStage", "title"]

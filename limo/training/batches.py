@@ -1,0 +1,184 @@
+"""Who is trained when: a plan of every micro-batch of a run from its seed, the same on all ranks, and the tensors of each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from limo import Mistake
+from limo.training.encode import Encoded
+
+if TYPE_CHECKING:
+    import torch
+
+Pack = tuple[int, ...]
+"""Places in the list of examples that go through the model together; empty where a rank has nothing left in a step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step: `packs[rank][micro]`, as many on every rank."""
+
+    epoch: int
+    packs: tuple[tuple[Pack, ...], ...]
+
+    @cached_property
+    def members(self) -> list[int]:
+        return [place for rank in self.packs for pack in rank for place in pack]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All optimizer steps of a run."""
+
+    steps: tuple[Step, ...]
+    accumulation: int
+    """Micro-batches per rank in every step; a constant, because DeepSpeed and Lightning count steps by it."""
+    per_epoch: int
+    """Optimizer steps in an epoch; the last of an epoch may hold fewer examples than the others."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the examples of a step are laid out in micro-batches."""
+
+    global_batch: int
+    ranks: int
+    micro_batch: int | None
+    """Examples in a micro-batch; None fills each up to `max_tokens`."""
+    max_tokens: int
+    """Tokens in a micro-batch, padding included."""
+    packed: bool
+
+
+def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> Plan:
+    """Shuffle per epoch from the seed, cut into steps of `global_batch` examples, lay each out over ranks and micro-batches.
+
+    Raises Mistake, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
+    """
+    if layout.micro_batch is not None:
+        whole, over = divmod(layout.global_batch, layout.ranks * layout.micro_batch)
+        if over or not whole:
+            raise Mistake(
+                f"training.global_batch={layout.global_batch} is not a multiple of {layout.ranks} process(es) × training.micro_batch="
+                f"{layout.micro_batch} = {layout.ranks * layout.micro_batch}; change one of them, or set micro_batch=null to fill "
+                "micro-batches by tokens"
+            )
+    per_epoch = -(-len(encoded) // layout.global_batch)
+    total = steps if steps is not None else per_epoch * (epochs or 0)
+    laid: list[tuple[int, list[Pack]]] = []
+    for epoch in range(-(-total // per_epoch)):
+        order = list(range(len(encoded)))
+        random.Random(f"{seed}/{epoch}").shuffle(order)
+        for start in range(0, len(order), layout.global_batch):
+            laid.append((epoch, _bins(order[start : start + layout.global_batch], encoded, layout)))
+    laid = laid[:total]
+    accumulation = max(-(-len(bins) // layout.ranks) for _, bins in laid)
+    if layout.micro_batch is not None:
+        accumulation = max(accumulation, 1)
+    done = tuple(Step(epoch, _deal(bins, encoded, layout, accumulation)) for epoch, bins in laid)
+    return Plan(done, accumulation, per_epoch)
+
+
+def cost(pack: Sequence[int], encoded: Sequence[Encoded], packed: bool) -> int:
+    """Tokens a micro-batch puts through the model, padding included."""
+    lengths = [len(encoded[place].tokens) for place in pack]
+    return sum(lengths) if packed else len(lengths) * max(lengths, default=0)
+
+
+def _bins(members: list[int], encoded: Sequence[Encoded], layout: Layout) -> list[Pack]:
+    """Split one step into micro-batches, longest first: by number, else best fit into `max_tokens`."""
+    order = sorted(members, key=lambda place: (-len(encoded[place].tokens), place))
+    if layout.micro_batch is not None:
+        return [tuple(order[i : i + layout.micro_batch]) for i in range(0, len(order), layout.micro_batch)]
+    bins: list[list[int]] = []
+    for place in order:
+        room = [b for b in bins if cost([*b, place], encoded, layout.packed) <= layout.max_tokens]
+        # best fit: the fullest that still takes it; for padded batches the order makes that the one of nearest length
+        best = max(room, key=lambda b: cost(b, encoded, layout.packed), default=None)
+        if best is None:
+            bins.append([place])
+        else:
+            best.append(place)
+    return [tuple(b) for b in bins]
+
+
+def _deal(
+    bins: list[Pack], encoded: Sequence[Encoded], layout: Layout, accumulation: int
+) -> tuple[tuple[Pack, ...], ...]:
+    """Give the micro-batches to ranks so that each has `accumulation` and the ranks' work is even; empty ones fill up."""
+    ranks: list[list[Pack]] = [[] for _ in range(layout.ranks)]
+    load = [0] * layout.ranks
+    for pack in sorted(bins, key=lambda b: -cost(b, encoded, layout.packed)):
+        rank = min((r for r in range(layout.ranks) if len(ranks[r]) < accumulation), key=lambda r: (load[r], r))
+        ranks[rank].append(pack)
+        load[rank] += cost(pack, encoded, layout.packed)
+    return tuple(tuple(packs + [()] * (accumulation - len(packs))) for packs in ranks)
+
+
+Reduction = Literal["token", "sample"]
+
+
+class Batch:
+    """The tensors of one micro-batch. Not a dict or dataclass: Lightning would cast its weights to the training precision."""
+
+    ids: torch.Tensor
+    """[rows, length] token ids; one row when packed."""
+    positions: torch.Tensor | None
+    """[1, length], restarting at 0 with each example, when packed; None for padded rows (they need no mask: pads come last)."""
+    lengths: tuple[int, ...]
+    """Length of each example, in order."""
+    where: torch.Tensor
+    """[n] flat places in `ids` whose next token has loss."""
+    targets: torch.Tensor
+    """[n] those next tokens."""
+    weights: torch.Tensor
+    """[n] float32 share of each in the loss of the whole optimizer step; they sum to 1 over its micro-batches and ranks."""
+
+    def __init__(
+        self, pack: Pack, encoded: Sequence[Encoded], step: Step, packed: bool, reduction: Reduction, pad: int
+    ) -> None:
+        import torch
+
+        members = [encoded[place] for place in pack] or [Encoded("", (pad, pad), 2)]
+        self.lengths = tuple(len(m.tokens) for m in members)
+        longest = max(self.lengths)
+        rows: list[int] = []
+        places: list[int] = []
+        targets: list[int] = []
+        weights: list[float] = []
+        total = sum(encoded[place].supervised for place in step.members)
+        offset = 0
+        for member in members:
+            rows.extend(member.tokens)
+            places.extend(range(offset + member.prompt - 1, offset + len(member.tokens) - 1))
+            targets.extend(member.tokens[member.prompt :])
+            share = 1 / total if reduction == "token" else 1 / (len(step.members) * max(1, member.supervised))
+            weights.extend([share] * member.supervised)
+            if not packed:
+                rows.extend([pad] * (longest - len(member.tokens)))
+            offset = len(rows)
+        self.ids = torch.tensor(rows).view(1 if packed else len(members), -1)
+        self.positions = torch.cat([torch.arange(n) for n in self.lengths])[None] if packed else None
+        self.where = torch.tensor(places, dtype=torch.long)
+        self.targets = torch.tensor(targets, dtype=torch.long)
+        self.weights = torch.tensor(weights, dtype=torch.float32)
+
+    def to(self, device: torch.device | str, **_: object) -> Batch:
+        """Lightning moves what has this method."""
+        for name in ("ids", "positions", "where", "targets", "weights"):
+            if (tensor := getattr(self, name)) is not None:
+                setattr(self, name, tensor.to(device, non_blocking=True))
+        return self
+
+
+def batches(
+    run: Plan, encoded: Sequence[Encoded], layout: Layout, reduction: Reduction, pad: int, rank: int, start: int
+) -> Iterator[Batch]:
+    """The micro-batches of one rank from optimizer step `start` on."""
+    for step in run.steps[start:]:
+        for pack in step.packs[rank]:
+            yield Batch(pack, encoded, step, layout.packed, reduction, pad)

@@ -1,0 +1,150 @@
+"""From an example to token ids: the chat template rendered once, the prompt masked from the loss, over-long examples dealt with by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from limo import Mistake
+from limo.models import Model, messages, prompt_ids
+from limo.records import Example
+from limo.store import content_digest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FORMAT = 1
+"""Raised when the same example would become other ids: part of the key of cached ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example as the model sees it."""
+
+    id: str
+    tokens: tuple[int, ...]
+    """Prompt, answer, end-of-turn token."""
+    prompt: int
+    """How many of them are prompt: position `prompt` is the first that has loss."""
+
+    @property
+    def supervised(self) -> int:
+        """Tokens with loss: the answer and the token that ends the turn."""
+        return len(self.tokens) - self.prompt
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, model: Model, example: Example) -> Encoded:
+    """Render one example: the prompt exactly as at inference, then the answer up to and including the end-of-turn token.
+
+    Prompt and answer are tokenised apart, because generation also starts from the ids of the prompt alone. What a template
+    writes after the end-of-turn token (a line break in ChatML) is left out: generation has stopped there.
+
+    Raises Mistake where the template does not let an answer be told from its prompt, or an answer from its end.
+    """
+    prompt = prompt_ids(tokenizer, model, example.question)
+    chat = messages(model, example.question)
+    before = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    answer = [*chat, {"role": "assistant", "content": example.solution}]
+    whole = str(tokenizer.apply_chat_template(answer, tokenize=False))
+    if not whole.startswith(str(before)):
+        raise Mistake(
+            f"model.path={model.path}: its chat template renders an answered conversation differently from the prompt that asks it "
+            f"(example {example.id}); give a template without that with model.chat_template=<file.jinja>"
+        )
+    rest = whole[len(str(before)) :]
+    if not example.solution.strip() or example.solution.strip() not in rest:
+        what = (
+            "the solution is empty"
+            if not example.solution.strip()
+            else "the chat template changes the text of the solution"
+        )
+        raise Mistake(
+            f"example {example.id}: {what}; drop it in the selection, or set model.chat_template=<file.jinja>"
+        )
+    ids = list(tokenizer(rest, add_special_tokens=False)["input_ids"])
+    special = _special(tokenizer)
+    ends = [place for place, token in enumerate(ids) if token in special]
+    if not ends:
+        raise Mistake(
+            f"model.path={model.path}: its chat template ends an answer without an end token, so generation would never stop; "
+            "give a template that ends with one with model.chat_template=<file.jinja>"
+        )
+    if _inside(tokenizer, example.solution, ids[ends[-1]]):
+        token = tokenizer.convert_ids_to_tokens(ids[ends[-1]])
+        raise Mistake(f"example {example.id}: its solution contains the end token {token} as text; drop or clean it")
+    return Encoded(example.id, (*prompt, *ids[: ends[-1] + 1]), len(prompt))
+
+
+def encode_all(
+    tokenizer: PreTrainedTokenizerBase, model: Model, examples: Sequence[Example], cache: Path
+) -> list[Encoded]:
+    """All examples in order; kept under `cache` by the content of everything the ids depend on, so a sweep renders once."""
+    files = [
+        model.folder() / name
+        for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt")
+    ]
+    digests = [content_digest(file) for file in files if file.is_file()]
+    parts = [
+        FORMAT,
+        digests,
+        model.system,
+        str(tokenizer.chat_template),
+        [(e.id, e.question, e.solution) for e in examples],
+    ]
+    path = cache / f"{hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]}.json"
+    if path.is_file():
+        return [
+            Encoded(name, tuple(tokens), prompt)
+            for name, tokens, prompt in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    done = [encode(tokenizer, model, e) for e in examples]
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps([[e.id, e.tokens, e.prompt] for e in done]), encoding="utf-8")
+    partial.replace(path)
+    return done
+
+
+Overlong = Literal["error", "drop", "truncate"]
+
+
+def fit(encoded: Sequence[Encoded], max_length: int, overlong: Overlong) -> tuple[list[Encoded], list[str]]:
+    """The examples that will be trained on, and the ids of the over-long ones, dealt with as `overlong` says.
+
+    `truncate` keeps the first `max_length` tokens, so the cut text never carries an end-of-turn token it did not reach; an
+    example whose prompt alone fills `max_length` has nothing to learn and is dropped. Raises Mistake for `error`, or when
+    nothing is left.
+    """
+    long = [e.id for e in encoded if len(e.tokens) > max_length]
+    if long and overlong == "error":
+        longest = max(len(e.tokens) for e in encoded)
+        raise Mistake(
+            f"training.max_length={max_length}: {len(long)} of {len(encoded)} examples are longer (longest {longest} tokens): "
+            f"{_some(long)}; raise max_length, or choose training.overlong=drop or truncate"
+        )
+    if overlong == "drop":
+        kept = [e for e in encoded if len(e.tokens) <= max_length]
+    else:
+        kept = [Encoded(e.id, e.tokens[:max_length], e.prompt) for e in encoded if e.prompt < max_length]
+    if not kept:
+        raise Mistake(f"training.max_length={max_length}: no example fits; raise it")
+    return kept, long
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _special(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    added: dict[int, Any] = tokenizer.added_tokens_decoder
+    return set(tokenizer.all_special_ids) | {i for i, token in added.items() if token.special}
+
+
+def _inside(tokenizer: PreTrainedTokenizerBase, text: str, token: int) -> bool:
+    return token in tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,0 +1,169 @@
+"""Trained weights as a Hugging Face folder that any engine loads, compared with the weights in training before it counts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from limo.models import Model, end_ids, load_tokenizer
+from limo.training import Training
+from limo.training.callbacks import remove
+from limo.training.module import Module
+from limo.training.strategies import Zero
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TOLERANCE = {"32-true/float32": 1e-3, "other": 0.05, "quantized": 0.5}
+"""Largest root-mean-square difference of logits, relative to their spread: rounding to 16 bits moves them by about a hundredth."""
+
+
+class Broken(RuntimeError):
+    """The exported folder is not what was trained: a defect, never the user's mistake."""
+
+
+def export(module: Module, folder: Path, name: str, probe: list[int], end: int) -> None:
+    """Write `<folder>/<name>/` (weights, tokenizer, chat template, generation config) and compare it; all ranks must call it.
+
+    With an adapter the merged weights go there, and the adapter itself into `<folder>/adapter/`. `probe`: token ids of the one
+    forward that is compared; `end`: the token that ends a turn.
+    """
+    reference = logits(module, probe)
+    state = gather(module)
+    if module.global_rank == 0:
+        partial = folder / f"{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        _unshard(module)
+        net = _full(module, state) if module.recipe.adapter is None else _merged(module, state, folder)
+        net.save_pretrained(partial)
+        save_tokenizer(module.base, partial, end)
+        compare(partial, net, reference, probe, tolerance(module.recipe))
+        remove(folder / name)
+        partial.rename(folder / name)
+    module.trainer.strategy.barrier()
+
+
+@torch.no_grad()
+def logits(module: Module, probe: list[int]) -> torch.Tensor:
+    """[length, vocabulary] float32 logits of the weights in training, in the precision they train in."""
+    module.net.eval()
+    ids = torch.tensor([probe]).to(next(module.parameters()).device)
+    with module.trainer.precision_plugin.forward_context():
+        found: torch.Tensor = module.causal(input_ids=ids, use_cache=False).logits[0].float().cpu()
+    module.net.train()
+    return found
+
+
+def gather(module: Module) -> dict[str, torch.Tensor]:
+    """Trained weights by name, whole, on rank 0 in main memory; empty elsewhere. Names are those of the model without wrapper."""
+    target = getattr(torch, module.recipe.export)
+    full = module.recipe.adapter is None
+    root = module.causal if full else module.net
+    state = {}
+    for name, parameter in root.named_parameters():
+        if not (full or parameter.requires_grad):
+            continue
+        with _whole(module, parameter):
+            if module.global_rank == 0:
+                state[name] = parameter.detach().to("cpu", target if full else torch.float32, copy=True)
+    if full and module.global_rank == 0:
+        kept = set(root.state_dict())
+        state |= {name: buffer.detach().cpu() for name, buffer in root.named_buffers() if name in kept}
+    return state
+
+
+@contextmanager
+def _whole(module: Module, parameter: torch.nn.Parameter) -> Iterator[None]:
+    if isinstance(module.spread, Zero) and module.spread.stage == 3:
+        from limo.training.zero import gathered
+
+        with gathered([parameter]):
+            yield
+    else:
+        yield
+
+
+def _unshard(module: Module) -> None:
+    """After ZeRO-3, let transformers load whole weights again."""
+    if isinstance(module.spread, Zero) and module.spread.stage == 3:
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+        unset_hf_deepspeed_config()
+
+
+def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(module.base.folder())
+    config.dtype = getattr(torch, module.recipe.export)
+    with torch.device("meta"):
+        net = AutoModelForCausalLM.from_config(config)
+    expected = {name: tensor.shape for name, tensor in net.named_parameters()}
+    wrong = [
+        f"{n} {tuple(state[n].shape) if n in state else 'absent'}"
+        for n, shape in expected.items()
+        if n not in state or state[n].shape != shape
+    ]
+    if wrong:
+        raise Broken(f"gathered weights do not have the model's shapes: {', '.join(wrong[:5])}")
+    net.load_state_dict(state, strict=False, assign=True)
+    net.tie_weights()
+    return net  # type: ignore[no-any-return]
+
+
+def _merged(module: Module, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    adapter = module.recipe.adapter
+    assert adapter is not None
+    base = AutoModelForCausalLM.from_pretrained(module.base.folder(), dtype=torch.float32, attn_implementation="sdpa")
+    wrapped = adapter.wrap(base, 0, mixed=True)
+    unexpected = wrapped.load_state_dict(state, strict=False).unexpected_keys
+    if unexpected or not state:
+        raise Broken(f"the adapter's weights do not fit the base: {unexpected[:5]}")
+    wrapped.save_pretrained(folder / "adapter")
+    return wrapped.merge_and_unload().to(getattr(torch, module.recipe.export))  # type: ignore[no-any-return]
+
+
+def save_tokenizer(model: Model, folder: Path, end: int) -> None:
+    """The tokenizer with the template of this training, and a generation config that stops at the token the training taught."""
+    load_tokenizer(model).save_pretrained(folder)
+    path = model.folder() / "generation_config.json"
+    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tokenizer = load_tokenizer(model)
+    settings["eos_token_id"] = sorted({end, *end_ids(tokenizer, model.folder())})
+    settings.setdefault("pad_token_id", tokenizer.pad_token_id)
+    (folder / "generation_config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+
+
+def tolerance(training: Training) -> float:
+    if training.adapter is not None and training.adapter.quantize:
+        return TOLERANCE["quantized"]
+    return TOLERANCE.get(f"{training.precision}/{training.export}", TOLERANCE["other"])
+
+
+def compare(folder: Path, written: PreTrainedModel, reference: torch.Tensor, probe: list[int], allowed: float) -> None:
+    """Load the folder as an engine does: same tensors, tied where they were tied, the logits of the weights in training."""
+    from transformers import AutoModelForCausalLM
+
+    net = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", attn_implementation="sdpa")
+    want = dict(written.named_parameters())
+    for name, parameter in net.named_parameters():
+        if name not in want or not torch.equal(parameter, want[name]):
+            raise Broken(f"{folder}: {name} is not what was written")
+    if net.config.tie_word_embeddings and net.get_input_embeddings().weight is not net.get_output_embeddings().weight:
+        raise Broken(f"{folder}: embeddings and head are no longer tied")
+    with torch.no_grad():
+        found = net.float()(input_ids=torch.tensor([probe])).logits[0]
+    off = float((found - reference).pow(2).mean().sqrt() / reference.std())
+    if not off <= allowed:
+        raise Broken(
+            f"{folder}: its logits differ from those in training by {off:.3g} of their spread, more than {allowed}"
+        )

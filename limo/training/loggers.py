@@ -1,0 +1,74 @@
+"""Where the curves go beside `metrics.csv`: TensorBoard, Weights & Biases, MLflow; all work offline, inside the stage's folder."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, ClassVar
+
+from limo.config import choice
+
+
+@choice
+class Csv:
+    """Only `metrics.csv`, which is always written."""
+
+    package: ClassVar[str | None] = None
+
+    def missing(self) -> list[str]:
+        if self.package is None or importlib.util.find_spec(self.package) is not None:
+            return []
+        extra = self.package
+        return [f"logger={extra}: {extra} is not installed; pip install 'limo[{extra}]', or choose logger=csv"]
+
+    def open(self, folder: Path) -> list[Any]:
+        """Live Lightning loggers that write below `folder`."""
+        return []
+
+
+@choice
+class TensorBoard(Csv):
+    """Event files in `tensorboard/`."""
+
+    package: ClassVar[str | None] = "tensorboard"
+
+    def open(self, folder: Path) -> list[Any]:
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        return [TensorBoardLogger(folder, name="tensorboard", version="")]
+
+
+@choice
+class Wandb(Csv):
+    """Weights & Biases."""
+
+    package: ClassVar[str | None] = "wandb"
+
+    project: str = "limo"
+    offline: bool = True
+    """Kept in `wandb/`; `wandb sync` sends it later."""
+
+    def open(self, folder: Path) -> list[Any]:
+        from pytorch_lightning.loggers import WandbLogger
+
+        return [WandbLogger(project=self.project, offline=self.offline, save_dir=folder)]
+
+
+@choice
+class MLflow(Csv):
+    """MLflow."""
+
+    package: ClassVar[str | None] = "mlflow"
+
+    experiment: str = "limo"
+    uri: str | None = None
+    """A tracking server; None writes into `mlruns/`."""
+
+    def open(self, folder: Path) -> list[Any]:
+        from pytorch_lightning.loggers import MLFlowLogger
+
+        return [
+            MLFlowLogger(
+                experiment_name=self.experiment, tracking_uri=self.uri or f"sqlite:///{folder.resolve()}/mlflow.db"
+            )
+        ]

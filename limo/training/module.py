@@ -1,0 +1,233 @@
+"""The Lightning module over any Hugging Face causal language model: loads it, and has one loss."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as lightning
+import torch
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from limo import Mistake
+from limo.models import Model
+from limo.optimizers import Optimizer
+from limo.training import Training
+from limo.training.attention import implementation, isolation, register
+from limo.training.batches import Batch, Plan
+from limo.training.strategies import Strategy, Zero
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+
+class Module(lightning.LightningModule):
+    """Trains `net`. The loss of an optimizer step is Σ weight · cross-entropy over all its micro-batches and ranks (`Batch.weights`)."""
+
+    def __init__(
+        self,
+        training: Training,
+        model: Model,
+        optimizer: Optimizer,
+        strategy: Strategy,
+        run: Plan,
+        ranks: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.recipe = training
+        self.base = model
+        self.rule = optimizer
+        self.spread = strategy
+        self.run = run
+        self.ranks = ranks
+        self.seed = seed
+        self.strict_loading = training.adapter is None
+        self.net: Any = None
+        self.packed = training.packing
+        self.attention = implementation(model.attention, training.packing)
+        self.loss = torch.zeros(())
+        """This rank's part of the loss of the current optimizer step."""
+        self.norm = 0.0
+        """Gradient norm of the last optimizer step, before clipping."""
+        self._sharding: Any = None
+
+    @property
+    def causal(self) -> PreTrainedModel:
+        """The causal model, without the wrapper of an adapter."""
+        return self.net if self.recipe.adapter is None else self.net.get_base_model()  # type: ignore[no-any-return]
+
+    def configure_model(self) -> None:
+        """Load the weights; under ZeRO-3 transformers puts them straight into shards."""
+        if self.net is not None:
+            return
+        register()
+        if isinstance(self.spread, Zero) and self.spread.stage == 3:
+            from transformers.integrations import HfDeepSpeedConfig
+
+            # transformers holds it by a weak reference only
+            self._sharding = HfDeepSpeedConfig(self.trainer.strategy.config)  # type: ignore[attr-defined]
+        net = load(self.base, self.recipe, self.spread, self.attention)
+        if self.recipe.liger:
+            from liger_kernel.transformers.monkey_patch import (  # type: ignore[import-not-found]
+                _apply_liger_kernel_to_instance,
+            )
+
+            _apply_liger_kernel_to_instance(net, fused_linear_cross_entropy=False, cross_entropy=False)
+        if self.recipe.activation_checkpointing:
+            net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        if (adapter := self.recipe.adapter) is not None:
+            # under ZeRO-3 shards of two dtypes cannot be gathered together
+            net = adapter.wrap(net, self.seed, mixed=self._sharding is None)
+            if self.recipe.activation_checkpointing:
+                net.enable_input_require_grads()
+        self.net = net.train()
+        refuse_other_heads(self.causal)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        named = [(n, p) for n, p in self.net.named_parameters() if p.requires_grad]
+        if isinstance(self.spread, Zero) and self.spread.offload_optimizer:
+            live = offloaded(self.rule, named)
+        else:
+            live = self.rule.open(named)
+        self.peaks = [group["lr"] for group in live.param_groups]
+        return live
+
+    def on_train_start(self) -> None:
+        restore_frequencies(self.net)
+
+    def on_fit_start(self) -> None:
+        restore_frequencies(self.net)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # every random number of a micro-batch (dropout) follows from its place in the run: nothing to save or restore
+        torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) % 2**31)
+        if batch_idx % self.run.accumulation == 0:
+            self.loss = batch.weights.new_zeros(())
+            share = self.rule.schedule.at(self.trainer.global_step, len(self.run.steps))
+            for group, peak in zip(self.trainer.optimizers[0].param_groups, self.peaks, strict=True):
+                group["lr"] = peak * share
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        part = self.part(batch)
+        self.loss += part.detach()
+        # Lightning divides by the accumulation and data parallelism averages over ranks: undo both
+        return part * (self.run.accumulation * self.ranks)
+
+    def part(self, batch: Batch) -> torch.Tensor:
+        """This micro-batch's part of the loss of its step: head and cross-entropy over supervised tokens only, in chunks."""
+        net = self.causal
+        body = getattr(net, net.base_model_prefix)
+        apart = isolation(self.attention, batch.lengths, batch.ids.device) if self.packed else {}
+        hidden = body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **apart).last_hidden_state
+        rows = hidden.flatten(0, 1).index_select(0, batch.where)
+        head = net.get_output_embeddings()
+        chunks = self.recipe.chunks
+        if chunks == 1:
+            whole: torch.Tensor = _weighted(head, rows, batch.targets, batch.weights)
+            return whole
+        total: torch.Tensor = rows.new_zeros((), dtype=torch.float32)
+        # a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
+        parts = zip(
+            rows.tensor_split(chunks),
+            batch.targets.tensor_split(chunks),
+            batch.weights.tensor_split(chunks),
+            strict=True,
+        )
+        for hidden_part, targets, weights in parts:
+            total = total + checkpoint(_weighted, head, hidden_part, targets, weights, use_reentrant=False)
+        return total
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if not isinstance(self.spread, Zero):
+            limit = self.recipe.clip or float("inf")
+            self.norm = float(
+                torch.nn.utils.clip_grad_norm_([p for p in self.net.parameters() if p.grad is not None], limit)
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.recipe.adapter is not None and "state_dict" in checkpoint:
+            trained = {f"net.{n}" for n, p in self.net.named_parameters() if p.requires_grad}
+            checkpoint["state_dict"] = {n: v for n, v in checkpoint["state_dict"].items() if n in trained}
+
+
+def _weighted(
+    head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    loss = functional.cross_entropy(head(hidden).float(), targets, reduction="none")
+    return (loss * weights).sum()
+
+
+def load(model: Model, training: Training, strategy: Strategy, attention: str) -> PreTrainedModel:
+    """The pretrained weights in the dtype that this training keeps them in."""
+    from transformers import AutoModelForCausalLM
+
+    extra = training.adapter.quantization() if training.adapter is not None else {}
+    try:
+        net = AutoModelForCausalLM.from_pretrained(
+            model.folder(), dtype=kept(training, strategy), attn_implementation=attention, **extra
+        )
+    except (ValueError, ImportError) as error:
+        if training.packing and "attn" in str(error).lower():
+            raise Mistake(
+                f"model.path={model.path}: {str(error).splitlines()[0]}; set training.packing=false or model.attention"
+            ) from None
+        raise
+    return net  # type: ignore[no-any-return]
+
+
+def kept(training: Training, strategy: Strategy) -> torch.dtype:
+    """Weights are float32 unless bf16-true, frozen under an adapter, or DeepSpeed keeps the float32 copy itself."""
+    if training.precision == "32-true":
+        return torch.float32
+    if training.precision == "bf16-true" or training.adapter is not None or isinstance(strategy, Zero):
+        return torch.bfloat16
+    return torch.float32
+
+
+def offloaded(optimizer: Optimizer, named: list[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+    """DeepSpeed's vectorised AdamW for states in main memory, where a compiler can build it; else the optimizer itself."""
+    import shutil
+
+    from limo.optimizers import AdamW
+
+    if (
+        not isinstance(optimizer, AdamW)
+        or not (shutil.which("g++") and shutil.which("ninja"))
+        or not torch.cuda.is_available()
+    ):
+        return optimizer.open(named)
+    from deepspeed.ops.adam import DeepSpeedCPUAdam
+
+    live: torch.optim.Optimizer = DeepSpeedCPUAdam(
+        optimizer.groups(named), lr=optimizer.lr, betas=optimizer.betas, eps=optimizer.eps
+    )
+    return live
+
+
+def restore_frequencies(net: torch.nn.Module) -> None:
+    """Rebuild rotary frequencies in float32: casting the model, and ZeRO-3's loading, round them to bf16 (radians off at 16k tokens)."""
+    for module in net.modules():
+        old = getattr(module, "inv_freq", None)
+        if isinstance(old, torch.Tensor) and hasattr(module, "config"):
+            with torch.device("cpu"):
+                fresh = type(module)(module.config)
+            device: torch.device = old.device
+            for name, buffer in fresh.named_buffers(recurse=False):
+                if name.endswith("inv_freq"):
+                    module.register_buffer(name, buffer.float().to(device), persistent=False)
+            if hasattr(fresh, "original_inv_freq"):
+                module.original_inv_freq = module.inv_freq
+
+
+def refuse_other_heads(net: PreTrainedModel) -> None:
+    """Some models scale or cap their logits after the head; the chunked loss would leave that out."""
+    names = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
+    found = [n for n in names if getattr(net.config, n, None) not in (None, 1, 1.0)]
+    if found:
+        raise Mistake(
+            f"model.path: {type(net).__name__} changes its logits after the head ({', '.join(found)}), which this loss does not know"
+        )

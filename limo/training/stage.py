@@ -1,0 +1,221 @@
+"""One training run in one folder: encode, plan, fit or go on, export, say what was done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+import transformers
+from torch.utils.data import DataLoader, IterableDataset
+
+from limo import Mistake
+from limo.hardware import free_disk
+from limo.models import load_tokenizer
+from limo.records import Example, read
+from limo.stage import summarise
+from limo.training import Training, TrainingStage
+from limo.training.batches import Batch, Layout, Plan, batches, plan
+from limo.training.callbacks import Checkpoints, Record, found, memory, remove
+from limo.training.encode import Encoded, encode_all, fit
+from limo.training.export import export
+from limo.training.module import Module
+from limo.training.strategies import Strategy, Zero, title
+
+log = logging.getLogger(__name__)
+
+PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
+"""Dense bf16 FLOP/s from the makers' data sheets, by a part of the GPU's name."""
+
+
+class Stream(IterableDataset[Batch]):
+    """The micro-batches of this rank, from where the run stands; without a length, so that Lightning counts by steps alone."""
+
+    def __init__(self, make: Callable[[], Iterator[Batch]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.make()
+
+
+def train(stage: TrainingStage, folder: Path) -> None:
+    """Train `stage.examples`; a folder that an interrupted run left is continued from its last whole checkpoint."""
+    begun = time.perf_counter()
+    _quiet()
+    training, rank, ranks = stage.training, int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    strategy = stage.strategy
+    examples = read(stage.examples, Example)
+    if not examples:
+        raise Mistake(f"{stage.examples}: no examples to train on; loosen the selection")
+    tokenizer = load_tokenizer(stage.model)
+    every = encode_all(tokenizer, stage.model, examples, stage.store / "tokens")
+    encoded, overlong = fit(every, training.max_length, training.overlong)
+    layout = Layout(
+        training.global_batch, ranks, training.micro_batch, training.max_tokens or training.max_length, training.packing
+    )
+    run = plan(encoded, layout, stage.seed, training.epochs, training.steps)
+    checkpoints = folder / "checkpoints"
+    saved = found(checkpoints)
+    start = int(saved[-1].name.rpartition("-")[2]) if saved else 0
+    _same_ranks(folder, rank, {"strategy": title(strategy), "ranks": ranks, "accumulation": run.accumulation}, start)
+    weights = _weights(stage)
+    if rank == 0:
+        room(folder, training, weights)
+
+    module = Module(training, stage.model, stage.optimizer, strategy, run, ranks, stage.seed)
+    save = run.per_epoch if training.save == "epoch" else training.save
+    record = Record(folder / "metrics.csv", checkpoints, encoded, _peak(ranks), 6.0 * weights)
+    trainer = _trainer(
+        stage, strategy, folder, run, ranks, [record, Checkpoints(checkpoints, save, training.keep, record)]
+    )
+    supervised = sum(e.supervised for e in encoded)
+    log.info(
+        f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded)} tokens ({supervised} supervised), "
+        f"{len(run.steps)} steps of {training.global_batch} examples in {run.accumulation} micro-batch(es) on {ranks} process(es), "
+        f"{title(strategy)}, {training.precision}" + (f"; going on from step {start}" if start else "")
+    )
+    pad = int(tokenizer.pad_token_id or 0)
+    stream = Stream(lambda: batches(run, encoded, layout, training.reduction, pad, rank, start))
+    trainer.fit(module, DataLoader(stream, batch_size=None), ckpt_path=str(saved[-1]) if saved else None)
+    if trainer.global_step != len(run.steps):
+        raise RuntimeError(f"training stopped at step {trainer.global_step} of {len(run.steps)}")
+    whole = next((e for e in every if e.id not in set(overlong)), every[0])
+    export(module, folder, "model", list(whole.tokens[:64]), whole.tokens[-1])
+    if rank == 0:
+        _finish(stage, folder, module, run, encoded, every, overlong, time.perf_counter() - begun)
+    trainer.strategy.barrier()
+
+
+def _trainer(
+    stage: TrainingStage, strategy: Strategy, folder: Path, run: Plan, ranks: int, callbacks: list[lightning.Callback]
+) -> lightning.Trainer:
+    training = stage.training
+    how: dict[str, Any] = {"strategy": "auto", "precision": training.precision}
+    if isinstance(strategy, Zero):
+        from limo.training.zero import open_strategy
+
+        how = {"strategy": open_strategy(strategy, training.precision, training.clip, training.adapter is not None)}
+    elif ranks > 1:
+        from pytorch_lightning.strategies import DDPStrategy
+
+        how["strategy"] = DDPStrategy(gradient_as_bucket_view=True)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return lightning.Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=local,
+        num_nodes=max(1, ranks // local),
+        max_steps=len(run.steps),
+        max_epochs=-1,
+        accumulate_grad_batches=run.accumulation,
+        callbacks=callbacks,
+        logger=stage.logger.open(folder) or False,
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+        **how,
+    )
+
+
+def _finish(
+    stage: TrainingStage,
+    folder: Path,
+    module: Module,
+    run: Plan,
+    encoded: list[Encoded],
+    every: list[Encoded],
+    overlong: list[str],
+    took: float,
+) -> None:
+    rows = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    names = rows[0].split(",")
+    last = dict(zip(names, rows[-1].split(","), strict=True))
+    seen = [place for step in run.steps for place in step.members]
+    summarise(
+        folder,
+        examples=len(encoded),
+        overlong=len(overlong),
+        overlong_share=len(overlong) / len(every),
+        overlong_policy=stage.training.overlong,
+        longest=max(len(e.tokens) for e in encoded),
+        tokens=sum(len(encoded[p].tokens) for p in seen),
+        supervised_tokens=sum(encoded[p].supervised for p in seen),
+        steps=len(run.steps),
+        epochs=round(len(run.steps) / run.per_epoch, 3),
+        packs=sum(bool(pack) for step in run.steps for rank in step.packs for pack in rank),
+        accumulation=run.accumulation,
+        ranks=module.ranks,
+        strategy=title(module.spread),
+        parameters=sum(_size(p) for p in module.net.parameters()),
+        parameters_trained=sum(_size(p) for p in module.net.parameters() if p.requires_grad),
+        final_loss=float(last["loss"]),
+        checkpoint=stage.training.choose,
+        memory_gib=round(memory() / 2**30, 3),
+        training_seconds=float(last["seconds"]),
+        seconds=round(took, 3),
+    )
+    if not stage.training.retain:
+        remove(folder / "checkpoints")
+
+
+def _size(parameter: torch.nn.Parameter) -> int:
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
+
+
+def _weights(stage: TrainingStage) -> int:
+    shape = stage.model.shape()
+    return shape.parameters if shape else 0
+
+
+def room(folder: Path, training: Training, weights: int) -> None:
+    """Refuse to begin what the disk cannot hold: the checkpoints kept and one being written, and the exported weights."""
+    trained = weights if training.adapter is None else weights // 50
+    state = 12 if training.precision == "32-true" else 14
+    need = trained * state * (training.keep + 1) + weights * (2 if training.export == "bfloat16" else 4)
+    if (free := free_disk(folder)) < need:
+        raise Mistake(
+            f"training needs about {need / 2**30:.1f} GiB of disk in {folder} (checkpoints and exported weights) and {free / 2**30:.1f} GiB "
+            "are free; free some, or set store=<folder on a larger disk>, training.keep=1, or training=lora"
+        )
+
+
+def _same_ranks(folder: Path, rank: int, now: dict[str, Any], start: int) -> None:
+    """A checkpoint is cut for its number of processes: refuse to go on with another."""
+    path = folder / "layout.json"
+    if start and path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before != now:
+            raise Mistake(
+                f"{folder}: this run was begun with {before} and would go on with {now}; use the same, or delete its checkpoints/ to start over"
+            )
+    elif rank == 0:
+        path.write_text(json.dumps(now), encoding="utf-8")
+
+
+def _peak(ranks: int) -> float | None:
+    if not torch.cuda.is_available():
+        return None
+    name = torch.cuda.get_device_name()
+    return next((flops * ranks for part, flops in PEAKS.items() if part in name), None)
+
+
+def _quiet() -> None:
+    """Keep the libraries' hints out of the log; what matters is said once, by us."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "deepspeed", "DeepSpeed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    transformers.utils.logging.disable_progress_bar()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*torch.distributed.*is deprecated.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
+    warnings.filterwarnings("ignore", message=".*no validation.*|.*val_dataloader.*")

@@ -1,0 +1,161 @@
+"""How one model is spread over processes: one device, data parallel, or DeepSpeed ZeRO; each a member of `training/strategy`."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, ClassVar
+
+from limo.config import choice
+from limo.hardware import gpus
+
+FULL_STATE = 16
+"""Bytes per trained weight with AdamW in mixed precision: weight, gradient, two moments in float32 (or bf16 pairs and a float32 copy)."""
+SHARE = 0.6
+"""Of a GPU's memory that `auto` lets weights, gradients and optimizer fill; the rest is for activations and logits."""
+
+
+@choice
+class Strategy:
+    """What every way has in common."""
+
+    name: ClassVar[str] = ""
+
+    devices: int = 0
+    """Processes on this machine, one GPU each; 0 takes every GPU, or one process where there is none."""
+    nodes: int = 1
+    """Machines, each with `devices` processes."""
+
+    def __post_init__(self) -> None:
+        if self.devices < 0 or self.nodes < 1:
+            raise ValueError(f"devices={self.devices} must be 0 (all) or more and nodes={self.nodes} 1 or more")
+
+    @property
+    def ranks(self) -> int:
+        """Processes on this machine."""
+        return self.devices or len(gpus()) or 1
+
+    def missing(self) -> list[str]:
+        found = len(gpus())
+        if found and self.devices > found:
+            return [
+                f"training.strategy.devices={self.devices}: this machine has {found} GPU(s); set it to that, or to 0 for all"
+            ]
+        return []
+
+    def resolve(self, weights: int, trained: int) -> Strategy:
+        """The strategy that runs, for a model of so many weights of which so many are trained."""
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """DeepSpeed's `zero_optimization` block; empty without it."""
+        return {}
+
+
+@choice
+class Single(Strategy):
+    """One process on one device."""
+
+    name: ClassVar[str] = "single"
+
+    def __post_init__(self) -> None:
+        if self.devices > 1 or self.nodes > 1:
+            raise ValueError(
+                f"devices={self.devices}, nodes={self.nodes}: training/strategy=single is one process; choose ddp or zero2"
+            )
+
+    @property
+    def ranks(self) -> int:
+        return 1
+
+
+@choice
+class Ddp(Strategy):
+    """Every process holds the whole model; gradients are averaged (torch DistributedDataParallel)."""
+
+    name: ClassVar[str] = "ddp"
+
+
+@choice
+class Zero(Strategy):
+    """DeepSpeed ZeRO: optimizer states (1), gradients (2) and weights (3) split over the processes."""
+
+    stage: int
+    offload_optimizer: bool = False
+    """Optimizer states and update in main memory."""
+    offload_weights: bool = False
+    """Weights in main memory between uses; stage 3 only."""
+    pin_memory: bool = False
+    """Page-locked buffers for offloading: faster copies, more main memory."""
+    bucket: int = 500_000_000
+    """Elements sent in one message."""
+    persistence: int = 100_000
+    """Stage 3 keeps weights smaller than this whole on every process."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stage not in (1, 2, 3):
+            raise ValueError(f"stage={self.stage} must be 1, 2 or 3")
+        if self.offload_weights and self.stage != 3:
+            raise ValueError(f"offload_weights=true needs stage=3, not {self.stage}")
+
+    def missing(self) -> list[str]:
+        lacks = super().missing()
+        if importlib.util.find_spec("deepspeed") is None:
+            lacks.append(
+                "training/strategy: DeepSpeed is not installed (it runs on Linux only); choose training/strategy=single or ddp"
+            )
+        return lacks
+
+    def settings(self) -> dict[str, Any]:
+        block: dict[str, Any] = {
+            "stage": self.stage,
+            "contiguous_gradients": True,
+            "overlap_comm": bool(gpus()),
+            "reduce_bucket_size": self.bucket,
+        }
+        if self.offload_optimizer:
+            block["offload_optimizer"] = {"device": "cpu", "pin_memory": self.pin_memory}
+        if self.offload_weights:
+            block["offload_param"] = {"device": "cpu", "pin_memory": self.pin_memory}
+        if self.stage == 3:
+            few = self.persistence == 0
+            block |= {
+                "stage3_param_persistence_threshold": self.persistence,
+                "stage3_gather_16bit_weights_on_model_save": False,
+            }
+            # with 0 nothing is kept or fetched ahead: tiny models then go through the same paths as large ones
+            block |= (
+                {"stage3_max_live_parameters": 0, "stage3_max_reuse_distance": 0, "stage3_prefetch_bucket_size": 0}
+                if few
+                else {}
+            )
+        else:
+            block |= {"allgather_bucket_size": self.bucket}
+        return block
+
+
+@choice
+class Auto(Strategy):
+    """One device: single. Several: the simplest of ddp, ZeRO-2, ZeRO-3, ZeRO-3 with offload whose states fit the smallest GPU."""
+
+    name: ClassVar[str] = "auto"
+
+    def resolve(self, weights: int, trained: int) -> Strategy:
+        ranks = self.ranks * self.nodes
+        if ranks == 1:
+            return Single()
+        room = min((gpu.memory for gpu in gpus()), default=0) * SHARE
+        frozen = 2 * (weights - trained)
+        if not room or frozen + FULL_STATE * trained <= room:
+            return Ddp(devices=self.devices, nodes=self.nodes)
+        if frozen + 2 * trained + (FULL_STATE - 2) * trained / ranks <= room:
+            return Zero(stage=2, devices=self.devices, nodes=self.nodes)
+        fits = (frozen + FULL_STATE * trained) / ranks <= room
+        return Zero(stage=3, offload_optimizer=not fits, devices=self.devices, nodes=self.nodes)
+
+
+def title(strategy: Strategy) -> str:
+    """As the summary and the report call it."""
+    if isinstance(strategy, Zero):
+        return f"zero{strategy.stage}" + ("_offload" if strategy.offload_optimizer or strategy.offload_weights else "")
+    return strategy.name
