@@ -194,6 +194,6 @@ def _locate(tree: Any, fallback: Exception, key: str = "") -> Mistake:
     cause = fallback.__cause__
     if isinstance(cause, ValidationError):
         return Mistake(describe(cause, key))
-    if "Error loading" in str(fallback):
+    if "Error locating target" in str(fallback):
         return Mistake(f"{key}._target_: {tree['_target_']} does not exist")
     return Mistake(f"{key}: {first_line(cause or fallback)}")
