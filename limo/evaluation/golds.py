@@ -29,18 +29,27 @@ Repair = Literal[
 ]
 LETTERS = "ABCDEFGHIJ"
 LABEL = re.compile(r"(?<![A-Za-z\\^_{])([A-J])\s*[.．、]\s*")
-TYPES = {"Numerical": "auto", "Expression": "expression", "Tuple": "tuple", "Interval": "interval", "Equation": "equation"}
+TYPES = {
+    "Numerical": "auto",
+    "Expression": "expression",
+    "Tuple": "tuple",
+    "Interval": "interval",
+    "Equation": "equation",
+}
 """Answer types of OlympiadBench's metadata in the words of grading; its numbers may be fractions and roots, so `auto`."""
 
 
-def repair(problem: Problem, rules: tuple[Repair, ...], answer_type: str, shuffle: int | None) -> tuple[Problem, list[str]]:
+def repair(
+    problem: Problem, rules: tuple[Repair, ...], answer_type: str, shuffle: int | None
+) -> tuple[Problem, list[str]]:
     """The problem with a gold answer that can be graded, and the names of the rules that changed it.
 
-    `meta` of the result: `gold` (text, a list of answers, or a dict of named parts), `answer_type`, `choices` (letter -> text)
-    where there are options. Raises Mistake naming the row where the result is no answer of its type.
+    `meta` of the result: `gold` (text, a list of answers, or a dict of named parts), `answer_type`, `choices` (letter ->
+    text) where there are options, `raw` the gold answer as LIMO's code reads it. Raises Mistake naming the row where the
+    result is no answer of its type.
     """
-    problem = _with(problem, _gold(problem), answer_type=answer_type)
-    applied = []
+    problem = _with(problem, _gold(problem), answer_type=answer_type, raw=str(_gold(problem)))
+    applied: list[str] = []
     for name in rules:
         mended = RULES[name](problem)
         if mended != problem:
@@ -62,7 +71,9 @@ def check(problem: Problem) -> None:
     if kind == "integer" and not re.fullmatch(r"[+-]?\d+", gold):
         raise Mistake(f"{where}: the gold answer {gold!r} is no integer; mend the row or set another answer_type")
     if kind == "letter" and gold not in (problem.meta.get("choices") or LETTERS):
-        raise Mistake(f"{where}: the gold answer {gold!r} is not the letter of an option; mend the row or set another answer_type")
+        raise Mistake(
+            f"{where}: the gold answer {gold!r} is not the letter of an option; mend the row or set another answer_type"
+        )
     if kind != "text" and any(not _balanced(str(part)) for part in parts):
         raise Mistake(f"{where}: the gold answer {gold!r} has unbalanced braces; mend the row or set answer_type=text")
 
@@ -75,7 +86,9 @@ def integral(problem: Problem) -> Problem:
 
 def thousands(problem: Problem) -> Problem:
     """`1,450,000` -> `1450000`, in a file whose answers are single numbers."""
-    return _text(problem, lambda gold: gold.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", gold) else gold)
+    return _text(
+        problem, lambda gold: gold.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", gold) else gold
+    )
 
 
 def delimiters(problem: Problem) -> Problem:
@@ -121,7 +134,9 @@ def code(problem: Problem) -> Problem:
 def exponent(problem: Problem) -> Problem:
     """`4.5e33` -> `4.5 \\times 10^{33}`, as a model writes it."""
     pattern = re.compile(r"(?<![\w.])([+-]?\d+(?:\.\d*)?)[eE]([+-]?)0*(\d+)(?!\w)")
-    return _text(problem, lambda gold: pattern.sub(lambda m: rf"{m[1]} \times 10^{{{m[2].replace('+', '')}{m[3]}}}", gold))
+    return _text(
+        problem, lambda gold: pattern.sub(lambda m: rf"{m[1]} \times 10^{{{m[2].replace('+', '')}{m[3]}}}", gold)
+    )
 
 
 def parts(problem: Problem) -> Problem:
@@ -140,7 +155,9 @@ def letter(problem: Problem) -> Problem:
     gold = problem.meta["gold"]
     if not isinstance(gold, str):
         return problem
-    found = re.fullmatch(r"\s*[(（]?\s*([A-J])\s*[)）]?\s*[.．、。]?\s*", gold) or re.match(r"\s*[(（]([A-J])[)）]\s*\S", gold)
+    found = re.fullmatch(r"\s*[(（]?\s*([A-J])\s*[)）]?\s*[.．、。]?\s*", gold) or re.match(
+        r"\s*[(（]([A-J])[)）]\s*\S", gold
+    )
     return _with(problem, found.group(1), answer_type="letter") if found else problem
 
 
@@ -219,7 +236,9 @@ def permute(problem: Problem, seed: int) -> Problem:
     """
     spans, choices = _labels(problem.question), problem.meta.get("choices")
     if spans is None or not choices:
-        raise Mistake(f"{problem.meta.get('where', problem.id)}: no options A., B., … found in the question to shuffle; set shuffle=null")
+        raise Mistake(
+            f"{problem.meta.get('where', problem.id)}: no options A., B., … found in the question to shuffle; set shuffle=null"
+        )
     gold, letters = problem.meta["gold"], list(choices)
     draw = random.Random(hashlib.sha256(f"{seed}\0{problem.question}".encode()).hexdigest())
     order = draw.sample(letters, len(letters))
@@ -231,7 +250,8 @@ def permute(problem: Problem, seed: int) -> Problem:
         text = choices[new]
         pieces.append(question[start:stop] + shuffled[new] + question[stop + len(text) : end])
     pieces.append(question[_end(question, spans[-1][1]) :])
-    mended = _with(problem, letters[order.index(gold)], choices=shuffled)
+    right = letters[order.index(gold)]
+    mended = _with(problem, right, choices=shuffled, raw=right)
     return dataclasses.replace(mended, question="".join(pieces))
 
 
@@ -243,7 +263,9 @@ def _labels(question: str) -> list[tuple[int, int]] | None:
         for first in range(len(found) - 1, -1, -1):
             if letters[first] != "A":
                 continue
-            run = [(start, stop) for i, (letter, start, stop) in enumerate(found[first:]) if letter == LETTERS[i : i + 1]]
+            run = [
+                (start, stop) for i, (letter, start, stop) in enumerate(found[first:]) if letter == LETTERS[i : i + 1]
+            ]
             if len(run) == len(found) - first and len(run) >= 2:
                 return run
     lenient = re.search(

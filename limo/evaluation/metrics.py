@@ -41,7 +41,9 @@ def average(table: Table) -> float:
 def rates(table: Table) -> list[float]:
     """The share of right samples of each question. Raises ValueError where questions have unequally many samples."""
     if not table or len(lengths := {len(row) for row in table}) != 1 or lengths == {0}:
-        raise ValueError(f"every question needs the same number of samples, one or more; found {sorted({len(row) for row in table})}")
+        raise ValueError(
+            f"every question needs the same number of samples, one or more; found {sorted({len(row) for row in table})}"
+        )
     return [sum(row) / len(row) for row in table]
 
 

@@ -64,7 +64,13 @@ class Source:
         local = self._local()
         content = self.digest or (digest(local) if local else f"{self.hub}@{self.revision}/{self.remote}")
         more = self._beside(local)
-        names = {"id": self.id, "question": self.question, "answer": self.answer, "after": self.after, "extra": self.extra}
+        names = {
+            "id": self.id,
+            "question": self.question,
+            "answer": self.answer,
+            "after": self.after,
+            "extra": self.extra,
+        }
         return {"content": content, "beside": digest(more) if more else None, **names}
 
     def missing(self) -> list[str]:
@@ -74,10 +80,14 @@ class Source:
             if local.is_file():
                 return []
             if self.path is None:
-                return [f"{self.folder} holds no {self.file}; put it there, or set this benchmark's source.path to the file"]
+                return [
+                    f"{self.folder} holds no {self.file}; put it there, or set this benchmark's source.path to the file"
+                ]
             return [f"{local} does not exist; set this benchmark's source.path to its JSONL file"]
         if not self.hub:
-            return [f"{self.file} is a local file; set evaluation.data_dir to the folder that holds it, or this benchmark's source.path"]
+            return [
+                f"{self.file} is a local file; set evaluation.data_dir to the folder that holds it, or this benchmark's source.path"
+            ]
         if self._cached().is_file() or _reachable(self._url()):
             return []
         return [
@@ -92,10 +102,13 @@ class Source:
         count, a changed row.
         """
         path = self._local() or self._fetch()
-        if lacks := [] if path.is_file() else self.missing():
-            raise Mistake(lacks[0])
-        more = {str(row.get(self.id)): row for _, row in rows(beside)} if (beside := self._beside(path)) else {}
-        problems, contents, seen = [], [], dict[str, int]()
+        if not path.is_file():
+            raise Mistake(self.missing()[0])
+        beside = self._beside(path)
+        more = {str(row[self.id]): row for _, row in rows(beside) if self.id in row} if beside and self.id else {}
+        problems: list[Problem] = []
+        contents: list[Any] = []
+        seen: dict[str, int] = {}
         for number, row in rows(path):
             where = f"{path}, line {number}"
             problem, content = self._problem(row, len(problems), where, more)
@@ -107,10 +120,14 @@ class Source:
         self._check(path, contents)
         return problems
 
-    def _problem(self, row: dict[str, Any], index: int, where: str, more: dict[str, dict[str, Any]]) -> tuple[Problem, Any]:
+    def _problem(
+        self, row: dict[str, Any], index: int, where: str, more: dict[str, dict[str, Any]]
+    ) -> tuple[Problem, Any]:
         for name in ("id", "question", "answer"):
             if (column := getattr(self, name)) is not None and column not in row:
-                raise Mistake(f"{where}: no column {column!r}; set this benchmark's source.{name} to the one that holds it")
+                raise Mistake(
+                    f"{where}: no column {column!r}; set this benchmark's source.{name} to the one that holds it"
+                )
         id_ = str(index if self.id is None else row[self.id])
         question, gold = row[self.question], row[self.answer]
         if not isinstance(question, str) or not question.strip():
@@ -118,17 +135,28 @@ class Source:
         content = [id_, question, gold, {k: row[c] for k, c in sorted(self.extra.items()) if c in row}]
         if self.after is not None:
             if not isinstance(gold, str) or self.after not in gold:
-                raise Mistake(f"{where}: column {self.answer!r} has no {self.after!r} before the answer; set source.after to its mark")
+                raise Mistake(
+                    f"{where}: column {self.answer!r} has no {self.after!r} before the answer; set source.after to its mark"
+                )
             gold = gold.rpartition(self.after)[2].strip()
-        if gold is None or isinstance(gold, bool) or gold in ("", [], {}) or (isinstance(gold, str) and not gold.strip()):
+        if (
+            gold is None
+            or isinstance(gold, bool)
+            or gold in ("", [], {})
+            or (isinstance(gold, str) and not gold.strip())
+        ):
             raise Mistake(f"{where}: column {self.answer!r} holds no answer ({gold!r}); mend or remove the row")
         both = {**more.get(id_, {}), **row}
         meta = {"where": where, "gold": gold, **{k: both[c] for k, c in self.extra.items() if c in both}}
-        return Problem(id=id_, question=question, answer=gold if isinstance(gold, str) else json.dumps(gold), meta=meta), content
+        return Problem(
+            id=id_, question=question, answer=gold if isinstance(gold, str) else json.dumps(gold), meta=meta
+        ), content
 
     def _check(self, path: Path, contents: list[Any]) -> None:
         if self.rows is not None and len(contents) != self.rows:
-            raise Mistake(f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or set this benchmark's source.rows")
+            raise Mistake(
+                f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or set this benchmark's source.rows"
+            )
         if self.digest and (found := fingerprint(contents)) != self.digest:
             raise Mistake(
                 f"{path}: {_changed(contents, self.digest)} (digest {found}, not {self.digest}); take the original file, or set "
@@ -171,7 +199,9 @@ class Source:
                 with urllib.request.urlopen(self._url(), timeout=60) as answer:
                     data = answer.read()
             except OSError as error:
-                raise Mistake(f"{self._url()} cannot be fetched ({error}); set this benchmark's source.path to a local copy") from None
+                raise Mistake(
+                    f"{self._url()} cannot be fetched ({error}); set this benchmark's source.path to a local copy"
+                ) from None
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f"{path.name}.{os.getpid()}")
             partial.write_bytes(data)

@@ -1,0 +1,190 @@
+"""From a suite's attempts to its numbers: grade by the rules, ask the judge, measure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limo import Mistake
+from limo.evaluation import judge, metrics, votes
+from limo.evaluation.benchmark import Benchmark, Loaded
+from limo.evaluation.grading import Case, Rules, Verdict, grade_all
+from limo.records import Attempt, Grade, Problem
+
+PAPER = Rules(name="paper")
+"""As LIMO's own code grades, for the column beside ours."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One benchmark of a suite with the answers of a model."""
+
+    name: str
+    benchmark: Benchmark
+    loaded: Loaded
+    attempts: list[Attempt]
+
+    @property
+    def problems(self) -> dict[str, Problem]:
+        return {p.id: p for p in self.loaded.problems}
+
+    def check(self) -> None:
+        """Refuse fewer or other answers than were asked for: numbers would be wrong without a sign."""
+        found = Counter((a.problem, a.sample) for a in self.attempts)
+        wanted = {(p.id, i) for p in self.loaded.problems for i in range(self.benchmark.samples)}
+        if lost := sorted(wanted - found.keys()):
+            question, sample = lost[0]
+            raise Mistake(
+                f"{self.name}: {len(lost)} of {len(wanted)} answers are not there (question {question}, sample {sample}); "
+                "run again to generate them"
+            )
+        if extra := sorted(found.keys() - wanted) or sorted(key for key, times in found.items() if times > 1):
+            question, sample = extra[0]
+            raise Mistake(f"{self.name}: question {question} has an answer too many (sample {sample}); evaluate anew")
+
+
+def grade(suite: Sequence[Asked], jobs: int, helper: judge.Judge | None, store: Path) -> dict[str, list[Grade]]:
+    """The grades of every attempt, by each benchmark's own rules, then by the judge where a benchmark asks for one."""
+    cases, by, origin = [], [], []
+    for asked in suite:
+        problems = asked.problems
+        for attempt in asked.attempts:
+            problem = problems[attempt.problem]
+            cases.append(case(problem, attempt))
+            by.append(own_rules(asked.benchmark.rules, problem))
+            origin.append((asked.benchmark, problem))
+    verdicts = grade_all(cases, by, jobs, title="grading")
+    if helper is not None:
+        open_ = [i for i, v in enumerate(verdicts) if origin[i][0].judge and judge.wanted(cases[i], v)]
+        queries = [judge.query(origin[i][1].question, cases[i], verdicts[i].answer or "") for i in open_]
+        replies = judge.ask(helper, queries, store) if queries else []
+        verdicts = judge.rule(verdicts, dict(zip(open_, replies, strict=True)))
+    return _by_benchmark(suite, verdicts)
+
+
+def grade_as_paper(suite: Sequence[Asked], jobs: int) -> dict[str, list[Grade]]:
+    """The grades of every attempt as LIMO's own code gives them: gold answers as their files have them, no judge."""
+    cases = [
+        Case(gold=problems[a.problem].meta.get("raw", problems[a.problem].answer), response=a.text, finish=a.finish)
+        for asked in suite
+        for problems in [asked.problems]
+        for a in asked.attempts
+    ]
+    return _by_benchmark(suite, grade_all(cases, PAPER, jobs, title="grading as the paper's code"))
+
+
+def _by_benchmark(suite: Sequence[Asked], verdicts: Iterable[Verdict]) -> dict[str, list[Grade]]:
+    each = iter(verdicts)
+    return {
+        asked.name: [
+            Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
+            for a, v in zip(asked.attempts, each, strict=False)
+        ]
+        for asked in suite
+    }
+
+
+def case(problem: Problem, attempt: Attempt) -> Case:
+    """What grading is given: the mended gold answer of a question and a response."""
+    meta = problem.meta
+    return Case(
+        gold=meta.get("gold", problem.answer),
+        response=attempt.text,
+        answer_type=meta.get("answer_type", "auto"),
+        finish=attempt.finish,
+        choices=meta.get("choices"),
+    )
+
+
+def own_rules(rules: Rules, problem: Problem) -> Rules:
+    """A benchmark's rules with the tolerance that a question states itself."""
+    tolerance = problem.meta.get("tolerance")
+    return rules if tolerance is None else dataclasses.replace(rules, tolerance=tolerance)
+
+
+def measure(asked: Asked, grades: Sequence[Grade], paper: Sequence[Grade] | None, jobs: int) -> dict[str, Any]:
+    """All numbers of one benchmark, as they stand in `results.json`."""
+    benchmark, attempts = asked.benchmark, asked.attempts
+    ids, k, total = [p.id for p in asked.loaded.problems], benchmark.samples, len(attempts)
+    rows = table(ids, grades)
+    sure, fixed = metrics.interval(rows), metrics.fixed_interval(rows)
+    finish = Counter(a.finish for a in attempts)
+    verdicts = Counter(g.verdict for g in grades)
+    return {
+        "n": len(ids),
+        "samples": k,
+        "accuracy": metrics.average(rows),
+        "interval": [sure.low, sure.high],
+        "interval_method": sure.method,
+        "fixed_interval": [fixed.low, fixed.high] if fixed else None,
+        "fixed_interval_method": fixed.method if fixed else None,
+        "pass": {str(j): metrics.pass_at(rows, j) for j in metrics.steps(k)},
+        "maj": majorities(asked, grades, rows, jobs),
+        "finish": {reason: count / total for reason, count in sorted(finish.items())},
+        "no_answer": verdicts["no_answer"] / total,
+        "truncated": verdicts["truncated"] / total,
+        "tokens": sum(a.tokens for a in attempts) / total,
+        "repetition": sum(metrics.repeats(a.text) for a in attempts) / total,
+        "detectable": metrics.detectable(rows),
+        "questions": dict(zip(ids, rows, strict=True)),
+        "verdicts": dict(verdicts.most_common()),
+        "rules": dict(Counter(g.rule for g in grades).most_common()),
+        "judge": judged(ids, grades),
+        "positions": positions(asked, grades),
+        "paper_rules": {"accuracy": metrics.average(table(ids, paper))} if paper is not None else None,
+        "domain": benchmark.domain,
+        "language": benchmark.language,
+        "protocol": {
+            **dataclasses.asdict(benchmark.sampling),
+            "prompt": benchmark.prompt,
+            "rules": benchmark.rules.name,
+            "shuffle": benchmark.shuffle,
+            "limit": benchmark.limit,
+        },
+    }
+
+
+def table(ids: Sequence[str], grades: Sequence[Grade]) -> list[list[int]]:
+    """Right (1) and wrong (0) answers: a row a question, in the order of `ids`; a column a sample."""
+    rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for g in grades:
+        rows[g.problem].append((g.sample, int(g.correct)))
+    return [[right for _, right in sorted(rows[id_])] for id_ in ids]
+
+
+def majorities(asked: Asked, grades: Sequence[Grade], rows: metrics.Table, jobs: int) -> dict[str, float]:
+    """maj@j at powers of two and at k; nothing with one sample a question."""
+    if asked.benchmark.samples < 2:
+        return {}
+    classes = votes.classes(asked.loaded.problems, grades, asked.benchmark.rules, jobs)
+    kinds = [classes[p.id] for p in asked.loaded.problems]
+    return {str(j): metrics.majority(kinds, rows, j) for j in metrics.steps(asked.benchmark.samples) if j > 1}
+
+
+def judged(ids: Sequence[str], grades: Sequence[Grade]) -> dict[str, Any] | None:
+    """How often the judge was asked, agreed, gave no verdict; and the accuracy without it. None where it was not asked."""
+    asked = [g for g in grades if g.verdict.startswith("judge_")]
+    if not asked:
+        return None
+    without = [dataclasses.replace(g, verdict="wrong") if g.verdict == "judge_correct" else g for g in grades]
+    return {
+        "asked": len(asked),
+        "accepted": sum(g.correct for g in asked),
+        "no_verdict": sum(g.rule == "judge, no verdict" for g in asked),
+        "accuracy_without": metrics.average(table(ids, without)),
+    }
+
+
+def positions(asked: Asked, grades: Sequence[Grade]) -> dict[str, dict[str, float]] | None:
+    """Accuracy by the place of the right option, where options were shuffled: a preference for a letter shows here."""
+    if asked.benchmark.shuffle is None:
+        return None
+    place = {p.id: str(p.meta["gold"]) for p in asked.loaded.problems}
+    found: dict[str, list[int]] = defaultdict(list)
+    for g in grades:
+        found[place[g.problem]].append(int(g.correct))
+    return {at: {"answers": len(row), "accuracy": sum(row) / len(row)} for at, row in sorted(found.items())}

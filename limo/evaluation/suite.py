@@ -1,0 +1,59 @@
+"""A suite: benchmarks by name, and what is done with all of them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from limo.config import aside, choice, identity
+from limo.evaluation.benchmark import Benchmark
+from limo.evaluation.judge import Judge
+
+
+@choice
+class Evaluation:
+    """A suite: benchmarks by name, so that one can be changed or left out from the command line."""
+
+    benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    """Name -> benchmark; `~evaluation.benchmarks.<name>` leaves one out."""
+    data_dir: Path | None = aside(None)
+    """A local folder with the benchmarks' files; None takes each from its pinned repository."""
+    base: bool = aside(True)
+    """Whether the model before training is evaluated too, where a run trains one."""
+    paper_rules: bool = True
+    """Whether answers are graded a second time as LIMO's own code does, for comparison with published numbers."""
+    judge: Judge | None = None
+    """A second model for the benchmarks that ask for one (`judge: true`); None leaves them to the rules."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.data_dir, Path) and not self.data_dir.expanduser().is_dir():
+            raise ValueError(
+                f"data_dir={self.data_dir} is no folder; give the folder that holds the benchmarks' JSONL files, or null"
+            )
+
+    def sources(self) -> dict[str, Any]:
+        """Where each benchmark's questions come from, by name: what training data must not contain."""
+        return {name: benchmark.source for name, benchmark in self.placed().items()}
+
+    def placed(self) -> dict[str, Benchmark]:
+        """The benchmarks, each reading from `data_dir` where that is given."""
+        return {name: benchmark.at(self.data_dir) for name, benchmark in self.benchmarks.items()}
+
+    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+        """What its results depend on: benchmarks with the content of their files, not where the files lie."""
+        judge = identity(self.judge, digest) if any(b.judge for b in self.benchmarks.values()) else None
+        return {"benchmarks": identity(self.placed(), digest), "paper_rules": self.paper_rules, "judge": judge}
+
+    def missing(self) -> list[str]:
+        """Which benchmarks, or their judge, cannot be had here, one sentence each."""
+        if not self.benchmarks:
+            return [
+                "evaluation.benchmarks is empty; choose a suite (evaluation=lab) or leave evaluation out of `stages`"
+            ]
+        sources = [(name, benchmark.source) for name, benchmark in self.placed().items()]
+        lacks = [f"evaluation.benchmarks.{name}: {s}" for name, source in sources for s in source.missing()]
+        if self.judge and any(b.judge for b in self.benchmarks.values()):
+            lacks += self.judge.missing()
+        return lacks
