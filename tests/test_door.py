@@ -1,0 +1,131 @@
+"""The command line: help, mistakes in one sentence, recipes from the working directory, the wheel away from the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def limo(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "limo", *arguments]
+    return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=120)
+
+
+def jsonl(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+GOOD = '{"question": "What is 1 + 1?", "answer": "2", "solution": "It is \\\\boxed{2}."}'
+OTHER = '{"question": "What is 1 + 2?", "answer": "3", "solution": "It is \\\\boxed{3}."}'
+
+
+def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
+    done = limo("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.count("python -m limo") >= 5
+    for word in ("selection:", "model:", "evaluation/benchmark:", "experiment:", "limo817", "random"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["selection=nothing"], "selection=nothing does not exist; choose one of: "),
+        (["+experiment=nothing"], "experiment=nothing does not exist; choose one of: "),
+        (["selection.sise=3"], "selection.sise: there is no such key"),
+        (["+selection.sise=3"], "selection.sise: there is no such key"),
+        (["selection.size=many"], "selection.size: "),
+        (["selection.size=0"], "selection: size=0"),
+        (["seed=one"], "seed=one: "),
+        (["~evaluation.benchmarks.aime24"], "evaluation.benchmarks.aime24: there is no such key"),
+        (["stages=[data,cooking]"], "there is no stage cooking; the stages are data, attempts, selection, training, evaluation"),
+        (["selection._target_=os.system"], "selection._target_: os.system is outside limo."),
+        (["selection"], "selection: not a valid override"),
+        (["model.path=/no/such/folder"], "model.path=/no/such/folder: no such folder"),
+        (["evaluation.benchmarks.lab_main.samples=4"], "temperature"),
+        (["selection.size=1000000"], "selection.size=1000000"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_its_key_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    done = limo(*arguments, cwd=tmp_path, HF_HUB_OFFLINE="1")
+    told = done.stdout + done.stderr
+    assert sentence in told
+    assert "Traceback" not in told
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([GOOD, '{"question": '], "pool.jsonl, line 2: not valid JSON"),
+        ([GOOD, '{"answer": "3", "solution": "x"}'], "pool.jsonl, line 2: no column 'question'"),
+        ([GOOD.replace("{", '{"id": 1, ', 1), OTHER.replace("{", '{"id": 1, ', 1)], "pool.jsonl, line 2: id '1' stands already"),
+    ],
+)
+def test_a_bad_pool_is_named_by_file_and_line(rows: list[str], sentence: str, tmp_path: Path) -> None:
+    pool = jsonl(tmp_path / "pool.jsonl", *rows)
+    identify = ["data.id=id"] if "id" in rows[0][:8] else []
+    done = limo("data=files", f"data.path={pool}", "attempts=none", "selection=all", *identify, cwd=tmp_path)
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 2
+
+
+def test_a_missing_pool_and_a_folder_without_tokenizer_are_both_said_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    done = limo("data=files", "data.path=nothing.jsonl", "attempts=none", f"model.path={tmp_path / 'model'}", cwd=tmp_path)
+    told = done.stdout + done.stderr
+    assert "data.path=nothing.jsonl: no such file" in told
+    assert "no tokenizer in it" in told
+    assert done.returncode == 2
+    assert not list(tmp_path.glob("outputs/.store/*/*"))
+
+
+def test_the_papers_run_says_everything_that_is_missing_before_any_work(tmp_path: Path) -> None:
+    done = limo("+experiment=limo817", cwd=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    told = done.stdout + done.stderr
+    for word in ("GAIR/LIMO", "Qwen/Qwen2.5-32B-Instruct", "GPU", "flash-attn"):
+        assert word in told, told
+    assert "Traceback" not in told
+    assert done.returncode == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = limo(cwd=tmp_path)
+    assert done.returncode == 2
+    assert "permission" in (done.stdout + done.stderr).lower()
+
+
+def test_recipes_of_the_working_directory_are_found_and_inherit(tmp_path: Path) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text("defaults: [limo817, _self_]\nname: mine\noptimizer: {lr: 1.0e-5}\n")
+    done = limo("+experiment=mine", "--cfg", "job", "--resolve", cwd=tmp_path)
+    assert "name: mine" in done.stdout, done.stderr
+    assert "lr: 1.0e-05" in done.stdout
+    assert "Qwen/Qwen2.5-32B-Instruct" in done.stdout
+
+
+def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site, work = tmp_path / "site", tmp_path / "work"
+    work.mkdir()
+    zipfile.ZipFile(wheel).extractall(site)
+    done = limo("+experiment=limo817", "--cfg", "job", cwd=work, PYTHONPATH=str(site))
+    assert "name: limo817" in done.stdout, done.stderr
+    where = subprocess.run([sys.executable, "-c", "import limo.config; print(limo.config.ROOT)"], cwd=work,
+                           env=os.environ | {"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True)  # fmt: skip
+    assert Path(where.stdout.strip()) == site / "limo"
+    assert (site / "limo/lab/bases/base/model.safetensors").is_file()
