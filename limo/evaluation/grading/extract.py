@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from limo.evaluation.grading.normalise import closing
+from limo.evaluation.grading.normalise import closing, normalise, tight
 from limo.evaluation.grading.rules import Case, Rules, Verdict
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*(\{)?")
@@ -19,8 +19,9 @@ _PHRASE = re.compile(
 )
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$((?:[^$\\]|\\.)+?)\$", re.S)
 _NUMBER = re.compile(
-    r"(?<![\w.\\^_{-])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\%|%|percent))?"
+    r"(?<![A-Za-z0-9_.\\^{-])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\%|%|percent))?"
 )
+_WORDS = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}\s+[a-zA-Z]{2,}")
 _SUBJECT = re.compile(r"(?:\b(?:is|are|was|equals|be)|[=:：]|为|是|≈)\s+(?:at (?:least|most)|about|just|only|exactly|approximately)?\s*\(?\s*$|=\s*$")
 _STOP = re.compile(r"\n|(?<=[^\d\s])[.!?](?=\s|$)|(?<=\d)\.(?=\s|$)|。")
 _LETTER_LINE = re.compile(r"^\W*(?:option|choice)?\W*\(?([A-Za-z])\)?(?![a-zA-Z'’])(?=\W|$|[^\x00-\x7f])", re.I)
@@ -54,6 +55,8 @@ def extract(case: Case, rules: Rules) -> Found | Verdict:
     if cut:
         return nothing
     text = _HOPE.sub("", _ENDS.split(text)[0]).strip()
+    if len(text) <= 300 and tight(normalise(text)) == tight(normalise(str(case.gold))):
+        return Found(text, "whole response")
     found = letter(text) if wants_letter(case) else None
     if wants_letter(case) and found is None and case.answer_type == "letter":
         return nothing
@@ -182,10 +185,13 @@ def prose(text: str) -> Found | None:
 
 def thing(text: str, prefer_last: bool) -> str | None:
     """A formula between delimiters or a number in a text: the last one after "is" or "=", else the first or the last."""
-    spans = [(m.start(), m.end(), inside(m)) for m in _MATH.finditer(text)]
-    masked = _MATH.sub(lambda m: "\x00" * len(m[0]), text)
+    # a pair of dollar signs with words between them is money, not mathematics
+    spans = [(m.start(), m.end(), inside(m)) for m in _MATH.finditer(text) if not _WORDS.search(inside(m))]
+    masked = text
+    for start, end, _t in spans:
+        masked = masked[:start] + "\x00" * (end - start) + masked[end:]
     spans += [(m.start(), m.end(), m[0]) for m in re.finditer(r"\(\\frac\{\d+\}\{\d+\}\)|\\d?frac\{[^{}]+\}\{[^{}]+\}", masked)]
-    for _, (start, end, _t) in enumerate(list(spans)):
+    for start, end, _t in list(spans):
         masked = masked[:start] + "\x00" * (end - start) + masked[end:]
     spans += [(m.start(), m.end(), m[0]) for m in _NUMBER.finditer(masked)]
     if not spans:

@@ -37,6 +37,8 @@ _DROPPED = (
     "|rm|bf|it|em|cal|large|Large|small|normalsize|hfill|relax|strut|mathstrut|notag|nonumber|boldmath"
 )
 _TEXT = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|boldsymbol|bm|emph|underline"
+_UNITS = frozenset("mgshLlNJWVATKCFHΩ")
+"""Letters that are units when set upright after a number."""
 _FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh log ln lg exp sqrt min max gcd lcm det deg".split()
 )
@@ -45,7 +47,7 @@ _FUNCTIONS = frozenset(
 @lru_cache(maxsize=8192)
 def normalise(text: str) -> str:
     """An answer in one spelling: ASCII where it can be, no delimiters, sizes or spacing commands, plain numbers."""
-    s = text.strip()
+    s = re.sub(r"^(\*{1,3}|_{1,2})(?=[^*_\s])(.*[^*_\s])\1$", r"\2", text.strip(), flags=re.S)
     if not s.isascii():
         s = unicodedata.normalize("NFKC", s.translate(_TRANSLATION)).translate(_TRANSLATION)
     else:
@@ -87,7 +89,7 @@ def words(text: str) -> str:
     """An answer as text: no markup, no punctuation, lower case."""
     s = normalise(text)
     s = re.sub(r"\\text\{([^{}]*)\}", r"\1", s)
-    return re.sub(r"[\s$*_{}\\.,;:!?'\"“”‘’()\[\]]+", "", s).casefold()
+    return re.sub(r"[\s$*_{}\\.,;:!?'\"“”‘’]+", "", s).casefold()
 
 
 def unbox(text: str) -> str:
@@ -132,6 +134,8 @@ def _words(match: re.Match[str]) -> str:
         return " , "
     if bare.lstrip("\\") in _FUNCTIONS:
         return "\\" + bare.lstrip("\\") + " "
+    if len(bare) == 1 and bare in _UNITS and re.search(r"[\d)}/*]\s*$|\\cdot\s*$", match.string[: match.start()].rstrip(" ~")):
+        return f" \\text{{{bare}}} "
     # a lone letter or anything with mathematics in it needs no mark; words keep it, so that units can be told apart
     if len(bare) == 1 or not re.search(r"[^\W\d_]{2}", bare) or re.search(r"[\\^_=]", bare):
         return " " + bare + " "

@@ -14,6 +14,8 @@ DIGITS = 40
 POINTS = 4
 AGREE = 1e-25
 """Relative difference below which two values computed with DIGITS digits are the same."""
+ROUNDING = 1e-6
+"""Up to here a tolerance covers the rounding of decimals and no more."""
 BITS = 200_000
 """Largest exact integer that is computed."""
 
@@ -27,7 +29,7 @@ def same(a: Node, b: Node, tolerance: float) -> bool | None:
     names = sorted(symbols(a) | symbols(b))
     loose = tolerance if decimal(a) or decimal(b) else 0.0
     judged = 0
-    for point in points(names):
+    for point in points(names, steps=stepped(a) or stepped(b)):
         x, y = value(a, point), value(b, point)
         if x is None or y is None:
             if x is y and not names:
@@ -60,21 +62,28 @@ def proportional(a: Node, b: Node, tolerance: float) -> Fraction | Any | None:
             continue
         if negligible(x) or negligible(y):
             return None
+        quotient = divide(x, y)
         if ratio is None:
-            ratio = x / y
-        elif not close(x / y, ratio, loose):
+            ratio = quotient
+        elif not close(quotient, ratio, loose):
             return None
         judged += 1
     return ratio if judged >= 3 else None
 
 
-def points(names: list[str]) -> Iterator[dict[str, Any]]:
-    """Values for the symbols: positive points, then mixed signs; the entry "" is the sign of the point."""
+def points(names: list[str], steps: bool = False) -> Iterator[dict[str, Any]]:
+    """Values for the symbols: positive points, then mixed signs; the entry "" is the sign of the point.
+
+    steps: also many whole numbers, since functions with floors agree on most points if they are close.
+    """
     if not names:
         yield {}
         return
     for i in range(POINTS):
         yield {"": 1, **{name: _draw(name, i) for name in names}}
+    if steps:
+        for i in range(40):
+            yield {"": 1, **{name: Fraction(int(_draw(name, i) * 1009) % 30 + i % 11) for name in names}}
     for i in range(POINTS, POINTS + 3):
         yield {"": -1, **{name: _draw(name, i) * (-1 if (i + j) % 2 or len(names) == 1 else 1) for j, name in enumerate(names)}}
 
@@ -97,6 +106,11 @@ def decimal(node: Node) -> bool:
     if node[0] == "num":
         return bool(node[2])
     return any(decimal(child) for child in node[1:] if isinstance(child, tuple))
+
+
+def stepped(node: Node) -> bool:
+    """Whether a tree has jumps."""
+    return node[:2] in (("call", "floor"), ("call", "ceil")) or any(stepped(child) for child in node[1:] if isinstance(child, tuple))
 
 
 def value(node: Node, point: dict[str, Any]) -> Any:
@@ -123,12 +137,19 @@ def close(x: Any, y: Any, loose: float) -> bool:
     import mpmath
 
     if isinstance(x, int | Fraction) and isinstance(y, int | Fraction):
+        # rounding never makes another whole number; only a tolerance that someone declared does
+        if loose <= ROUNDING and x == int(x) and y == int(y):
+            return x == y
         return x == y or abs(x - y) <= Fraction(loose) * max(abs(x), abs(y))
     with mpmath.workdps(DIGITS):
         a, b = _inexact(x), _inexact(y)
         if negligible(x) and negligible(y):
             return True
         return bool(abs(a - b) <= max(loose, AGREE) * max(abs(a), abs(b)))
+
+
+def divide(x: Any, y: Any) -> Any:
+    return Fraction(x) / y if isinstance(x, int | Fraction) and isinstance(y, int | Fraction) else _inexact(x) / _inexact(y)
 
 
 def _inexact(x: Any) -> Any:
