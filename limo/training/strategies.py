@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from limo.config import choice
-from limo.hardware import gpus
+from limo.hardware import Gpu, gpus
 
 FULL_STATE = 16
 """Bytes per trained weight with AdamW in mixed precision: weight, gradient, two moments in float32 (or bf16 pairs and a float32 copy)."""
@@ -42,8 +43,8 @@ class Strategy:
             ]
         return []
 
-    def resolve(self, weights: int, trained: int) -> Strategy:
-        """The strategy that runs, for a model of so many weights of which so many are trained."""
+    def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
+        """The strategy that runs, for a model of so many weights of which so many are trained, on this machine's GPUs or others."""
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -140,11 +141,12 @@ class Auto(Strategy):
 
     name: ClassVar[str] = "auto"
 
-    def resolve(self, weights: int, trained: int) -> Strategy:
-        ranks = self.ranks * self.nodes
+    def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
+        devices = gpus() if devices is None else devices
+        ranks = (self.devices or len(devices) or 1) * self.nodes
         if ranks == 1:
             return Single()
-        room = min((gpu.memory for gpu in gpus()), default=0) * SHARE
+        room = min((gpu.memory for gpu in devices), default=0) * SHARE
         frozen = 2 * (weights - trained)
         if not room or frozen + FULL_STATE * trained <= room:
             return Ddp(devices=self.devices, nodes=self.nodes)

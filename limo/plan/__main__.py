@@ -1,0 +1,61 @@
+"""`python -m limo.plan [--gpus 8xH100] [overrides]`: what the same overrides of `python -m limo` would take."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from limo import Mistake, hardware, pipeline
+from limo.config import Config
+from limo.hardware import Gpu
+from limo.plan import cost, plan
+from limo.plan.text import text
+from limo.stage import Stage
+from limo.store import Store
+
+
+def main() -> None:
+    """Exit code 0, or 2 with a sentence for a mistake in the overrides."""
+    parser = argparse.ArgumentParser(prog="python -m limo.plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing.")
+    parser.add_argument("--gpus", help="plan for these in place of the ones seen here: 8xH100, or 4x8xH100 for four machines")
+    given, overrides = parser.parse_known_args()
+    from limo.__main__ import compose
+
+    try:
+        gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)
+        if nodes > 1:
+            overrides.append(f"training.strategy.nodes={nodes}")
+        config = compose(overrides)
+        made = plan(config, survey(config), gpus, host=0 if given.gpus else hardware.memory())
+        print(text(made, hardware.free_disk(Path(config.store))))
+    except Mistake as mistake:
+        print(f"limo: {mistake}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse(words: str) -> tuple[tuple[Gpu, ...], int]:
+    """GPUs of one machine, and how many machines: `8xH100`, `4x8xA100`, `8xA100-40` for 40 GiB each."""
+    match = re.fullmatch(r"(?:(\d+)x)?(\d+)x([A-Za-z]*\d+[A-Za-z]*)(?:-(\d+))?", words)
+    known = match and next((c for c in cost.CHIPS if c.name.lower() == match.group(3).lower()), None)
+    if not match or not known:
+        raise Mistake(f"--gpus={words}: write 8xH100 or 4x8xH100, of {', '.join(c.name for c in cost.CHIPS)}; 8xA100-40 for GPUs of 40 GiB")
+    memory = int(match.group(4)) * 2**30 if match.group(4) else known.memory
+    return (Gpu(known.name, memory),) * int(match.group(2)), int(match.group(1) or 1)
+
+
+def survey(config: Config) -> dict[str, Path | None]:
+    """The steps of a run in order, each with its result in the store, or None."""
+    store, found = Store(Path(config.store).absolute()), dict[str, Path | None]()
+
+    def look(name: str, stage: Stage) -> Path:
+        found[name] = pipeline.look(name, stage, store)
+        return found[name] or Path(f"<{name}>")
+
+    pipeline.road(config, look)
+    return found
+
+
+if __name__ == "__main__":
+    main()
