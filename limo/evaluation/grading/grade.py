@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from limo import hardware
 from limo.config import dump, load
-from limo.evaluation.grading import pool
+from limo.evaluation.grading import paper, pool, symbolic
 from limo.evaluation.grading.compare import compare
 from limo.evaluation.grading.extract import extract
 from limo.evaluation.grading.rules import Case, Rules, Verdict
@@ -18,6 +19,8 @@ from limo.evaluation.grading.rules import Case, Rules, Verdict
 def grade(case: Case, rules: Rules | None = None) -> Verdict:
     """The verdict on one case, in this process (no time limit: use `grade_all` for text of models)."""
     rules = rules or Rules()
+    if rules.name == "paper":
+        return paper.grade(case)
     found = extract(case, rules)
     if isinstance(found, Verdict):
         return found
@@ -30,6 +33,8 @@ def grade(case: Case, rules: Rules | None = None) -> Verdict:
 def equal(a: str, b: str, answer_type: str = "auto", rules: Rules | None = None) -> bool:
     """Whether two extracted answers are the same answer: in either direction, so that it may build classes for majority votes."""
     rules = rules or Rules()
+    if rules.name == "paper":
+        return bool(paper.equal(a, b) or paper.equal(b, a))
     return any(compare(x, y, answer_type, rules).equal is True for x, y in ((a, b), (b, a)))
 
 
@@ -51,25 +56,38 @@ def grade_all(
         raise ValueError(f"{len(every)} rules for {len(cases)} cases; give one, or one for each case")
     items = [[dataclasses.asdict(case), dump(rule)] for case, rule in zip(cases, every, strict=True)]
     jobs = jobs or hardware.cores()
-    if not title:
-        results = pool.run("limo.evaluation.grading.grade:answer", items, jobs=jobs, seconds=seconds, progress=progress)
-    else:
-        from tqdm import tqdm
+    with contextlib.ExitStack() as stack:
+        if title:
+            from tqdm import tqdm
 
-        with tqdm(total=len(items), desc=title, unit="case", file=sys.stderr, mininterval=0.5) as bar:
-            results = pool.run("limo.evaluation.grading.grade:answer", items, jobs=jobs, seconds=seconds, progress=bar.update)
+            bar = tqdm(total=len(items), desc=title, unit="case", file=sys.stderr, mininterval=0.5)
+            progress = stack.enter_context(bar).update
+        results = pool.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
+        # few cases need math-verify; they are counted again as they are done
+        rest = [i for i, result in enumerate(results) if result is None]
+        if progress:
+            progress(-len(rest))
+        late = pool.run(
+            f"{__name__}:thorough", [items[i] for i in rest], jobs=jobs, seconds=seconds, progress=progress, warm=f"{symbolic.__name__}:warm"
+        )
+    for i, result in zip(rest, late, strict=True):
+        results[i] = result
     return [Verdict("timeout", None, r.reason) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
 
 
-def answer(item: Any) -> list[Any]:
-    """What a worker does with one item."""
+def quick(item: Any) -> list[Any] | None:
+    """What a worker makes of one item without math-verify; None if it takes that."""
+    token = symbolic.withheld.set(True)
+    try:
+        return thorough(item)
+    except symbolic.WithheldError:
+        return None
+    finally:
+        symbolic.withheld.reset(token)
+
+
+def thorough(item: Any) -> list[Any]:
+    """What a worker makes of one item."""
     case, rules = item
     verdict = grade(Case(**case), load(rules))
     return [verdict.verdict, verdict.answer, verdict.rule]
-
-
-def warm() -> None:
-    """Imports that a worker makes before its clock runs."""
-    from limo.evaluation.grading import symbolic
-
-    symbolic.warm()

@@ -403,7 +403,7 @@ def _bare(gold: str, given: str, rules: Rules) -> Result:
 
 
 def by_symbols(gold: str, given: str) -> Result:
-    """What math-verify says."""
+    """What math-verify says. Raises symbolic.WithheldError."""
     if len(gold) > 1500 or len(given) > 1500:
         return Result(False, "too long")
     try:

@@ -53,11 +53,13 @@ def run(
     seconds: float,
     memory: int = 4 << 30,
     progress: Callable[[int], object] | None = None,
+    warm: str = "",
 ) -> list[Any]:
     """The results of the function `target` ("module:name") on JSON values, in order; a `Failure` where there is none.
 
     seconds: wall time of one item, counted from when its work starts. memory: bytes of address space of a worker.
-    progress: called with the number of items finished since its last call.
+    progress: called with the number of items finished since its last call. warm: a function that a worker calls before its
+    first item, off the clock.
     """
     results: list[Any] = [None] * len(items)
     todo = deque(range(len(items)))
@@ -65,7 +67,7 @@ def run(
     selector = selectors.DefaultSelector()
 
     def start() -> Worker:
-        command = [sys.executable, "-m", WORKER, target, str(seconds), str(memory)]
+        command = [sys.executable, "-m", WORKER, target, str(seconds), str(memory), warm]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         worker = Worker(process, since=time.monotonic())
         os.set_blocking(worker.output.fileno(), False)

@@ -142,17 +142,17 @@ def close(x: Any, y: Any, loose: float) -> bool:
             return x == y
         return x == y or abs(x - y) <= Fraction(loose) * max(abs(x), abs(y))
     with mpmath.workdps(DIGITS):
-        a, b = _inexact(x), _inexact(y)
+        a, b = inexact(x), inexact(y)
         if negligible(x) and negligible(y):
             return True
         return bool(abs(a - b) <= max(loose, AGREE) * max(abs(a), abs(b)))
 
 
 def divide(x: Any, y: Any) -> Any:
-    return Fraction(x) / y if isinstance(x, int | Fraction) and isinstance(y, int | Fraction) else _inexact(x) / _inexact(y)
+    return Fraction(x) / y if isinstance(x, int | Fraction) and isinstance(y, int | Fraction) else inexact(x) / inexact(y)
 
 
-def _inexact(x: Any) -> Any:
+def inexact(x: Any) -> Any:
     import mpmath
 
     return mpmath.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mpmath.mpmathify(x)
@@ -170,7 +170,7 @@ def _value(node: Node, point: dict[str, Any]) -> Any:
         a, b = _value(node[1], point), _value(node[2], point)
         exact = isinstance(a, int | Fraction) and isinstance(b, int | Fraction)
         if not exact and kind != "^":
-            a, b = _inexact(a), _inexact(b)
+            a, b = inexact(a), inexact(b)
         if kind == "+":
             return a + b
         if kind == "*":
@@ -199,14 +199,14 @@ def _power(a: Any, b: Any) -> Any:
             if abs(b) * max(a.numerator.bit_length(), a.denominator.bit_length()) <= BITS:
                 return a ** int(b)
     if negligible(a):
-        if not real(b) or _inexact(b).real <= 0:
+        if not real(b) or inexact(b).real <= 0:
             raise UndefinedError
         return Fraction(0)
     # an odd root of a negative number is meant real
-    if isinstance(b, Fraction) and b.denominator % 2 == 1 and b.denominator > 1 and real(a) and _inexact(a).real < 0:
-        root = mpmath.power(-_inexact(a).real, _inexact(b))
+    if isinstance(b, Fraction) and b.denominator % 2 == 1 and b.denominator > 1 and real(a) and inexact(a).real < 0:
+        root = mpmath.power(-inexact(a).real, inexact(b))
         return root if b.numerator % 2 == 0 else -root
-    a, b = _inexact(a), _inexact(b)
+    a, b = inexact(a), inexact(b)
     if abs(b * mpmath.log(a)) > 1e9:
         raise UndefinedError("too large")
     return mpmath.power(a, b)
@@ -232,7 +232,7 @@ def _call(name: str, arguments: list[Any]) -> Any:
             return Fraction(mpmath.libmp.ifac(int(x)))
         if abs(x) > 1e12:
             raise UndefinedError("too large")
-        return mpmath.factorial(_inexact(x))
+        return mpmath.factorial(inexact(x))
     if name == "binomial":
         n, k = x, arguments[1]
         if all(isinstance(v, Fraction) and v.denominator == 1 and 0 <= v <= 5000 for v in (n, k)):
@@ -241,11 +241,11 @@ def _call(name: str, arguments: list[Any]) -> Any:
             return Fraction(math.comb(int(n), int(k)))
         if abs(n) > 1e12 or abs(k) > 1e12:
             raise UndefinedError("too large")
-        return mpmath.binomial(_inexact(n), _inexact(k))
+        return mpmath.binomial(inexact(n), inexact(k))
     if name in ("floor", "ceil"):
         if not real(x) or abs(x) > 1e30:
             raise UndefinedError
-        low = mpmath.floor(_inexact(x).real) if name == "floor" else mpmath.ceil(_inexact(x).real)
+        low = mpmath.floor(inexact(x).real) if name == "floor" else mpmath.ceil(inexact(x).real)
         return Fraction(int(low))
     if name == "sqrt":
         if isinstance(x, Fraction) and x >= 0:
@@ -254,10 +254,10 @@ def _call(name: str, arguments: list[Any]) -> Any:
             top, bottom = math.isqrt(x.numerator), math.isqrt(x.denominator)
             if top * top == x.numerator and bottom * bottom == x.denominator:
                 return Fraction(top, bottom)
-        return mpmath.sqrt(_inexact(x))
+        return mpmath.sqrt(inexact(x))
     if abs(x) > 1e9 and name in ("exp", "sinh", "cosh", "tanh", "sin", "cos", "tan", "cot", "sec", "csc"):
         raise UndefinedError("too large")
-    x = _inexact(x)
+    x = inexact(x)
     if name in ("ln", "log", "lg"):
         if negligible(x):
             raise UndefinedError
@@ -270,9 +270,9 @@ def _opaque(name: str, arguments: list[Any]) -> Any:
     """A function nobody defined, or a sum that isn't computed: some smooth function of its arguments, fixed by its name."""
     import mpmath
 
-    total = _inexact(_draw(name, 0))
+    total = inexact(_draw(name, 0))
     for i, x in enumerate(arguments):
         if abs(x) > 1e9:
             raise UndefinedError("too large")
-        total += mpmath.cos(_inexact(_draw(name, i + 1)) * _inexact(x) + i) * _inexact(_draw(name, i + 20))
+        total += mpmath.cos(inexact(_draw(name, i + 1)) * inexact(x) + i) * inexact(_draw(name, i + 20))
     return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import re
 import signal
@@ -12,8 +13,14 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
+withheld = contextvars.ContextVar("withheld", default=False)
+"""Whether this process does without it: most cases never need its seconds of imports."""
 SECONDS = 3.0
 """Time for one comparison."""
+
+
+class WithheldError(BaseException):
+    """A case needs math-verify in a process that did not load it."""
 
 
 class ExpiredError(BaseException):
@@ -29,8 +36,10 @@ def verify(gold: str, answer: str) -> bool | None:
     """Whether math-verify finds an answer equal to the gold one; None if it cannot read the gold one.
 
     Takes normalised LaTeX. Its LaTeX reader only: its reader of plain expressions hands text to sympy, which evaluates it.
-    Raises ExpiredError in the main thread; elsewhere it has no limit of its own (the pool has one).
+    Raises WithheldError where it is withheld; ExpiredError in the main thread; elsewhere it has no limit of its own (the pool has one).
     """
+    if withheld.get():
+        raise WithheldError
     for name in ("math_verify", "latex2sympy2_extended"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     from math_verify import verify as check

@@ -8,17 +8,16 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 
-def work(target: str, seconds: float, memory: int) -> None:
-    """Apply the function `target` ("module:name") to the lines of standard input; `warm` of its module runs before."""
+def work(target: str, seconds: float, memory: int, warm: str = "") -> None:
+    """Apply the function `target` ("module:name") to the lines of standard input; `warm` is called before, without arguments."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not mix with the answers
-    module, _, name = target.partition(":")
-    home = importlib.import_module(module)
-    function = getattr(home, name)
-    if callable(warm := getattr(home, "warm", None)):
-        warm()
+    function = find(target)
+    if warm:
+        find(warm)()
     if memory:
         import resource
 
@@ -37,6 +36,11 @@ def work(target: str, seconds: float, memory: int) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def find(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 if __name__ == "__main__":
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
-        work(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+        work(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
