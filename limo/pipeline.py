@@ -55,8 +55,12 @@ def road(config: Config, make: Make) -> None:
             )) / "attempts.jsonl"  # fmt: skip
             grades = make("grades", GradingStage(problems=problems, attempts=attempts, rules=config.attempts.rules)) / "grades.jsonl"
         if stages & {"selection", "training"}:
+            checked = None
+            if rules := config.selection.rules:
+                solutions = problems.with_name("solutions.jsonl")
+                checked = make("solutions", GradingStage(problems=problems, attempts=solutions, rules=rules)) / "grades.jsonl"
             examples = make("selection", SelectionStage(
-                problems=problems, attempts=attempts, grades=grades, selection=config.selection, seed=seed,
+                problems=problems, attempts=attempts, grades=grades, checked=checked, selection=config.selection, seed=seed,
             )) / "examples.jsonl"  # fmt: skip
         if "training" in stages:
             weights = make("training", TrainingStage(
@@ -109,7 +113,7 @@ def lacks(config: Config, store: Store) -> list[str]:
 
     def ask(name: str, stage: Stage) -> Path:
         result = look(name, stage, store)
-        if result is None and stage_name(name) in {*config.stages, "grades"}:
+        if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
             sentences.extend(s for s in stage.missing() if s not in sentences)
         elif result is None:
             sentences.append(f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`")

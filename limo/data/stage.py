@@ -13,13 +13,15 @@ from limo import Mistake, config, records
 from limo.config import choice
 from limo.data.contamination import Decontamination
 from limo.data.text import tokens
-from limo.records import Problem
+from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
 
 
 @choice
 class DataStage(Stage):
-    """Read the pool: `problems.jsonl`, and `dropped.jsonl` with the reason of each problem left out."""
+    """Read the pool: `problems.jsonl`, their solutions as Attempts to be graded in `solutions.jsonl`, and `dropped.jsonl` with
+    the reason of each problem left out.
+    """
 
     module: ClassVar[str] = "limo.data"
     version: ClassVar[int] = 1
@@ -61,6 +63,7 @@ class DataStage(Stage):
             folder / "dropped.jsonl",
             [{"id": p.id, **dropped[p.id], "question": p.question} for p in pool if p.id in dropped],
         )
+        records.write(folder / "solutions.jsonl", [s for p in kept for s in solutions(p)])
         records.write(folder / "problems.jsonl", kept)
         summarise(
             folder,
@@ -97,6 +100,14 @@ class DataStage(Stage):
             raise Mistake("\n".join(lacks))
         readable = {name: source for name, source in self.protect.items() if not _lacks(source)}
         return {name: records.read(s, Problem) if isinstance(s, Path) else s.problems() for name, s in readable.items()}
+
+
+def solutions(problem: Problem) -> list[Attempt]:
+    """The source's solutions in the form that grading takes; they were not sampled, so seed and tokens are 0."""
+    return [
+        Attempt(problem=problem.id, sample=n, seed=0, text=text, finish="stop", prompt_tokens=0, tokens=0)
+        for n, text in enumerate(problem.solutions)
+    ]
 
 
 def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str, dict[str, Any]]]:

@@ -10,6 +10,9 @@ from limo.data.text import boxed, tokens
 from limo.records import Example
 from limo.selection.pool import Dropped, Measure
 
+RIGHT = ("correct", "judge_correct")
+"""Verdicts of grading that stand for a right answer, as in `Grade.correct`."""
+
 
 @choice
 class Boxed:
@@ -21,19 +24,21 @@ class Boxed:
 
 @choice
 class Correct:
-    """The final answer of a solution must be the gold one: as graded where it was, else the text of its box."""
+    """The final answer of a solution must be the gold one, as graded by the run: attempts, and the source's solutions too."""
+
+    box: bool = True
+    """And it must stand in a closed \\boxed{…}."""
+    rules: Any
+    """Rules by which the source's solutions are graded, `limo.evaluation.grading.Rules`."""
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
         return {e.id: found for e in pool if (found := self._fault(e)) is not None}
 
     def _fault(self, example: Example) -> Dropped | None:
-        verdict = example.meta.get("verdict")
-        held = boxed(example.solution)
-        if verdict is not None:
-            return None if verdict in ("correct", "judge_correct") else Dropped(f"graded {verdict}", held)
-        if held is None:
-            return Dropped("no box")
-        return None if tokens(held) == tokens(example.answer) else Dropped("another answer than the gold one", held)
+        verdict, answer = example.meta["verdict"], boxed(example.solution)
+        if verdict not in RIGHT:
+            return Dropped(f"graded {verdict}" if verdict else "not graded", answer)
+        return Dropped("no box") if self.box and answer is None else None
 
 
 @choice

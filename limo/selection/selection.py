@@ -12,6 +12,7 @@ from limo import Mistake
 from limo.config import choice
 from limo.records import Example
 from limo.selection.candidates import Origin
+from limo.selection.filters import Correct
 from limo.selection.pool import Dropped, Filter, Score, draw
 
 
@@ -70,6 +71,12 @@ class Selection:
             raise ValueError(
                 f"rank={self.rank} is no score of this selection; choose one of {', '.join(sorted(scores))}"
             )
+
+    @property
+    def rules(self) -> Any:
+        """Rules by which the source's own solutions are to be graded first; None where no step asks whether they are right."""
+        asks = [step.rules for step in self.steps.values() if isinstance(step, Correct)]
+        return asks[0] if asks and self.candidates != "attempts" else None
 
     def choose(self, pool: Sequence[Example], seed: int) -> Outcome:
         """Apply the steps, rank, cut. The same seed keeps the same examples, whatever the order of the pool.
