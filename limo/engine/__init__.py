@@ -1,4 +1,4 @@
-"""Text from weights: one Protocol, two engines (vLLM, transformers), requests answered one by one and kept as they finish."""
+"""Text from weights: one Protocol, two engines (vLLM, transformers), answers kept one by one as they finish."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Sampling:
         if self.temperature < 0:
             raise ValueError(f"temperature={self.temperature} must be 0 (greedy) or more")
         if self.temperature == 0 and self.samples > 1:
-            raise ValueError(f"samples={self.samples} at temperature=0 would be the same answer each time; set a temperature or samples=1")
+            raise ValueError(
+                f"samples={self.samples} at temperature=0 is one answer repeated; set a temperature or samples=1"
+            )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} must be above 0 and at most 1")
         if self.top_k < 0:
@@ -90,8 +92,13 @@ class Engine(Protocol):
     """A way to serve a model."""
 
     @property
+    def dtype(self) -> str:
+        """Number format of the weights; `auto` chooses by model and device."""
+        ...
+
+    @property
     def replicas(self) -> int:
-        """Independent engine processes that share the work (data parallel), each with its own GPUs; 0 uses every GPU."""
+        """Engine processes that share the work (data parallel), each with its own GPUs; 0 uses every GPU."""
         ...
 
     @property

@@ -1,7 +1,8 @@
 """One engine process: takes requests as JSON lines from standard input, gives completions back as JSON lines.
 
-First line in: {"engine", "model", "max_length", "requests"}; then {"number", "request"} each. Out: {"window"} once the weights
-are loaded, {"number", "completion", "tokens"} each, {"tokens"} (generated so far) now and then, {"mistake"} where the user can mend it.
+First line in: {"engine", "model", "max_length", "requests", "cores"}; then {"number", "request"} each.
+Out: {"window"} once the weights are loaded, {"number", "completion", "tokens"} each, {"tokens"} (generated so far) now
+and then, {"mistake"} where the user can mend it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def main() -> None:
         outbox.write(json.dumps(message, ensure_ascii=False) + "\n")
         outbox.flush()
 
+    if work["cores"]:  # before torch or vLLM count them
+        os.sched_setaffinity(0, work["cores"])
     try:
         engine = load(work["engine"])
         assert isinstance(engine, Engine)
@@ -44,7 +47,8 @@ def main() -> None:
         while True:
             while not waiting or not lines.empty():
                 given = lines.get()
-                session.add(given["number"], Request(**given["request"] | {"prompt": tuple(given["request"]["prompt"])}))
+                fields = given["request"] | {"prompt": tuple(given["request"]["prompt"])}
+                session.add(given["number"], Request(**fields))
                 waiting += 1
             for number, completion in session.step():
                 waiting -= 1

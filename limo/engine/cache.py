@@ -1,4 +1,4 @@
-"""A key-value cache whose rows come and go: room is kept for growth, finished rows leave, new ones join padded on the left."""
+"""A key-value cache whose rows come and go: room is kept for growth, finished rows leave, new ones join left-padded."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ ROOM = 64
 """Least number of free columns kept at the end; growth is by a quarter where that is more."""
 
 
-class Layer(DynamicLayer):
-    """Keys and values of one layer, [rows, heads, length, width], as views of larger buffers: a step copies one column only."""
+class Layer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of a layer, [rows, heads, length, width], views of larger buffers: a step copies one column."""
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        start = self.get_seq_length() if self.is_initialized else 0
+        start = self.get_seq_length()
         end = start + keys.shape[2]
-        if not self.is_initialized:
+        if not start:
             self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
             self.fill(keys, values)
         elif end > self.room[0].shape[2]:

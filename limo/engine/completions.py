@@ -27,7 +27,7 @@ def key_of(request: Request) -> str:
 
 
 class Completions:
-    """The log at `path`; its lines are `{"key", "text", "finish", "tokens"}` and, where a run began to write, `{"about"}`."""
+    """The log at `path`: lines `{"key", "text", "finish", "tokens"}` and, where a run began to write, `{"about"}`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,8 +41,8 @@ class Completions:
         """
         found: dict[str, Completion] = {}
         for number, line in enumerate(self._lines(), 1):
-            end = len(HEAD) + 32
-            if line.startswith(HEAD) and line[len(HEAD) : end].decode(errors="replace") in keys and line.endswith(b"\n"):
+            key = line[len(HEAD) : len(HEAD) + 32].decode(errors="replace")
+            if line.startswith(HEAD) and key in keys and line.endswith(b"\n"):
                 try:
                     row = json.loads(line)
                     found[row["key"]] = Completion(text=row["text"], finish=row["finish"], tokens=row["tokens"])
@@ -121,5 +121,5 @@ def reported(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise Mistake(
-            f"{path}: {error.strerror or error}; every answer before is kept, so make room or choose another store=… and run again"
+            f"{path}: {error.strerror or error}; what was answered is kept; make room and run again"
         ) from None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def draw(logits: torch.Tensor, rows: Sequence[Row | None]) -> torch.Tensor:
     """One token id per row, [rows], from logits [rows, vocabulary]; None is a row that has finished.
 
-    Temperature first, then `top_k`, then `top_p` over what is left, as vLLM does. A row's token depends on its own logits only.
+    Temperature first, then `top_k`, then `top_p` over what is left, as vLLM does. A row depends on its own logits.
     """
     tokens = logits.argmax(-1)
     plain = [i for i, row in enumerate(rows) if row and row.request.temperature > 0 and not _cut(row)]
@@ -28,7 +28,7 @@ def draw(logits: torch.Tensor, rows: Sequence[Row | None]) -> torch.Tensor:
         shares = (logits[places].float() / heat).softmax(-1).double()
         order = None
         if places is cut:
-            shares, order = shares.sort(-1, descending=True, stable=True)
+            shares, order = shares.sort(dim=-1, descending=True, stable=True)
             top_k = torch.tensor([row.request.top_k or shares.shape[1] for row in chosen], device=device).unsqueeze(1)
             shares = shares.masked_fill(torch.arange(shares.shape[1], device=device) >= top_k, 0.0)
             top_p = torch.tensor([row.request.top_p for row in chosen], device=device, dtype=torch.float64).unsqueeze(1)

@@ -1,10 +1,11 @@
-"""Engine processes that share the work: each with its own GPUs or cores, fed as it finishes, replaced once when it dies."""
+"""Engine processes that share the work: each with its own GPUs or cores, fed as it finishes, replaced when it dies."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
+import re
 import selectors
 import subprocess
 import sys
@@ -23,8 +24,7 @@ TICK = 0.5
 """Seconds between looks at the processes when none says anything."""
 LIVES = 2
 """How many processes may die under a request before it is given up."""
-TAIL = 20
-"""Lines of a dead process's log that are looked through for its last words."""
+ERROR = re.compile(r"\b[A-Z]\w*(Error|Exception): .+")
 
 
 @dataclasses.dataclass(slots=True)
@@ -50,8 +50,8 @@ def serve(
 ) -> Iterator[tuple[int, Completion]]:
     """Place in `requests` and completion, as they finish; the requests are begun in the order given.
 
-    `logs` is the stem of the files for what the processes print; `tell` hears of newly generated tokens. Raises Mistake with
-    the end of a process's log where it cannot start, or where a request outlived two processes.
+    `logs` is the stem of the files for what the processes print; `tell` hears of newly generated tokens. Raises
+    Mistake with the end of a process's log where it cannot start, or where a request outlived two processes.
     """
     share = Shares(engine, len(requests))
     queue = deque(range(len(requests)))
@@ -75,7 +75,7 @@ def serve(
         assert child.stdout is not None
         os.set_blocking(child.stdout.fileno(), False)
         selector.register(child.stdout, selectors.EVENT_READ, place)
-        send(child, opening)
+        send(child, opening | {"cores": share.cores(place)})
 
     def feed() -> None:
         """Requests to whoever has room, the least busy first; near the end nobody takes more than a fair share."""
@@ -112,7 +112,7 @@ def serve(
                         raise Mistake(message["mistake"])
                     if "window" in message:
                         replica.window = message["window"]
-                        # the others start when the first is up: it fills the disk cache and compiles what all of them use
+                        # the others start when the first is up: it fills the disk cache and compiles for all
                         for other in range(share.count):
                             if other not in replicas:
                                 begin(other)
@@ -141,9 +141,9 @@ class Shares:
         self.gpus = [name.strip() for name in visible.split(",") if name.strip()] if hardware.gpus() else []
         self.group = engine.tensor_parallel
         groups = len(self.gpus) // self.group
-        if self.gpus and engine.replicas * self.group > len(self.gpus):
+        if self.gpus and (needed := engine.replicas * self.group) > len(self.gpus):
             raise Mistake(
-                f"engine.replicas={engine.replicas} with tensor_parallel={self.group} needs {engine.replicas * self.group} GPUs, "
+                f"engine.replicas={engine.replicas} with tensor_parallel={self.group} needs {needed} GPUs, "
                 f"this machine has {len(self.gpus)}; set engine.replicas={groups} or 0"
             )
         self.count = max(1, min(engine.replicas or groups or 1, requests))
@@ -152,9 +152,17 @@ class Shares:
         """What differs between the replicas."""
         if self.gpus:
             return {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[place * self.group : (place + 1) * self.group])}
-        threads = max(1, hardware.cores() // self.count)
+        threads = len(self.cores(place)) or hardware.cores()
         asked = os.environ.get("OMP_NUM_THREADS", "")
-        return {"OMP_NUM_THREADS": str(min(threads, int(asked)) if asked.isdigit() else threads), "CUDA_VISIBLE_DEVICES": ""}
+        threads = min(threads, int(asked)) if asked.isdigit() else threads
+        return {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+
+    def cores(self, place: int) -> list[int]:
+        """The processor cores of a replica; empty where it may use all."""
+        if self.gpus or self.count == 1 or not hasattr(os, "sched_getaffinity"):
+            return []
+        every = sorted(os.sched_getaffinity(0))
+        return every[place % len(every) :: self.count] or every[place % len(every) :][:1]
 
 
 def send(child: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
@@ -183,9 +191,18 @@ def _obituary(engine: Engine, replica: Replica, log: Path) -> str:
     how = f"was killed by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
     if code == -9:
         how += " (often: out of memory)"
-    with log.open("rb") as handle:
-        handle.seek(max(0, log.stat().st_size - 16384))
-        words = [line for line in handle.read().decode(errors="replace").splitlines() if line.strip()][-TAIL:]
-    last = f"; its last words: {words[-1].strip()[:300]}" if words else ""
     when = "before it could answer" if not replica.window else "twice under the same request"
-    return f"engine={type(engine).__name__.lower()}: its process {how} {when}; finished answers are kept{last}; the log is {log}"
+    words = last_words(log.read_text(encoding="utf-8", errors="replace"))
+    name = type(engine).__name__.lower()
+    return (
+        f"engine={name}: its process {how} {when}{words and f' ({words})'}; finished answers are kept; its log is {log}"
+    )
+
+
+def last_words(text: str) -> str:
+    """The line of a log that says most about an end: the last error, not vLLM's pointer to one further up."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if ERROR.search(line) and "See root cause above" not in line]
+    last = errors[-1] if errors else lines[-1] if lines else ""
+    found = ERROR.search(last)
+    return last[found.start() if found else 0 :][:300]

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from limo import Mistake, hardware
 from limo.config import identity
 from limo.engine import Completion, Engine, Request, Sampling
 from limo.engine.completions import Completions, key_of
+from limo.engine.decode import dtype
 from limo.engine.replicas import serve
 from limo.models import Model, load_tokenizer, prompt_ids
 from limo.records import Attempt
@@ -78,7 +78,11 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     asks = [_asks(group, model, seed) for group in groups] if groups else []
     wanted = {ask.key: ask for part in asks for ask in part if ask.request is not None}
     keep = Store(store)
-    about = {"model": model.identity(keep.digest)["weights"], "engine": identity(engine, keep.digest), "dtype": _dtype(engine, model)}
+    about = {
+        "model": model.identity(keep.digest)["weights"],
+        "engine": identity(engine, keep.digest),
+        "dtype": dtype(engine.dtype, model),
+    }
     completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
     found = completions.find(set(wanted))
     if len(found) < len(wanted):
@@ -94,7 +98,7 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
 
 
 def seed_of(seed: int, scope: str, problem: str, sample: int) -> int:
-    """The seed of one answer, 31 bits: it depends on nothing else, so that more samples or questions leave it as it is."""
+    """The seed of one answer, 31 bits: nothing else enters, so that more samples or questions leave it as it is."""
     text = json.dumps([seed, scope, problem, sample])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1
 
@@ -112,7 +116,9 @@ def _asks(group: Group, model: Model, seed: int) -> list[Ask]:
         room = min(sampling.max_tokens, context - len(prompt))
         for number in range(sampling.samples):
             own = seed_of(seed, group.scope, problem, number)
-            request = Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
+            request = (
+                Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
+            )
             asks.append(Ask(
                 problem, number, own, len(prompt), request, key_of(request) if request else "",
                 min(group.expected or sampling.max_tokens, room),
@@ -120,7 +126,9 @@ def _asks(group: Group, model: Model, seed: int) -> list[Ask]:
     return asks
 
 
-def _generate(engine: Engine, model: Model, asks: list[Ask], completions: Completions, known: int) -> dict[str, Completion]:
+def _generate(
+    engine: Engine, model: Model, asks: list[Ask], completions: Completions, known: int
+) -> dict[str, Completion]:
     from tqdm import tqdm
 
     asks = sorted(asks, key=lambda ask: (-ask.expected, -ask.prompt_tokens))
@@ -132,7 +140,12 @@ def _generate(engine: Engine, model: Model, asks: list[Ask], completions: Comple
     terminal = sys.stderr.isatty()
     log.info(f"{len(asks)} answers to generate, {known} known; engine {type(engine).__name__.lower()}")
     with tqdm(
-        total=len(asks) + known, initial=known, unit="answer", desc="generating", mininterval=0.5 if terminal else 15, maxinterval=60
+        total=len(asks) + known,
+        initial=known,
+        unit="answer",
+        desc="generating",
+        mininterval=0.5 if terminal else 15,
+        maxinterval=60,
     ) as bar:
 
         def tell(more: int) -> None:
@@ -156,12 +169,6 @@ def _attempt(ask: Ask, found: dict[str, Completion]) -> Attempt:
         problem=ask.problem, sample=ask.sample, seed=ask.seed, text=got.text, finish=got.finish,
         prompt_tokens=ask.prompt_tokens, tokens=got.tokens,
     )  # fmt: skip
-
-
-def _dtype(engine: Any, model: Model) -> str:
-    from limo.engine.transformers import dtype
-
-    return dtype(engine.dtype, model)
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The transformers engine: continuous batches over a Hugging Face causal LM, each request with its own random numbers."""
+"""The transformers engine: continuous batches over a Hugging Face causal LM, own random numbers for each request."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from limo import hardware
 from limo.config import aside, choice
 from limo.engine import Completion, Request
+from limo.engine.decode import completion, dtype
 from limo.models import Model, end_ids, load_tokenizer
 
 if TYPE_CHECKING:
@@ -36,14 +37,16 @@ class Transformers:
     """`auto`: that of the model on a GPU, float32 on a CPU."""
     adapter: Path | None = None
     """A LoRA adapter folder (PEFT), applied without merging it into the weights."""
-    batch_size: int = aside(0)
+    batch_size: int = aside(default=0)
     """Answers that grow at once; 0 takes what the key-value cache has memory for, at most 256."""
-    replicas: int = aside(0)
+    replicas: int = aside(default=0)
     """Engine processes that share the work; 0 is one per GPU, one on a CPU."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 0 or self.replicas < 0:
-            raise ValueError(f"batch_size={self.batch_size}, replicas={self.replicas}: neither can be below 0; 0 chooses by the machine")
+            raise ValueError(
+                f"batch_size={self.batch_size}, replicas={self.replicas}: 0 or more, 0 chooses by the machine"
+            )
 
     @property
     def tensor_parallel(self) -> int:
@@ -76,13 +79,6 @@ class Transformers:
         return Batches(weights, tokenizer, frozenset(end_ids(tokenizer, folder)), max(1, min(batch, requests)))
 
 
-def dtype(asked: str, model: Model) -> str:
-    """The number format of the weights for an engine's `dtype`: bfloat16 is slow on most CPUs and moves greedy answers."""
-    if asked != "auto":
-        return asked
-    return model.dtype if hardware.gpus() else "float32"
-
-
 def _attention(model: Model) -> str:
     if model.attention != "auto":
         return model.attention
@@ -101,7 +97,7 @@ def _affordable(weights: Any, max_length: int) -> int:
     row = 2 * shape.num_hidden_layers * heads * width * weights.dtype.itemsize * max_length
     # growing the cache holds the old and the new copy for a moment, hence half
     free = torch.cuda.mem_get_info()[0] if hardware.gpus() else hardware.memory() // 4
-    return max(1, min(LARGEST_BATCH, free // 2 // row))
+    return max(1, min(LARGEST_BATCH, int(free // 2 // row)))
 
 
 @dataclass(slots=True)
@@ -228,10 +224,3 @@ class Batches:
             logits_to_keep=1,
         )
         return draw(answer.logits[:, -1], rows).unsqueeze(1)
-
-
-def completion(tokenizer: Any, ids: list[int], ended: bool) -> Completion:
-    """Generated ids as a completion; every engine decodes this way, so that their texts can be compared."""
-    kept = ids[:-1] if ended else ids
-    text = tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Completion(text=text, finish="stop" if ended else "length", tokens=len(ids))

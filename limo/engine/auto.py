@@ -1,0 +1,74 @@
+"""The engine that fits: vLLM where it is installed and serves the model on this machine, else transformers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from limo import hardware
+from limo.config import aside, choice
+from limo.engine import Engine, Session
+from limo.engine.transformers import Transformers
+from limo.engine.vllm import Vllm
+from limo.models import Model
+
+log = logging.getLogger(__name__)
+
+
+@choice
+class Auto:
+    """Takes an engine by the machine and the model, and says in the log which and why."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto`: that of the model on a GPU, float32 on a CPU."""
+    adapter: Path | None = None
+    """A LoRA adapter folder (PEFT), served without merging it into the weights."""
+    batch_size: int = aside(default=0)
+    """Answers that grow at once; 0 chooses by the memory."""
+    replicas: int = aside(default=0)
+    """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
+    tensor_parallel: int = aside(default=1)
+    """GPUs that share one copy of the weights; above 1 only vLLM can serve."""
+
+    def __post_init__(self) -> None:
+        self._vllm()
+
+    def pick(self, model: Model) -> Engine:
+        vllm = self._vllm()
+        reasons = vllm.missing(model)
+        if not reasons or self.tensor_parallel > 1:
+            log.info(
+                "engine: vllm, which is installed and serves this model here"
+                if not reasons
+                else f"engine: vllm; {reasons[0]}"
+            )
+            return vllm
+        log.info(f"engine: transformers; {reasons[0].removeprefix('engine=vllm: ')}")
+        common = {
+            "dtype": self.dtype,
+            "adapter": self.adapter,
+            "batch_size": self.batch_size,
+            "replicas": self.replicas,
+        }
+        return Transformers(**common)  # type: ignore[arg-type]
+
+    def missing(self, model: Model) -> list[str]:
+        return self.pick(model).missing(model)
+
+    def open(self, model: Model, max_length: int, requests: int) -> Session:
+        return self.pick(model).open(model, max_length, requests)
+
+    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+        """Another device or a vLLM that is there now gives other numbers, so they enter the key of a result."""
+        from limo.engine.vllm import build
+
+        adapter = digest(self.adapter) if self.adapter else None
+        return {"vllm": build(), "gpu": bool(hardware.gpus()), "dtype": self.dtype, "adapter": adapter}
+
+    def _vllm(self) -> Vllm:
+        return Vllm(
+            dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size,
+            replicas=self.replicas, tensor_parallel=self.tensor_parallel,
+        )  # fmt: skip

@@ -1,0 +1,23 @@
+"""What the engines share: the number format of the weights, and how generated ids become an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limo import hardware
+from limo.engine import Completion
+from limo.models import Model
+
+
+def dtype(asked: str, model: Model) -> str:
+    """The number format for an engine's `dtype`; `auto` is float32 on a CPU, where bfloat16 is slow and less exact."""
+    if asked != "auto":
+        return asked
+    return model.dtype if hardware.gpus() else "float32"
+
+
+def completion(tokenizer: Any, ids: list[int], ended: bool) -> Completion:
+    """Generated ids as a completion, decoded alike for every engine; `ended` says that the last one is an end token."""
+    kept = ids[:-1] if ended else ids
+    text = tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return Completion(text=text, finish="stop" if ended else "length", tokens=len(ids))

