@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import string
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limo.config import choice
+from limo.models import Model
+from limo.optimizers import AdamW, Named, Optimizer, Schedule
+from limo.records import Example, write
+from limo.training import Training, TrainingStage
+
+if TYPE_CHECKING:
+    import torch
 
 LAB = (
     "{% for m in messages %}{% if m['role'] == 'user' %}Q:{{ m['content'] }}{% elif m['role'] == 'assistant' %}A:{{ m['content'] }}<eos>"
@@ -69,3 +80,59 @@ def model(folder: Path, template: str = LAB, tied: bool = True, seed: int = 0, *
     net.save_pretrained(folder)
     made.save_pretrained(folder)
     return folder
+
+
+def examples(count: int = 12, seed: int = 0) -> list[Example]:
+    """Sums with answers of very different lengths."""
+    draw = random.Random(seed)
+    return [
+        Example(
+            id=f"e{i}",
+            problem=f"p{i}",
+            question=f"{i}+{i}=?" * draw.randint(1, 3),
+            answer=str(2 * i),
+            solution=f"so {2 * i}." * draw.randint(1, 9),
+        )
+        for i in range(count)
+    ]
+
+
+@choice
+class Sgd(Optimizer):
+    """One step at rate 1 moves the weights by the gradient, so two runs compare their gradients by comparing weights."""
+
+    def open(self, named: Named) -> torch.optim.Optimizer:
+        import torch
+
+        return torch.optim.SGD([p for _, p in named], lr=self.lr)
+
+
+def stage(
+    folder: Path, base: Path, rows: list[Example] | None = None, optimizer: Optimizer | None = None, **how: object
+) -> TrainingStage:
+    """A training stage in float32 over `rows`; `how` overrides fields of Training, or `seed`, `logger`, `model`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "examples.jsonl", rows or examples())
+    about = {name: how.pop(name) for name in ("seed", "logger", "model") if name in how}
+    usual = {"steps": 4, "global_batch": 8, "max_length": 200, "precision": "32-true", "export": "float32", "chunks": 3}
+    if "epochs" in how:
+        usual["steps"] = None
+    return TrainingStage(
+        **{"seed": 0, "model": Model(path=str(base))} | about,
+        training=Training(**usual | how),
+        optimizer=optimizer or AdamW(lr=1e-3, schedule=Schedule(shape="linear", warmup=2, final=0.1)),
+        examples=folder / "examples.jsonl",
+        store=folder.parent / "store",
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model" / "model.safetensors")
+
+
+def furthest(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> float:
+    """Largest difference between two sets of weights of the same names."""
+    assert one.keys() == two.keys()
+    return max(float((one[name] - two[name]).detach().abs().max()) for name in one)

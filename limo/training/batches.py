@@ -126,9 +126,7 @@ class Batch:
     """The tensors of one micro-batch. Not a dict or dataclass: Lightning would cast its weights to the training precision."""
 
     ids: torch.Tensor
-    """[rows, length] token ids; one row when packed."""
-    positions: torch.Tensor | None
-    """[1, length], restarting at 0 with each example, when packed; None for padded rows (they need no mask: pads come last)."""
+    """[rows, length] token ids: one row of examples end to end when packed, else a row each with pads last (they need no mask)."""
     lengths: tuple[int, ...]
     """Length of each example, in order."""
     where: torch.Tensor
@@ -162,16 +160,14 @@ class Batch:
                 rows.extend([pad] * (longest - len(member.tokens)))
             offset = len(rows)
         self.ids = torch.tensor(rows).view(1 if packed else len(members), -1)
-        self.positions = torch.cat([torch.arange(n) for n in self.lengths])[None] if packed else None
         self.where = torch.tensor(places, dtype=torch.long)
         self.targets = torch.tensor(targets, dtype=torch.long)
         self.weights = torch.tensor(weights, dtype=torch.float32)
 
     def to(self, device: torch.device | str, **_: object) -> Batch:
         """Lightning moves what has this method."""
-        for name in ("ids", "positions", "where", "targets", "weights"):
-            if (tensor := getattr(self, name)) is not None:
-                setattr(self, name, tensor.to(device, non_blocking=True))
+        for name in ("ids", "where", "targets", "weights"):
+            setattr(self, name, getattr(self, name).to(device, non_blocking=True))
         return self
 
 

@@ -104,7 +104,7 @@ class Record(lightning.Callback):
             good = found(self.checkpoints)
             raise Mistake(
                 f"training: at step {step} the loss is {loss:.4g} and the gradient norm {pl_module.norm:.4g} over the examples {names}; "
-                f"{f'the last good checkpoint is {good[-1]}' if good else 'there is no checkpoint yet'}; "
+                f"{f'the last checkpoint before it is {good[-1]}' if good else 'there is no checkpoint yet'}; "
                 "lower optimizer.lr, or look at those examples"
             )
         now = time.perf_counter()

@@ -98,6 +98,8 @@ class Module(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         restore_frequencies(self.net)
+        if self.packed:
+            self.refuse_leaks()
 
     def on_fit_start(self) -> None:
         restore_frequencies(self.net)
@@ -111,6 +113,32 @@ class Module(lightning.LightningModule):
             for group, peak in zip(self.trainer.optimizers[0].param_groups, self.peaks, strict=True):
                 group["lr"] = peak * share
 
+    @torch.no_grad()
+    def refuse_leaks(self) -> None:
+        """Raise Mistake where an example in a pack sees its neighbour: layers that mix tokens by other means than attention."""
+        self.net.eval()
+        first, second = torch.arange(7) % 5, torch.arange(9) % 5 + 1
+        with self.trainer.precision_plugin.forward_context():
+            both = self.hidden(torch.cat([first, second])[None], (7, 9))[0, 7:]
+            alone = self.hidden(second[None], (9,))[0]
+        self.net.train()
+        if not torch.allclose(both, alone, rtol=0.05, atol=0.05 * float(alone.abs().max())):
+            name = type(self.causal).__name__
+            raise Mistake(
+                f"training.packing: the layers of {name} let packed examples see each other; set training.packing=false"
+            )
+
+    def hidden(self, ids: torch.Tensor, lengths: tuple[int, ...], packed: bool = True) -> torch.Tensor:
+        """[rows, length, width] last hidden states of rows, or of one row of packed examples."""
+        net, device = self.causal, next(self.net.parameters()).device
+        body = getattr(net, net.base_model_prefix)
+        positions = torch.cat([torch.arange(n) for n in lengths])[None].to(device) if packed else None
+        apart = isolation(self.attention, lengths, device) if packed else {}
+        found: torch.Tensor = body(
+            input_ids=ids.to(device), position_ids=positions, use_cache=False, **apart
+        ).last_hidden_state
+        return found
+
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         part = self.part(batch)
         self.loss += part.detach()
@@ -119,12 +147,9 @@ class Module(lightning.LightningModule):
 
     def part(self, batch: Batch) -> torch.Tensor:
         """This micro-batch's part of the loss of its step: head and cross-entropy over supervised tokens only, in chunks."""
-        net = self.causal
-        body = getattr(net, net.base_model_prefix)
-        apart = isolation(self.attention, batch.lengths, batch.ids.device) if self.packed else {}
-        hidden = body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **apart).last_hidden_state
+        hidden = self.hidden(batch.ids, batch.lengths, self.packed)
         rows = hidden.flatten(0, 1).index_select(0, batch.where)
-        head = net.get_output_embeddings()
+        head = self.causal.get_output_embeddings()
         chunks = self.recipe.chunks
         if chunks == 1:
             whole: torch.Tensor = _weighted(head, rows, batch.targets, batch.weights)

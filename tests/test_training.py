@@ -1,0 +1,358 @@
+"""The training stage whole: what it leaves, what it survives, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from limo import Mistake
+from limo.config import choice
+from limo.models import Model, load_tokenizer, prompt_ids
+from limo.optimizers import AdamW, Muon, Named, Optimizer
+from limo.records import Example
+from limo.stage import request, summary
+from limo.training import Lora, TrainingStage
+from limo.training.callbacks import found
+from limo.training.export import Broken, compare
+from limo.training.loggers import TensorBoard
+from limo.training.stage import room
+from limo.training.strategies import Auto, Ddp, Single, Zero
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.model(tmp_path_factory.mktemp("models") / "base")
+
+
+@pytest.fixture(scope="module")
+def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "plain"
+    tiny.stage(folder, base, steps=6).run(folder)
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "metrics.csv").open()))
+
+
+def test_it_leaves_a_model_folder_that_transformers_loads_with_tokenizer_template_and_end_token(
+    trained: Path, base: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    net = AutoModelForCausalLM.from_pretrained(trained / "model")
+    exported = Model(path=str(trained / "model"))
+    assert exported.missing() == []
+    tokenizer = load_tokenizer(exported)
+    assert prompt_ids(tokenizer, exported, "1?") == prompt_ids(tiny.tokenizer(), Model(path=str(base)), "1?")
+    assert net.generation_config.eos_token_id == [tokenizer.eos_token_id]
+    assert net.get_input_embeddings().weight is net.get_output_embeddings().weight
+    assert net.config.use_cache
+    assert (
+        tiny.furthest(tiny.weights(trained), dict(AutoModelForCausalLM.from_pretrained(base).named_parameters())) > 1e-3
+    )
+
+
+def test_it_learns_and_says_what_it_did(trained: Path) -> None:
+    said, table = summary(trained), rows(trained)
+    losses = [float(row["loss"]) for row in table]
+    assert losses[-1] < losses[0]
+    assert said["final_loss"] == losses[-1]
+    assert (said["steps"], said["examples"], said["strategy"], said["overlong"]) == (6, 12, "single", 0)
+    assert int(table[-1]["tokens"]) >= said["tokens"] > said["supervised_tokens"] == int(table[-1]["supervised_tokens"])
+    assert [int(row["step"]) for row in table] == list(range(1, 7))
+    assert float(table[0]["lr"]) == pytest.approx(0.5e-3)
+    assert not (trained / "checkpoints").exists()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    base: Path, trained: Path, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        tiny.stage(tmp_path / str(seed), base, steps=6, seed=seed).run(tmp_path / str(seed))
+    assert tiny.furthest(tiny.weights(trained), tiny.weights(tmp_path / "0")) == 0
+    assert tiny.furthest(tiny.weights(trained), tiny.weights(tmp_path / "1")) > 1e-4
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"packing": False},
+        {"packing": False, "micro_batch": 2},
+        {"micro_batch": 1},
+        {"max_tokens": 2000},
+        {"chunks": 1},
+        {"activation_checkpointing": True},
+    ],
+    ids=str,
+)
+def test_weights_do_not_depend_on_how_a_step_is_computed(how: dict[str, object], base: Path, tmp_path: Path) -> None:
+    for name, more in (("one", {}), ("two", how)):
+        tiny.stage(tmp_path / name, base, optimizer=tiny.Sgd(lr=1.0), steps=2, **more).run(tmp_path / name)
+    assert tiny.furthest(tiny.weights(tmp_path / "one"), tiny.weights(tmp_path / "two")) < 1e-5
+    for one, two in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        assert float(one["loss"]) == pytest.approx(float(two["loss"]), abs=1e-5)
+        assert float(one["grad_norm"]) == pytest.approx(float(two["grad_norm"]), rel=1e-4)
+
+
+def test_clipping_bounds_the_step_and_the_norm_in_the_table_is_the_one_before_it(base: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    before = dict(AutoModelForCausalLM.from_pretrained(base).named_parameters())
+    moved = {}
+    for clip in (None, 0.5):
+        folder = tmp_path / str(clip)
+        tiny.stage(folder, base, optimizer=tiny.Sgd(lr=1.0), steps=1, clip=clip, max_tokens=200).run(folder)
+        after = tiny.weights(folder)
+        moved[clip] = float(torch.stack([(after[n] - before[n].detach()).pow(2).sum() for n in after]).sum().sqrt())
+        assert float(rows(folder)[0]["grad_norm"]) == pytest.approx(moved[None], rel=1e-3)
+    assert moved[None] > 1
+    assert moved[0.5] == pytest.approx(0.5, rel=1e-3)
+
+
+def interrupted(stage: TrainingStage, folder: Path, when: Callable[[], bool]) -> None:
+    """Run the stage in its own process and kill -9 it when `when` says so."""
+    request(stage, folder)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "limo.training", str(folder)], stderr=subprocess.DEVNULL, cwd=Path(__file__).parent
+    )
+    while not when() and process.poll() is None:
+        time.sleep(0.002)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.kill()
+    process.wait()
+
+
+@choice
+class Slow(AdamW):
+    """Takes its time over a step, so that a test can kill in the middle."""
+
+    def open(self, named: Named) -> torch.optim.Optimizer:
+        live = super().open(named)
+        step = live.step
+
+        def slow(closure=None):
+            time.sleep(0.1)
+            return step(closure)
+
+        live.step = slow
+        return live
+
+
+@pytest.mark.parametrize("optimizer", [Slow(lr=1e-3), Muon(lr=1e-3)], ids=lambda o: type(o).__name__)
+def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
+    optimizer: Optimizer, base: Path, tmp_path: Path
+) -> None:
+    how = {"steps": 9, "save": 2, "adapter": None, "packing": False, "micro_batch": 4}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    tiny.stage(whole, base, optimizer=optimizer, **how).run(whole)
+    stage = tiny.stage(cut, base, optimizer=optimizer, **how)
+    if isinstance(optimizer, Slow):
+        interrupted(stage, cut, lambda: len(found(cut / "checkpoints")) > 0 and len(rows(cut)) > 2)
+    else:  # the same without a process: the run ends by an error in the middle of a step
+        with pytest.raises(ZeroDivisionError), breaking_at(5):
+            stage.run(cut)
+    assert found(cut / "checkpoints")
+    stage.run(cut)
+    assert tiny.furthest(tiny.weights(whole), tiny.weights(cut)) == 0
+    timeless = [
+        [(k, v) for k, v in row.items() if k not in ("seconds", "tokens_per_second", "memory_gib")] for row in rows(cut)
+    ]
+    assert timeless == [
+        [(k, v) for k, v in row.items() if k not in ("seconds", "tokens_per_second", "memory_gib")]
+        for row in rows(whole)
+    ]
+
+
+class breaking_at:  # noqa: N801
+    """Within it, training fails at an optimizer step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __enter__(self) -> None:
+        from limo.training.module import Module
+
+        self.kept = Module.training_step
+
+        def failing(module, batch, index):
+            if module.trainer.global_step == self.step:
+                raise ZeroDivisionError
+            return self.kept(module, batch, index)
+
+        Module.training_step = failing
+
+    def __exit__(self, *_: object) -> None:
+        from limo.training.module import Module
+
+        Module.training_step = self.kept
+
+
+def test_a_half_written_checkpoint_is_never_used(base: Path, trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    stage = tiny.stage(folder, base, steps=6)
+    (folder / "checkpoints" / "step-00000004.partial").mkdir(parents=True)
+    (folder / "checkpoints" / "step-00000002.gone").mkdir()
+    stage.run(folder)
+    assert tiny.furthest(tiny.weights(folder), tiny.weights(trained)) == 0
+
+
+def test_going_on_with_another_number_of_processes_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    stage = tiny.stage(folder, base, steps=6, save=2)
+    with pytest.raises(ZeroDivisionError), breaking_at(3):
+        stage.run(folder)
+    layout = json.loads((folder / "layout.json").read_text())
+    (folder / "layout.json").write_text(json.dumps(layout | {"ranks": 2}))
+    with pytest.raises(Mistake, match="delete its checkpoints"):
+        stage.run(folder)
+
+
+@pytest.mark.parametrize(("lr", "what"), [(1e5, "nan"), (5.0, r"loss is (1[4-9]|[2-9]\d|\d{3,})")])
+def test_a_loss_gone_wrong_stops_with_step_examples_and_last_checkpoint(
+    lr: float, what: str, base: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(
+        Mistake, match=r"step [2-9] .*the examples e\d+, .*checkpoints/step-0000000[1-8].*lower optimizer.lr"
+    ) as caught:
+        tiny.stage(folder, base, optimizer=tiny.Sgd(lr=lr), steps=9, save=1, clip=None).run(folder)
+    assert re.search(what, str(caught.value))
+    assert int(rows(folder)[-1]["step"]) == int(found(folder / "checkpoints")[-1].name[-8:])
+
+
+def test_dropout_continues_where_it_stood(base: Path, tmp_path: Path) -> None:
+    how = {"steps": 4, "save": 2, "adapter": Lora(rank=2, alpha=4, dropout=0.3)}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    tiny.stage(whole, base, **how).run(whole)
+    stage = tiny.stage(cut, base, **how)
+    with pytest.raises(ZeroDivisionError), breaking_at(3):
+        stage.run(cut)
+    torch.manual_seed(123)
+    stage.run(cut)
+    assert tiny.furthest(tiny.weights(whole), tiny.weights(cut)) == 0
+
+
+def test_an_adapter_is_exported_merged_and_on_its_own(base: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    tiny.stage(tmp_path, base, adapter=Lora(rank=4, alpha=8), optimizer=AdamW(lr=1e-2)).run(tmp_path)
+    ids = torch.arange(20)[None]
+    net = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        merged = AutoModelForCausalLM.from_pretrained(tmp_path / "model")(ids).logits
+        before = net(ids).logits
+        adapted = PeftModel.from_pretrained(net, tmp_path / "adapter")(ids).logits
+    assert torch.allclose(merged, adapted, atol=1e-4)
+    assert not torch.allclose(merged, before, atol=1e-2)
+    assert 0 < summary(tmp_path)["parameters_trained"] < summary(tmp_path)["parameters"]
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_sixteen_bits_train_and_export_with_rotary_frequencies_whole(
+    precision: str, base: Path, tmp_path: Path
+) -> None:
+    from limo.training.module import Module
+
+    seen = []
+    kept = Module.training_step
+
+    def watching(module, batch, index):
+        seen.append(module.causal.model.rotary_emb.inv_freq.dtype)
+        return kept(module, batch, index)
+
+    Module.training_step = watching
+    try:
+        tiny.stage(tmp_path, base, precision=precision, export="bfloat16").run(tmp_path)
+    finally:
+        Module.training_step = kept
+    assert set(seen) == {torch.float32}
+    assert {t.dtype for t in tiny.weights(tmp_path).values()} == {torch.bfloat16}
+
+
+def test_an_export_that_is_not_what_was_trained_is_noticed(trained: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    net = AutoModelForCausalLM.from_pretrained(trained / "model")
+    probe = list(range(10))
+    with torch.no_grad():
+        reference = net(torch.tensor([probe])).logits[0]
+    compare(trained / "model", net, reference, probe, 1e-3)
+    with pytest.raises(Broken, match="logits differ"):
+        compare(trained / "model", net, reference + torch.randn_like(reference), probe, 1e-3)
+    other = AutoModelForCausalLM.from_pretrained(trained / "model")
+    other.model.layers[0].mlp.up_proj.weight.data[0, 0] += 1
+    with pytest.raises(Broken, match=r"up_proj.*not what was written"):
+        compare(trained / "model", other, reference, probe, 1e-3)
+
+
+def test_too_little_disk_is_said_before_training(base: Path, tmp_path: Path) -> None:
+    how = tiny.stage(tmp_path, base).training
+    with pytest.raises(Mistake, match=r"needs about .* GiB of disk.*training.keep=1"):
+        room(tmp_path, how, 10**15)
+    room(tmp_path, how, 10**6)
+
+
+def test_no_examples_are_a_mistake(base: Path, tmp_path: Path) -> None:
+    stage = tiny.stage(tmp_path, base)
+    stage.examples.write_text("")
+    with pytest.raises(Mistake, match="no examples"):
+        stage.run(tmp_path)
+
+
+def test_an_over_long_example_stops_the_run_by_name(base: Path, tmp_path: Path) -> None:
+    long = Example(id="much", problem="p", question="1?", answer="1", solution="so " * 200)
+    with pytest.raises(Mistake, match=r"1 of 13 examples .*much"):
+        tiny.stage(tmp_path, base, [*tiny.examples(), long]).run(tmp_path)
+    tiny.stage(tmp_path, base, [*tiny.examples(), long], overlong="drop").run(tmp_path)
+    assert (summary(tmp_path)["overlong"], summary(tmp_path)["examples"]) == (1, 12)
+
+
+def test_curves_go_to_the_logger_that_was_chosen(base: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tiny.stage(tmp_path, base, logger=TensorBoard()).run(tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert [e.value for e in events.Scalars("loss")] == pytest.approx([float(row["loss"]) for row in rows(tmp_path)])
+
+
+def test_one_process_without_gpus_and_as_many_as_asked_otherwise(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from limo.training import strategies
+
+    monkeypatch.setattr(strategies, "gpus", lambda: ())
+    assert tiny.stage(tmp_path, base).ranks == 1
+    assert tiny.stage(tmp_path, base, strategy=Zero(stage=2, devices=2)).ranks == 2
+
+
+def test_auto_takes_the_simplest_strategy_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from limo.hardware import Gpu
+    from limo.training import strategies
+
+    monkeypatch.setattr(strategies, "gpus", lambda: tuple(Gpu("H100", 80 * 2**30) for _ in range(8)))
+    small, seven, large = 500_000_000, 7_600_000_000, 32_800_000_000
+    assert isinstance(Auto(devices=1).resolve(large, large), Single)
+    assert isinstance(Auto().resolve(small, small), Ddp)
+    assert Auto().resolve(seven, seven) == Zero(stage=2)
+    assert Auto().resolve(large, large) == Zero(stage=3, offload_optimizer=True)
+    assert Auto(nodes=4).resolve(large, large) == Zero(stage=3, nodes=4)
+
+
+def test_an_optimizer_on_whole_matrices_is_refused_with_zero(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="optimizer=muon works on whole matrices"):
+        tiny.stage(tmp_path, base, optimizer=Muon(lr=1.0), strategy=Zero(stage=1))
