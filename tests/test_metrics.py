@@ -41,7 +41,7 @@ def test_pass_at_1_is_avg_at_k_and_pass_at_k_is_any():
 
 @given(st.lists(st.tuples(st.sampled_from("abc_"), cells), min_size=1, max_size=6), st.data())
 def test_maj_at_j_is_the_expected_credit_over_subsets(row, data):
-    right = {kind: value for kind, value in row}  # one verdict a class
+    right = dict(row)  # one verdict a class
     kinds = [None if kind == "_" else kind for kind, _ in row]
     table = [[0 if kind is None else right[kind] for kind in kinds]]
     j = data.draw(st.integers(1, len(row)))

@@ -29,6 +29,8 @@ Repair = Literal[
 ]
 LETTERS = "ABCDEFGHIJ"
 LABEL = re.compile(r"(?<![A-Za-z\\^_{])([A-J])\s*[.．、]\s*")
+INSTRUCTION = re.compile(r"\\boxed|\b(answer|choice|letter|option)\b|答案|选项", re.IGNORECASE)
+"""What a paragraph after the options says that tells how to answer."""
 TYPES = {
     "Numerical": "auto",
     "Expression": "expression",
@@ -275,9 +277,11 @@ def _labels(question: str) -> list[tuple[int, int]] | None:
 
 
 def _end(question: str, start: int) -> int:
-    """Where the last option ends: before an empty line that leads to an instruction, else with the question."""
-    found = re.search(r"\n\s*\n", question[start:])
-    return start + found.start() if found else len(question)
+    """Where the last option ends: before a last paragraph that says how to answer, else with the question."""
+    found = re.search(r"\n\s*\n(?=(?:(?!\n\s*\n).)*$)", question[start:], re.DOTALL)
+    if found and INSTRUCTION.search(question, start + found.end()):
+        return start + found.start()
+    return len(question)
 
 
 def _relative(error: str, gold: str) -> float:

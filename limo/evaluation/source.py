@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
-import urllib.error
+import socket
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import field
@@ -90,9 +92,15 @@ class Source:
             ]
         if self._cached().is_file() or _reachable(self._url()):
             return []
+        remote, commit = Path(str(self.remote)), str(self.revision)[:12]
+        folder = (
+            remote.parents[1]
+            if self.file and remote.parts[-2:] == (Path(self.file).stem, "test.jsonl")
+            else remote.parent
+        )
         return [
-            f"{self._url()} cannot be reached; download it where there is network and set this benchmark's source.path to the "
-            "file, or evaluation.data_dir to a folder of benchmark files"
+            f"{self.hub} cannot be reached; fetch its commit {commit} where there is network, and set evaluation.data_dir to its "
+            f"folder {folder}, or this benchmark's source.path to the file"
         ]
 
     def problems(self) -> list[Problem]:
@@ -236,10 +244,21 @@ def _changed(contents: list[Any], digest: str) -> str:
 
 
 def _reachable(url: str) -> bool:
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") or not _online(urllib.parse.urlsplit(url).netloc):
         return False
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
             return True
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return False
+
+
+@functools.cache
+def _online(host: str) -> bool:
+    """Whether a host answers at all, asked once: ten benchmarks must not wait for ten timeouts."""
+    name, _, port = host.partition(":")
+    try:
+        socket.create_connection((name, int(port or 443)), timeout=5).close()
+    except OSError:
+        return False
+    return True

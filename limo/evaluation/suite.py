@@ -52,8 +52,11 @@ class Evaluation:
             return [
                 "evaluation.benchmarks is empty; choose a suite (evaluation=lab) or leave evaluation out of `stages`"
             ]
-        sources = [(name, benchmark.source) for name, benchmark in self.placed().items()]
-        lacks = [f"evaluation.benchmarks.{name}: {s}" for name, source in sources for s in source.missing()]
+        lacking: dict[str, list[str]] = {}
+        for name, benchmark in self.placed().items():
+            for sentence in benchmark.source.missing():
+                lacking.setdefault(sentence, []).append(name)
+        lacks = [f"evaluation.benchmarks.{', '.join(names)}: {sentence}" for sentence, names in lacking.items()]
         if self.judge and any(b.judge for b in self.benchmarks.values()):
             lacks += self.judge.missing()
         return lacks

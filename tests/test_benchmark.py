@@ -1,0 +1,373 @@
+"""Benchmarks: where their rows come from, how wrong files are refused, how gold answers are mended."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from limo import Mistake
+from limo.__main__ import compose
+from limo.config import identity
+from limo.evaluation import Benchmark, Source, golds, scoring, source
+from limo.evaluation.grading import Rules, grade_all
+from limo.evaluation.grading import grade as grade_one
+from limo.records import Attempt, Problem
+from limo.store import content_digest
+
+SHARED = Path(__file__).parents[1] / "../shared/data"
+COUNTS = {
+    "aime24": (30, {}),
+    "aime25": (30, {}),
+    "amc23": (40, {"integral": 40}),
+    "math500": (500, {"currency": 3}),
+    "olympiadbench": (675, {"delimiters": 266, "metadata": 167}),
+    "chmath": (30, {}),
+    "gaokao": (79, {"options": 53}),
+    "kaoyan": (199, {"letter": 101, "delimiters": 24, "parts": 3, "backslash": 1, "forms": 1}),
+    "gradeschool": (210, {"delimiters": 18, "parts": 8, "punctuation": 1, "backslash": 1, "forms": 1}),
+    "minerva": (272, {"exponent": 58, "code": 6, "delimiters": 1}),
+    "gpqa_diamond": (198, {"options": 198, "shuffle": 198}),
+    "gsm8k": (1319, {"thousands": 14}),
+}
+"""Questions of each file, and how many gold answers each rule mends."""
+
+
+def shared(name: str) -> Benchmark:
+    """A benchmark of the package, read from the files beside the checkout."""
+    folder = SHARED if name == "gsm8k" else SHARED / "benchmarks"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here; the benchmarks' files are no part of the project")
+    made = compose(["evaluation=none", f"+evaluation/benchmark@evaluation.benchmarks.{name}={name}"]).evaluation
+    return made.benchmarks[name].at(folder)
+
+
+def file(folder: Path, *rows: object) -> Path:
+    path = folder / "bench.jsonl"
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
+    return path
+
+
+def row(**changes: object) -> dict[str, object]:
+    return {"id": 1, "question": "What is 2 + 3?", "answer": "5", **changes}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_every_file_loads_as_it_is_with_its_golds_mended_and_counted(name: str) -> None:
+    loaded = shared(name).load()
+    count, repairs = COUNTS[name]
+    assert len(loaded.problems) == count == len({p.id for p in loaded.problems})
+    found = {rule: len(ids) for rule, ids in loaded.repairs.items()}
+    assert {rule: found.get(rule) for rule in repairs} == repairs
+    assert set(found) - set(repairs) <= {"options"}
+
+
+@pytest.mark.parametrize("name", ["aime24", "amc23", "chmath", "gaokao", "minerva", "gradeschool", "gpqa_diamond"])
+def test_every_gold_answer_is_right_when_a_model_gives_it(name: str) -> None:
+    benchmark = shared(name)
+    problems = [p for p in benchmark.load().problems if isinstance(p.meta["gold"], str)][::3]
+    cases = [scoring.case(p, answered(p, p.meta["gold"])) for p in problems]
+    verdicts = grade_all(cases, [scoring.own_rules(benchmark.rules, p) for p in problems], jobs=2)
+    assert [p.id for p, v in zip(problems, verdicts, strict=True) if not v.correct] == []
+
+
+def answered(problem: Problem, answer: str) -> Attempt:
+    return Attempt(problem.id, 0, 0, f"So it is \\boxed{{{answer}}}.", "stop", 1, 1)
+
+
+def test_a_letter_or_the_text_of_its_option_is_right_and_another_options_text_is_not() -> None:
+    benchmark = shared("gaokao")
+    problem = next(
+        p for p in benchmark.load().problems if p.meta["gold"] == "D" and "3 \\sqrt{2}" in p.meta["choices"].values()
+    )
+    for answer, right in (("D", True), ("3\\sqrt{2}", True), ("A", False), ("\\sqrt{2}", False)):
+        assert grade_one(scoring.case(problem, answered(problem, answer)), benchmark.rules).correct is right, answer
+
+
+def test_the_option_counts_where_a_files_own_answer_text_contradicts_its_letter() -> None:
+    problem = next(p for p in shared("gaokao").load().problems if "(\\bar{z}+z)" in p.question)
+    assert problem.meta["raw"] == "10" and problem.meta["gold"] == "A" and problem.meta["choices"]["A"] == "10 i"
+
+
+def test_the_right_option_of_gpqa_is_spread_over_the_letters_and_stays_the_right_one() -> None:
+    benchmark = shared("gpqa_diamond")
+    before = {p.id: p for p in dataclasses.replace(benchmark, shuffle=None).load().problems}
+    after = benchmark.load().problems
+    spread = Counter(p.meta["gold"] for p in after)
+    assert set(Counter(p.meta["gold"] for p in before.values())) == {"A"}
+    assert set(spread) == set("ABCD") and min(spread.values()) > 30
+    for p in after:
+        assert p.meta["choices"][p.meta["gold"]] == before[p.id].meta["choices"]["A"]
+        assert golds.cut_options(p.question) == p.meta["choices"]
+        assert len(p.question) == len(before[p.id].question)
+    again = {p.id: p.meta["gold"] for p in dataclasses.replace(benchmark, shuffle=1).load().problems}
+    assert again != {p.id: p.meta["gold"] for p in after} == {p.id: p.meta["gold"] for p in benchmark.load().problems}
+
+
+def test_olympiads_metadata_gives_type_and_tolerance_where_it_lies_beside_the_file(tmp_path: Path) -> None:
+    benchmark = shared("olympiadbench")
+    with_meta = {p.id: p.meta for p in benchmark.load().problems}
+    (tmp_path / "olympiadbench.jsonl").write_bytes((SHARED / "benchmarks/olympiadbench.jsonl").read_bytes())
+    without = {p.id: p.meta for p in benchmark.at(tmp_path).load().problems}
+    assert Counter(m["answer_type"] for m in with_meta.values()) == {
+        "auto": 509, "multi": 94, "expression": 57, "tuple": 9, "interval": 6,
+    }  # fmt: skip
+    assert {m["answer_type"] for m in without.values()} == {"auto"}
+    assert with_meta["2592"]["tolerance"] == pytest.approx(0.1 / 4.2)
+    assert with_meta["2045"]["gold"] == "(0,4]"
+    digest = content_digest
+    assert identity(benchmark.source, digest) != identity(benchmark.at(tmp_path).source, digest)
+
+
+@pytest.mark.parametrize(
+    ("rules", "gold", "mended"),
+    [
+        (["integral"], 27.0, "27"),
+        (["integral"], 2.5, "2.5"),
+        (["thousands"], "1,450,000", "1450000"),
+        (["thousands"], "1,45", "1,45"),
+        (["delimiters"], "$69$,$84$", "69,84"),
+        (["delimiters"], "$$-\\frac{1}{216}$$", "-\\frac{1}{216}"),
+        (["currency"], "\\$32,\\!348", "32348"),
+        (["currency"], "10,\\!080", "10,\\!080"),
+        (["punctuation"], "0。3853", "0.3853"),
+        (["backslash"], "4, frac{31}{40}", "4, \\frac{31}{40}"),
+        (["backslash"], "\\frac{1}{2}", "\\frac{1}{2}"),
+        (["code"], "np.arcsin(10/13)", "\\arcsin(10/13)"),
+        (["code"], "-1./3", "-1/3"),
+        (["code"], "\\frac{1}{2}(\\exp{a*t} + \\exp{-a*t})", "\\frac{1}{2}(e^{a t} + e^{-a t})"),
+        (["code"], "\\arcsin{1.3 \\sin{\\theta_w}}", "\\arcsin(1.3 \\sin{\\theta_w})"),
+        (["exponent"], "4.5e33", "4.5 \\times 10^{33}"),
+        (["exponent"], "1e-05", "1 \\times 10^{-5}"),
+        (["exponent"], "E_{1},E_{2}", "E_{1},E_{2}"),
+        (["exponent"], "2e^{t}", "2e^{t}"),
+        (["parts"], [3568, 5880], ["3568", "5880"]),
+        (["parts"], {"integer": 42, "square_of": "$84$"}, {"integer": "42", "square_of": "84"}),
+        (["letter"], "（B）", "B"),
+        (["letter"], "C．", "C"),
+        (["letter"], "（A）$\\frac{\\sqrt{\\pi}}{2}$", "A"),
+        (["letter"], "A < B", "A < B"),
+        (["forms"], "$x=1$ 或 $2x=2$．", "$x=1$"),
+        (["forms"], "1, 2, 3, 或 6", "1, 2, 3, 6"),
+    ],
+)
+def test_a_rule_mends_the_golds_it_is_for_and_no_others(
+    rules: list[golds.Repair], gold: object, mended: object
+) -> None:
+    problem, applied = golds.repair(Problem("1", "?", str(gold), meta={"gold": gold}), tuple(rules), "auto", None)
+    assert problem.meta["gold"] == mended
+    assert applied == (rules if mended != golds._gold(Problem("1", "?", "", meta={"gold": gold})) else [])
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("z 的共轭是 ( ) A. 1 B. -1 C. i D. -i", {"A": "1", "B": "-1", "C": "i", "D": "-i"}),
+        ("A 与 B 的关系 A. A=B B. A>B C A<B D. 无法确定", {"A": "A=B", "B": "A>B", "C": "A<B", "D": "无法确定"}),
+        ("Which?\n\nA. one\nB. two\n\nAnswer with a letter.", {"A": "one", "B": "two"}),
+        ("设集合 A 与 B 相交", None),
+    ],
+)
+def test_options_are_cut_from_the_end_of_a_question(question: str, options: dict[str, str] | None) -> None:
+    assert golds.cut_options(question) == options
+
+
+def test_options_cannot_be_shuffled_where_there_are_none() -> None:
+    problem = Problem("7", "What is it?", "A", meta={"gold": "A", "where": "x.jsonl, line 7"})
+    with pytest.raises(Mistake, match=r"x.jsonl, line 7: no options .* to shuffle"):
+        golds.repair(problem, ("options",), "letter", 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([row(), '{"id": 2, "question": '], "line 2: not valid JSON"),
+        ([row(), {"id": 2, "answer": "5"}], "line 2: no column 'question'; set this benchmark's source.question"),
+        ([row(), row(question="Again?")], "line 2: id 1 stands in line 1 too"),
+        ([row(), row(id=2, answer=None)], "line 2: column 'answer' holds no answer (None)"),
+        ([row(), row(id=2, answer=[])], "line 2: column 'answer' holds no answer ([])"),
+        ([row(question="  ")], "line 1: column 'question' holds no question"),
+        ([row()], "1 rows, not 2"),
+        ([row(), row(id=2, answer="five")], "line 2: the gold answer 'five' is no integer"),
+        ([row(), row(id=2, answer="\\frac{1}{2")], "line 2: the gold answer '\\\\frac{1}{2' is no integer"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_a_sentence_with_file_and_line(
+    tmp_path: Path, rows: list[object], says: str
+) -> None:
+    path = file(tmp_path, *rows)
+    benchmark = Benchmark(source=Source(path=path, id="id", rows=2), answer_type="integer")
+    with pytest.raises(Mistake) as refused:
+        benchmark.load()
+    assert says in str(refused.value) and str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_gold_answer_with_unbalanced_braces_is_refused_unless_it_is_text(tmp_path: Path) -> None:
+    path = file(tmp_path, row(answer="\\frac{1}{2"))
+    with pytest.raises(Mistake, match="line 1: the gold answer .* has unbalanced braces"):
+        Benchmark(source=Source(path=path)).load()
+    assert len(Benchmark(source=Source(path=path), answer_type="text").load().problems) == 1
+
+
+def test_a_changed_row_is_found_by_the_digest(tmp_path: Path) -> None:
+    contents = [["1", "What is 2 + 3?", "5", {}]]
+    made = Source(path=file(tmp_path, row()), id="id", digest=source.fingerprint(contents))
+    assert len(made.problems()) == 1
+    file(tmp_path, row(answer="6"))
+    with pytest.raises(Mistake, match=r"bench.jsonl: a row was changed \(digest .*source.digest"):
+        made.problems()
+
+
+def test_a_changed_row_of_a_known_benchmark_is_named_by_its_line(tmp_path: Path) -> None:
+    benchmark = shared("minerva")
+    lines = (SHARED / "benchmarks/minerva.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[41] = lines[41].replace('"answer": "', '"answer": "-')
+    (tmp_path / "minerva.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(Mistake, match="minerva.jsonl: line 42 was changed"):
+        benchmark.at(tmp_path).load()
+
+
+def test_a_mark_before_the_answer_is_needed_where_one_is_declared(tmp_path: Path) -> None:
+    made = Source(path=file(tmp_path, row(answer="2+3=5\n#### 5"), row(answer="5")), after="####")
+    with pytest.raises(Mistake, match="line 2: column 'answer' has no '####'"):
+        made.problems()
+    file(tmp_path, row(answer="2+3=5\n#### 5"))
+    assert made.problems()[0].answer == "5"
+
+
+def test_a_path_comes_before_the_folder_and_the_folder_before_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "set/one").mkdir(parents=True)
+    (tmp_path / "set/one/test.jsonl").write_text(json.dumps(row(question="nested")) + "\n")
+    hub = {"hub": "github:a/b", "revision": "0" * 40, "remote": "x.jsonl"}
+    folder = Source(file="one.jsonl", folder=tmp_path / "set", **hub)
+    assert folder.problems()[0].question == "nested"
+    (tmp_path / "set/one.jsonl").write_text(json.dumps(row(question="flat")) + "\n")
+    assert folder.problems()[0].question == "flat"
+    assert dataclasses.replace(folder, path=file(tmp_path, row())).problems()[0].question == "What is 2 + 3?"
+    assert dataclasses.replace(folder, file="two.jsonl").missing() == [
+        f"{tmp_path / 'set'} holds no two.jsonl; put it there, or set this benchmark's source.path to the file"
+    ]
+
+
+def test_an_unreachable_hub_is_one_sentence_for_all_benchmarks_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lacks = compose(["evaluation=limo_v1"]).evaluation.missing()
+    assert len(lacks) == 1
+    assert lacks[0].startswith("evaluation.benchmarks.aime24, math500, amc23,")
+    assert (
+        "github:GAIR-NLP/LIMO cannot be reached" in lacks[0]
+        and "evaluation.data_dir to its folder eval/data" in lacks[0]
+    )
+
+
+def test_a_file_of_the_hub_is_fetched_once_and_then_needs_no_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((json.dumps(row()) + "\n").encode())
+
+        def do_HEAD(self) -> None:  # noqa: N802
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(source, "GITHUB", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = Source(hub="github:a/b", revision="c" * 40, remote="data/x.jsonl")
+    assert made.missing() == []
+    assert len(made.problems()) == 1
+    server.shutdown()
+    server.server_close()
+    assert made.missing() == [] and len(made.problems()) == 1
+    assert asked == [f"/a/b/{'c' * 40}/data/x.jsonl"]
+
+
+def test_results_depend_on_what_a_file_holds_and_not_on_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    first, second = (Benchmark(source=Source(path=file(tmp_path / name, row()))) for name in ("one", "two"))
+    key = identity(first, content_digest)
+    assert identity(second, content_digest) == key
+    assert identity(dataclasses.replace(first, samples=2, temperature=0.5), content_digest) != key
+    file(tmp_path / "two", row(answer="6"))
+    assert identity(second, content_digest) != key
+
+
+def test_a_checked_benchmark_is_the_same_from_the_hub_and_from_a_folder() -> None:
+    local = shared("aime24")
+    hub = dataclasses.replace(local, source=dataclasses.replace(local.source, folder=None))
+    assert identity(local, content_digest) == identity(hub, content_digest)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("evaluation.benchmarks.gsm8k.samples=4", "samples=4 at temperature=0"),
+        ("evaluation.benchmarks.gsm8k.prompt=hello", "must contain {question}"),
+        ("evaluation.benchmarks.gsm8k.answer_type=colour", "answer_type='colour' is unknown"),
+        ("evaluation.benchmarks.gsm8k.limit=0", "limit=0 must be 1 or more"),
+        ("evaluation.benchmarks.gsm8k.source.revision=null", "needs a revision"),
+        ("evaluation.benchmarks.gsm8k.repairs=[magic]", "evaluation.benchmarks.gsm8k"),
+        ("evaluation.data_dir=/nowhere", "data_dir=/nowhere is no folder"),
+        ("+evaluation.benchmarks.gsm8k.sample=4", "there is no such key"),
+    ],
+)
+def test_an_impossible_setting_is_refused_when_the_config_is_built(override: str, says: str) -> None:
+    with pytest.raises(Mistake) as refused:
+        compose(["evaluation=gsm8k", override])
+    assert says in str(refused.value)
+
+
+def test_settings_of_one_benchmark_are_changed_from_the_command_line() -> None:
+    suite = compose(
+        ["evaluation=limo_v1", "evaluation.benchmarks.aime24.samples=8", "~evaluation.benchmarks.amc23"]
+    ).evaluation
+    assert "amc23" not in suite.benchmarks and len(suite.benchmarks) == 9
+    assert (suite.benchmarks["aime24"].samples, suite.benchmarks["aime24"].temperature) == (8, 0.7)
+    assert {name for name, b in suite.benchmarks.items() if b.judge} == {"kaoyan", "gradeschool"}
+
+
+@pytest.mark.parametrize(("suite", "samples", "temperature"), [("limo_v1", 16, 0.7), ("limo_v2", 4, 0.6)])
+def test_the_papers_suites_have_its_protocols(suite: str, samples: int, temperature: float) -> None:
+    benchmarks = compose([f"evaluation={suite}"]).evaluation.benchmarks
+    assert len(benchmarks) == 10
+    for name, benchmark in benchmarks.items():
+        few = name in ("aime24", "amc23", "chmath")
+        expected = (samples, temperature, 32768) if few else (1, 0.0, 32768)
+        assert (benchmark.samples, benchmark.temperature, benchmark.max_tokens) == expected
+    assert {name for name, b in benchmarks.items() if b.domain == "in"} == {"aime24", "math500", "amc23"}
+
+
+def test_limit_takes_the_first_questions_but_checks_the_whole_file(tmp_path: Path) -> None:
+    path = file(tmp_path, row(id=1), row(id=2), row(id=3))
+    benchmark = Benchmark(source=Source(path=path, id="id", rows=3), limit=2, prompt="{question}\nShow your work.")
+    problems = benchmark.load().problems
+    assert [p.id for p in problems] == ["1", "2"]
+    assert benchmark.ask(problems[0]) == "What is 2 + 3?\nShow your work."
+    with pytest.raises(Mistake, match="3 rows, not 4"):
+        dataclasses.replace(benchmark, source=dataclasses.replace(benchmark.source, rows=4)).load()
+
+
+def test_the_tolerance_that_a_question_states_enters_its_rules() -> None:
+    problem = Problem("1", "?", "4.2", meta={"tolerance": 0.02})
+    assert scoring.own_rules(Rules(), problem).tolerance == 0.02
+    assert scoring.own_rules(Rules(), Problem("1", "?", "4.2")) == Rules()
