@@ -1,4 +1,4 @@
-"""Sample a model several times at each problem: its solve rate is the difficulty, its right tries are candidate solutions."""
+"""Attempts of a model at each problem: how many are right is the difficulty, the right ones are candidate solutions."""
 
 from __future__ import annotations
 

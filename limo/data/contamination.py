@@ -33,9 +33,9 @@ class Match:
 class Decontamination:
     """A problem leaks when it shares one long run of tokens with a benchmark question, or enough of its short runs.
 
-    Tokens are words, numbers, LaTeX commands and single ideographs, so typesetting and language don't matter; a paraphrase
-    or a translation is not found. A question shorter than a run is compared whole. The paper says only that it used n-gram
-    matching: lengths and shares are our choice.
+    Tokens are words, numbers, LaTeX commands and single ideographs, so typesetting and language don't matter; a
+    paraphrase or a translation is not found. A question shorter than a run is compared whole. The paper says only that
+    it used n-gram matching: lengths and shares are our choice.
     """
 
     long: int = 13

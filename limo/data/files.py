@@ -86,8 +86,8 @@ def _csv(file: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
 
     try:
         table = pyarrow.parquet.ParquetFile(file)

@@ -74,8 +74,9 @@ class Hub(Source):
 
     def _unreachable(self) -> str:
         return (
-            f"data.repo={self.repo}: not in the local cache and the hub cannot be reached or refuses; download it where there is network "
-            f"(hf download --repo-type dataset {self.repo}) and set data.path to its file (Parquet, JSONL, JSON or CSV)"
+            f"data.repo={self.repo}: not in the local cache, and the hub cannot be reached or refuses; fetch it where "
+            f"there is network (hf download --repo-type dataset {self.repo}) and set data.path to its file (Parquet, "
+            "JSONL, JSON, CSV)"
         )
 
 

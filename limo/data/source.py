@@ -21,7 +21,7 @@ ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 @runtime_checkable
 class Data(Protocol):
-    """A source of problems. It may carry `duplicates` and `decontamination`, as `Source` does; else their defaults hold."""
+    """A source of problems. It may have `duplicates` and `decontamination` as `Source` does, else their defaults."""
 
     def missing(self) -> list[str]:
         """What this machine lacks to read it, one sentence each."""
@@ -47,8 +47,8 @@ class Source:
     meta: tuple[str, ...] = ()
     """Columns to carry along (level, subject …)."""
     answer_from: Literal["column", "hashes", "box"] = "column"
-    """`column` is the answer as it stands; `hashes` takes what follows `####` in it (GSM8K), the text before being a solution
-    without its <<…>> annotations; `box` takes the last box of the solution."""
+    """`column` is the answer as it stands; `hashes` takes what follows `####` in it (GSM8K), the text before being a
+    solution without its <<…>> annotations; `box` takes the last box of the solution."""
     box: bool = False
     """Close solutions that have no box with one that holds the answer, as the system prompt asks of a model."""
     limit: int | None = None
@@ -85,7 +85,7 @@ class Source:
                 problem = problem if copy == 1 else dataclasses.replace(problem, id=f"{problem.id}.{copy}")
             elif problem.id in places:
                 raise Mistake(
-                    f"{place}: id {problem.id!r} stands already at {places[problem.id]}; make ids unique, or set data.id=null"
+                    f"{place}: id {problem.id!r} is in {places[problem.id]} too; make it unique or set data.id=null"
                 )
             places[problem.id] = place
             found.append(problem)
@@ -105,7 +105,7 @@ class Source:
             worked, mark, answer = answer.rpartition("####")
             if not mark:
                 raise Mistake(
-                    f"{place}: no #### before the answer in column {self.answer!r}; set data.answer_from=column if it is plain"
+                    f"{place}: column {self.answer!r} has no #### in it; set data.answer_from=column if it is plain"
                 )
             answer = answer.strip().replace(",", "")
             solutions = (ANNOTATION.sub("", worked).strip(), *solutions)

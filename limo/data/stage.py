@@ -19,8 +19,8 @@ from limo.stage import Stage, summarise
 
 @choice
 class DataStage(Stage):
-    """Read the pool: `problems.jsonl`, their solutions as Attempts to be graded in `solutions.jsonl`, and `dropped.jsonl` with
-    the reason of each problem left out.
+    """Read the pool: `problems.jsonl`, their solutions in the form of attempts, so that they can be graded, in
+    `solutions.jsonl`, and the reason of each problem left out in `dropped.jsonl`.
     """
 
     module: ClassVar[str] = "limo.data"
@@ -29,7 +29,7 @@ class DataStage(Stage):
     data: Any
     """A `Data`."""
     protect: dict[str, Any] = field(default_factory=dict)
-    """The run's benchmarks, each a `Data` or the path of a JSONL file of problems, whose questions may not be in the pool."""
+    """The run's benchmarks, whose questions may not be in the pool: each a `Data`, or a JSONL file of problems."""
     seed: int = 0
 
     def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class DataStage(Stage):
         if not kept:
             told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
             raise Mistake(
-                f"data: none of {len(pool)} problems is left ({told}); check the source's columns, or loosen data.decontamination"
+                f"data: none of {len(pool)} problems is left ({told}); check its columns or loosen data.decontamination"
             )
         records.write(
             folder / "dropped.jsonl",
@@ -90,7 +90,7 @@ class DataStage(Stage):
             return []
         return [
             *(sentence for found in lacks.values() for sentence in found),
-            f"data.decontamination: the questions of {', '.join(lacks)} cannot be read here, so leaks could not be found; "
+            f"data.decontamination: the questions of {', '.join(lacks)} cannot be read here, so no leak can be found; "
             "mend the above, or set data.decontamination.absent=report",
         ]
 

@@ -1,4 +1,4 @@
-"""Text of mathematics as tokens: Chinese by character, LaTeX by command, whatever the typesetting; and the last box of a solution."""
+"""Text of mathematics as tokens, Chinese by character, LaTeX by command; the box of a solution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import lru_cache
 IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 TOKEN = re.compile(rf"\\[a-z]+|[{IDEOGRAPHS}]|\d+(?:\.\d+)?|[^\W\d_{IDEOGRAPHS}]+|[=+*/<>^-]")
 TYPESETTING = re.compile(
-    r"\\(?:left|right|displaystyle|textstyle|limits|quad|qquad|big|bigg|text|textbf|textit|mathrm|mathbf|operatorname|mbox|begin|end)(?![a-z])"
+    r"\\(?:left|right|displaystyle|textstyle|limits|quad|qquad|big|bigg|text|textbf|textit|mathrm|mathbf|operatorname|mbox"
+    r"|begin|end)(?![a-z])"
     r"|\\[,;:! \\]"
 )
 SAME = {

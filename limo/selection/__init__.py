@@ -1,4 +1,4 @@
-"""Which examples to keep: a chain of steps that drop with a reason or add a score, then a ranking; a strategy is such a chain."""
+"""Which examples to keep: a strategy is a chain of steps that drop with a reason or add a score, and then a ranking."""
 
 from limo.selection.filters import Bounds, Boxed, Correct, Duplicates, SolveRate, Where
 from limo.selection.pool import Dropped, Filter, Score

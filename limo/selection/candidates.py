@@ -1,4 +1,4 @@
-"""The candidates of a selection: solutions that came with the source, and attempts that were right; one Example each."""
+"""The candidates of a selection: solutions that came with the source and attempts that were right, one Example each."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def candidates(
     checked: Sequence[Grade] = (),
     origin: Origin = "both",
 ) -> list[Example]:
-    """Every solution that may become training text, by id: `<problem>#<n>` from the source, `<problem>#a<sample>` from a model.
+    """Every solution that may be learned from, by id: `<problem>#<n>` of the source, `<problem>#a<sample>` of a model.
 
     `scores.solve_rate` is the share of the problem's attempts that were right, where there were any; `meta.origin` and
-    `meta.verdict` say where the solution is from and how it was graded. `checked` are grades of the source's own solutions.
+    `meta.verdict` say where the solution is from and how it was graded. `checked` are grades of the source's solutions.
     """
     verdicts = {(g.problem, g.sample): g for g in grades}
     checks = {(g.problem, g.sample): g.verdict for g in checked}

@@ -24,7 +24,7 @@ class Boxed:
 
 @choice
 class Correct:
-    """The final answer of a solution must be the gold one, as graded by the run: attempts, and the source's solutions too."""
+    """The final answer of a solution must be the gold one, as graded: attempts, and the source's own solutions too."""
 
     box: bool = True
     """And it must stand in a closed \\boxed{…}."""

@@ -37,7 +37,7 @@ class Score(Protocol):
     """A step that measures candidates."""
 
     def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
-        """For each id what was measured, by name; the empty name stands for the step's own. Missing ids have no score."""
+        """For each id what was measured, by name; the empty name is the step's own score. An id may be left out."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""LIMO's rule score of a solution: length, self-verification, exploration, connectives (arXiv 2502.03387v3, section on CoT quality)."""
+"""LIMO's rule score of a solution: length, self-verification, exploration, connectives (arXiv 2502.03387v3)."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Trait:
 class Quality(Measure):
     """The weighted sum of a solution's length and of how often its traits show, divided by its length.
 
-    The paper gives the four weights and two example words each; the full lists, the unit of length and the scaling that makes
-    the four comparable are unpublished: those here are our choice.
+    The paper gives the four weights and two example words each; the full lists, the unit of length and the scaling that
+    makes the four comparable are unpublished: those here are our choice.
     """
 
     weight: float = 0.30
@@ -53,8 +53,8 @@ class Quality(Measure):
     traits: dict[str, Trait]
     """Weights and words by name."""
     scaling: Scaling = "rank"
-    """How each term becomes a number from 0 to 1 within the pool: its `rank` (share of candidates below, ties in the middle),
-    `minmax`, or `none`, which leaves lengths and frequencies as they are."""
+    """How each term becomes a number from 0 to 1 within the pool: its `rank` (share of candidates below, ties in the
+    middle), `minmax`, or `none`, which leaves lengths and frequencies as they are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -74,7 +74,7 @@ class Selection:
 
     @property
     def rules(self) -> Any:
-        """Rules by which the source's own solutions are to be graded first; None where no step asks whether they are right."""
+        """Rules by which the source's solutions are to be graded first; None where no step asks if they are right."""
         asks = [step.rules for step in self.steps.values() if isinstance(step, Correct)]
         return asks[0] if asks and self.candidates != "attempts" else None
 
@@ -150,12 +150,11 @@ class Selection:
             )
         if not pool:
             raise Mistake(
-                "selection: there is no candidate; the problems have no solutions and no attempt was right: choose data with "
-                "solutions, or attempts of a model that solves some"
+                "selection: there is no candidate, for the problems have no solutions and no attempt was right; choose "
+                "data with solutions, or attempts of a model that solves some"
             )
-        raise Mistake(
-            f"selection: none of {pool} candidates is left ({told}); loosen selection.steps.{counts.most_common(1)[0][0]}"
-        )
+        worst = counts.most_common(1)[0][0]
+        raise Mistake(f"selection: none of {pool} candidates is left ({told}); loosen selection.steps.{worst}")
 
 
 def _scored(example: Example, step: str, found: dict[str, dict[str, float]]) -> Example:

@@ -20,7 +20,7 @@ QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 @choice
 class SelectionStage(Stage):
-    """Select: `examples.jsonl`, best first and with all scores, and `dropped.jsonl` with step and reason of the others."""
+    """Select: `examples.jsonl`, best first with all scores, and `dropped.jsonl` with step and reason of the others."""
 
     module: ClassVar[str] = "limo.selection"
     version: ClassVar[int] = 1
