@@ -113,6 +113,8 @@ def lacks(config: Config, store: Store) -> list[str]:
 
     def ask(name: str, stage: Stage) -> Path:
         result = look(name, stage, store)
+        if _pending(getattr(stage, "model", None)):
+            stage = dataclasses.replace(stage, model=config.model)  # tuned weights are served as those they start from
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
             sentences.extend(s for s in stage.missing() if s not in sentences)
         elif result is None:
@@ -125,7 +127,7 @@ def lacks(config: Config, store: Store) -> list[str]:
 
 def look(name: str, stage: Stage, store: Store) -> Path | None:
     """The finished result of a stage, if the store has it; None also when an input is still to be made."""
-    if any(str(value).startswith("<") for value in _paths(stage)):
+    if _pending(stage):
         return None
     try:
         return store.find(stage_name(name), key(stage, store))
@@ -211,12 +213,10 @@ def _link(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
-def _paths(value: Any) -> list[Path]:
-    if isinstance(value, Path):
-        return [value]
-    if isinstance(value, Model) and value.path.startswith("<"):
-        return [Path(value.path)]
+def _pending(value: Any) -> bool:
+    """Whether something in a stage is still to be made: `lacks` and the plan give such a result the path `<step>`."""
+    if isinstance(value, Model):
+        return value.path.startswith("<")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [p for f in dataclasses.fields(value) for p in _paths(getattr(value, f.name))]
-    return []
-
+        return any(_pending(getattr(value, f.name)) for f in dataclasses.fields(value))
+    return isinstance(value, Path) and str(value).startswith("<")
