@@ -211,7 +211,7 @@ def test_a_wrong_file_is_refused_in_a_sentence_with_file_and_line(
 
 def test_a_gold_answer_with_unbalanced_braces_is_refused_unless_it_is_text(tmp_path: Path) -> None:
     path = file(tmp_path, row(answer="\\frac{1}{2"))
-    with pytest.raises(Mistake, match="line 1: the gold answer .* has unbalanced braces"):
+    with pytest.raises(Mistake, match=r"line 1: the gold answer .* has unbalanced braces"):
         Benchmark(source=Source(path=path)).load()
     assert len(Benchmark(source=Source(path=path), answer_type="text").load().problems) == 1
 
@@ -230,7 +230,7 @@ def test_a_changed_row_of_a_known_benchmark_is_named_by_its_line(tmp_path: Path)
     lines = (SHARED / "benchmarks/minerva.jsonl").read_text(encoding="utf-8").splitlines()
     lines[41] = lines[41].replace('"answer": "', '"answer": "-')
     (tmp_path / "minerva.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(Mistake, match="minerva.jsonl: line 42 was changed"):
+    with pytest.raises(Mistake, match=r"minerva\.jsonl: line 42 was changed"):
         benchmark.at(tmp_path).load()
 
 
@@ -276,13 +276,13 @@ def test_a_file_of_the_hub_is_fetched_once_and_then_needs_no_network(
     asked: list[str] = []
 
     class Hub(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write((json.dumps(row()) + "\n").encode())
 
-        def do_HEAD(self) -> None:  # noqa: N802
+        def do_HEAD(self) -> None:
             self.send_response(200)
             self.end_headers()
 

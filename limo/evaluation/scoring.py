@@ -47,37 +47,37 @@ class Asked:
             raise Mistake(f"{self.name}: question {question} has an answer too many (sample {sample}); evaluate anew")
 
 
-def grade(suite: Sequence[Asked], jobs: int, helper: judge.Judge | None, store: Path) -> dict[str, list[Grade]]:
-    """The grades of every attempt, by each benchmark's own rules, then by the judge where a benchmark asks for one."""
-    cases, by, origin = [], [], []
-    for asked in suite:
-        problems = asked.problems
-        for attempt in asked.attempts:
-            problem = problems[attempt.problem]
-            cases.append(case(problem, attempt))
-            by.append(own_rules(asked.benchmark.rules, problem))
-            origin.append((asked.benchmark, problem))
-    verdicts = grade_all(cases, by, jobs, title="grading")
-    if helper is not None:
-        open_ = [i for i, v in enumerate(verdicts) if origin[i][0].judge and judge.wanted(cases[i], v)]
-        queries = [judge.query(origin[i][1].question, cases[i], verdicts[i].answer or "") for i in open_]
-        replies = judge.ask(helper, queries, store) if queries else []
-        verdicts = judge.rule(verdicts, dict(zip(open_, replies, strict=True)))
-    return _by_benchmark(suite, verdicts)
+Grades = dict[str, list[Grade]]
+"""Benchmark -> a grade for each of its attempts, in their order."""
 
 
-def grade_as_paper(suite: Sequence[Asked], jobs: int) -> dict[str, list[Grade]]:
-    """The grades of every attempt as LIMO's own code gives them: gold answers as their files have them, no judge."""
-    cases = [
-        Case(gold=problems[a.problem].meta.get("raw", problems[a.problem].answer), response=a.text, finish=a.finish)
-        for asked in suite
-        for problems in [asked.problems]
-        for a in asked.attempts
+def grade(
+    suite: Sequence[Asked], paper: bool, helper: judge.Judge | None, store: Path, jobs: int
+) -> tuple[Grades, Grades]:
+    """The grades of every attempt by each benchmark's own rules and its judge; and, where `paper`, as LIMO's own code grades.
+
+    One pool of workers for all. LIMO's code reads the gold answers as their files have them, and has no judge here.
+    """
+    asked = [
+        (one.benchmark, problems[a.problem], a) for one in suite for problems in [one.problems] for a in one.attempts
     ]
-    return _by_benchmark(suite, grade_all(cases, PAPER, jobs, title="grading as the paper's code"))
+    cases = [case(problem, attempt) for _, problem, attempt in asked]
+    by = [own_rules(benchmark.rules, problem) for benchmark, problem, _ in asked]
+    if paper:
+        raw = [str(problem.meta.get("raw", problem.answer)) for _, problem, _ in asked]
+        cases += [Case(gold=gold, response=a.text, finish=a.finish) for gold, (_, _, a) in zip(raw, asked, strict=True)]
+        by += [PAPER] * len(asked)
+    verdicts = grade_all(cases, by, jobs, title="grading")
+    ours, theirs = verdicts[: len(asked)], verdicts[len(asked) :]
+    if helper is not None:
+        open_ = [i for i, v in enumerate(ours) if asked[i][0].judge and judge.wanted(cases[i], v)]
+        queries = [judge.query(asked[i][1].question, cases[i], ours[i].answer or "") for i in open_]
+        replies = judge.ask(helper, queries, store) if queries else []
+        ours = judge.rule(ours, dict(zip(open_, replies, strict=True)))
+    return _by_benchmark(suite, ours), _by_benchmark(suite, theirs) if paper else {}
 
 
-def _by_benchmark(suite: Sequence[Asked], verdicts: Iterable[Verdict]) -> dict[str, list[Grade]]:
+def _by_benchmark(suite: Sequence[Asked], verdicts: Iterable[Verdict]) -> Grades:
     each = iter(verdicts)
     return {
         asked.name: [

@@ -57,13 +57,13 @@ class EvaluationStage(Stage):
             one.check()
             (folder / one.name).mkdir(exist_ok=True)
             records.write(folder / one.name / "attempts.jsonl", one.attempts)
-        grades = scoring.grade(asked, self.jobs, self.evaluation.judge, self.store)
-        paper = scoring.grade_as_paper(asked, self.jobs) if self.evaluation.paper_rules else {}
+        chosen = self.evaluation
+        grades, paper = scoring.grade(asked, chosen.paper_rules, chosen.judge, self.store, self.jobs)
         results: dict[str, Any] = {}
         for one in asked:
             records.write(folder / one.name / "grades.jsonl", grades[one.name])
             found = scoring.measure(one, grades[one.name], paper.get(one.name), self.jobs)
-            judge = self.evaluation.judge.model.path if self.evaluation.judge and one.benchmark.judge else None
+            judge = chosen.judge.model.path if chosen.judge and one.benchmark.judge else None
             found["protocol"] |= {"system": self.model.system, "judge": judge, "seed": self.seed}
             results[one.name] = found
         overall, over = metrics.mean_of([(r["accuracy"], spread(r)) for r in results.values()])
