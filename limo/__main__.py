@@ -18,6 +18,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -94,7 +95,7 @@ def job(cfg: DictConfig) -> None:
     outcomes.append(code)
     status = {"state": state, "code": code, "error": error, "overrides": list(settings.overrides.task), "began": began}
     (folder / "status.json").write_text(json.dumps(status | {"seconds": round(time.time() - began, 1)}, indent=1))
-    if settings.mode.name == "RUN" and code == DONE:
+    if settings.mode is RunMode.RUN and code == DONE:
         _report([folder], folder)
 
 

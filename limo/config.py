@@ -26,7 +26,7 @@ ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 STAGES = ("data", "attempts", "selection", "training", "evaluation")
 
 
-def aside(default: Any) -> Any:
+def aside(*, default: Any) -> Any:
     """A field that changes how a stage runs and not what it makes: left out of the key of its result."""
     return field(default=default, metadata={"key": False})
 
@@ -84,10 +84,9 @@ def build(cfg: DictConfig) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise Mistake(f"{error.full_key or 'config'}: {first_line(error)}") from None
-    assert isinstance(tree, dict)
     allowed = ("limo.", *(tree.get("plugins") or ()))
     _refuse_foreign_targets(tree, allowed, "")
     try:

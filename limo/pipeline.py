@@ -109,11 +109,13 @@ def make(name: str, stage: Stage, store: Store, python: str = sys.executable) ->
 
 def lacks(config: Config, store: Store) -> list[str]:
     """What this machine lacks for the stages that would run, one sentence each; nothing is started."""
+    from limo.evaluation import EvaluationStage
+
     sentences: list[str] = []
 
     def ask(name: str, stage: Stage) -> Path:
         result = look(name, stage, store)
-        if _pending(getattr(stage, "model", None)):
+        if isinstance(stage, EvaluationStage) and _pending(stage.model):
             stage = dataclasses.replace(stage, model=config.model)  # tuned weights are served as those they start from
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
             sentences.extend(s for s in stage.missing() if s not in sentences)

@@ -20,9 +20,9 @@ class Counting(Stage):
     steps: int = 3
     text: str = "x"
     source: Path | None = None
-    pause: float = aside(0.0)
-    fail: str = aside("")
-    diary: Path = aside(Path("/dev/null"))
+    pause: float = aside(default=0.0)
+    fail: str = aside(default="")
+    diary: Path = aside(default=Path("/dev/null"))
 
     def run(self, folder: Path) -> None:
         if self.fail == "mistake":
