@@ -1,4 +1,5 @@
-"""The evaluation stage: from a suite to numbers, with scripted answers where grading is looked at and a real engine where it counts."""
+"""The evaluation stage: from a suite to numbers, with scripted answers where grading is looked at and a real engine
+where it counts."""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ from limo.stage import summary
 from limo.store import content_digest
 
 RESULT = {
-    "n", "samples", "accuracy", "interval", "interval_method", "fixed_interval", "pass", "maj", "finish", "no_answer", "truncated",
-    "tokens", "repetition", "detectable", "questions", "paper_rules", "domain", "language", "protocol",
+    "n", "samples", "accuracy", "interval", "interval_method", "fixed_interval", "pass", "maj", "finish", "no_answer",
+    "truncated", "tokens", "repetition", "detectable", "questions", "paper_rules", "domain", "language", "protocol",
 }  # fmt: skip
 """Keys of a benchmark in `results.json` that reports rely on."""
+
+BOXED = Rules(fallback="none")
 
 Answer = Callable[[str, str, int], str]
 """Text of a scripted model for (scope, question id, sample)."""
@@ -92,7 +95,7 @@ def test_a_suite_is_asked_at_once_graded_and_measured(tmp_path: Path, script: Ca
     made = stage(
         tmp_path,
         sums=rows(tmp_path, "sum", ("2+3?", 5), ("3+4?", "7"), samples=4, temperature=1.0, answer_type="integer"),
-        words=rows(tmp_path, "word", ("Colour?", "blue"), ("Size?", "big"), domain="out", prompt="Q: {question}", rules=Rules(fallback="none")),
+        words=rows(tmp_path, "word", ("Colour?", "blue"), ("Size?", "big"), domain="out", prompt="Q: {question}", rules=BOXED),
     )  # fmt: skip
     found = run(made, tmp_path / "out")
     assert [(g.scope, g.sampling.samples, len(g.questions)) for g in asked] == [("sums", 4, 2), ("words", 1, 2)]
@@ -134,7 +137,8 @@ def test_the_papers_grading_reads_the_gold_answer_as_the_file_has_it(
 
 def test_mended_golds_are_listed_in_the_summary(tmp_path: Path, script: Callable[[Answer], list[Group]]) -> None:
     script(lambda scope, id_, i: "\\boxed{27}")
-    made = stage(tmp_path, amc=rows(tmp_path, "amc", ("a?", 27.0), ("b?", "3"), answer_type="integer", repairs=("integral",)))  # fmt: skip
+    benchmark = rows(tmp_path, "amc", ("a?", 27.0), ("b?", "3"), answer_type="integer", repairs=("integral",))
+    made = stage(tmp_path, amc=benchmark)
     run(made, tmp_path / "out")
     facts = summary(tmp_path / "out")["benchmarks"]["amc"]
     assert facts["repairs"] == {"integral": {"count": 1, "questions": ["amc0"]}}
@@ -203,11 +207,12 @@ def test_the_judge_is_asked_only_about_free_form_answers_that_the_rules_reject(
     asked = script(
         lambda scope, id_, i: next(w for a, w in words.items() if a in id_) if scope == "judge" else texts[id_]
     )
-    golds = [("What?", "the large house"), ("What?", "the large house"), ("How many?", "13"), ("Which?", "this"), ("Say.", "exactly this")]  # fmt: skip
+    same = ("What?", "the large house")
+    golds = [same, same, ("How many?", "13"), ("Which?", "this"), ("Say.", "exactly this")]
     made = stage(
         tmp_path,
         second(tmp_path),
-        free=rows(tmp_path, "free", *golds, judge=True, answer_type="text", rules=Rules(fallback="none")),
+        free=rows(tmp_path, "free", *golds, judge=True, answer_type="text", rules=BOXED),
         plain=rows(tmp_path, "plain", ("What?", "the large house"), answer_type="text"),
     )
     found = run(made, tmp_path / "out")["benchmarks"]
@@ -225,7 +230,8 @@ def test_the_judge_is_asked_only_about_free_form_answers_that_the_rules_reject(
     [
         ("CORRECT", True), (" Correct.\n", True), ("**CORRECT**", True), ("<think>is it WRONG?</think>\nCORRECT", True),
         ("INCORRECT", False), ("wrong", False), ("WRONG.", False),
-        ("not CORRECT", None), ("CORRECT, because 1 = 1", None), ("The answer is correct", None), ("", None), ("CORRECT WRONG", None),
+        ("not CORRECT", None), ("CORRECT, because 1 = 1", None), ("The answer is correct", None), ("", None),
+        ("CORRECT WRONG", None),
     ],
 )  # fmt: skip
 def test_only_a_reply_of_exactly_one_word_is_a_verdict(reply: str, verdict: bool | None) -> None:

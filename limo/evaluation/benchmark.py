@@ -1,4 +1,5 @@
-"""A benchmark: questions with known answers, how they are asked, sampled and graded; a suite is several of them by name."""
+"""A benchmark: questions with known answers, how they are asked, sampled and graded; a suite is several of them by
+name."""
 
 from __future__ import annotations
 

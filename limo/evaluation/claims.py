@@ -1,4 +1,5 @@
-"""What the paper says it measured, and a run's numbers beside it: inside or outside the interval, and what differs in protocol."""
+"""What the paper says it measured, and a run's numbers beside it: inside or outside the interval, and what differs
+in protocol."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from typing import Any
 from limo import Mistake
 
 FILE = Path(__file__).with_name("claims.json")
-"""`{version: {paper, protocol_source, examples, protocol: {benchmark: {…}}, columns: {model: {values, source, unconfirmed}}},
-studies: [{study, version, arm, values, source, unconfirmed}]}`; values in percent, as printed."""
+"""`{version: {paper, protocol_source, examples, protocol: {benchmark: {…}}, columns: {model: {values, source,
+unconfirmed}}}, studies: [{study, version, arm, values, source, unconfirmed}]}`; values in percent, as printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def side_by_side(
     column: str = "LIMO",
     known: Mapping[str, Any] | None = None,
 ) -> list[Row]:
-    """A run's `results.json` beside one column of the paper's table, a row a benchmark, the mean last where it can be compared.
+    """A run's `results.json` beside one column of the paper's table, a row a benchmark, the mean last where it can be
+    compared.
 
     Raises Mistake for a version or column that the claims do not have.
     """

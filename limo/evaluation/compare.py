@@ -37,8 +37,8 @@ class Difference:
 def compare(first: Answers, second: Answers) -> Difference:
     """The paired difference of accuracy, second minus first. Raises ValueError where no question is in both.
 
-    Interval: t on the differences per question. p: every sign flip of those differences, counted exactly; with one sample
-    on both sides that is McNemar's exact test.
+    Interval: t on the differences per question. p: every sign flip of those differences, counted exactly; with one
+    sample on both sides that is McNemar's exact test.
     """
     from scipy import stats
 
@@ -73,7 +73,8 @@ def compare(first: Answers, second: Answers) -> Difference:
 
 
 def sign_flips(gaps: Sequence[int]) -> float:
-    """P(|sum of the gaps with random signs| >= |their sum|), exactly, by the distribution of the sum over all 2^n sign patterns.
+    """P(|sum of the gaps with random signs| >= |their sum|), exactly, by the distribution of the sum over all 2^n sign
+    patterns.
 
     gaps: whole numbers (differences per question times a common denominator); zeros don't matter.
     """
@@ -104,10 +105,11 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def compare_results(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Two `results.json` compared: per benchmark the difference and its p-value after Holm; and the mean over benchmarks.
+    """Two `results.json` compared: per benchmark the difference and its p-value after Holm; and the mean over
+    benchmarks.
 
-    Gives `{"benchmarks": {name: {…Difference, "p_holm"}}, "mean": {"difference", "interval", "p"} | None}`; benchmarks that
-    only one of them has are left out and named in `only`.
+    Gives `{"benchmarks": {name: {…Difference, "p_holm"}}, "mean": {"difference", "interval", "p"} | None}`; benchmarks
+    that only one of them has are left out and named in `only`.
     """
     from scipy import stats
 

@@ -38,7 +38,8 @@ TYPES = {
     "Interval": "interval",
     "Equation": "equation",
 }
-"""Answer types of OlympiadBench's metadata in the words of grading; its numbers may be fractions and roots, so `auto`."""
+"""Answer types of OlympiadBench's metadata in the words of grading; its numbers may be fractions and roots, so
+`auto`."""
 
 
 def repair(
@@ -46,9 +47,9 @@ def repair(
 ) -> tuple[Problem, list[str]]:
     """The problem with a gold answer that can be graded, and the names of the rules that changed it.
 
-    `meta` of the result: `gold` (text, a list of answers, or a dict of named parts), `answer_type`, `choices` (letter ->
-    text) where there are options, `raw` the gold answer as LIMO's code reads it. Raises Mistake naming the row where the
-    result is no answer of its type.
+    `meta` of the result: `gold` (text, a list of answers, or a dict of named parts), `answer_type`, `choices` (letter
+    -> text) where there are options, `raw` the gold answer as LIMO's code reads it. Raises Mistake naming the row
+    where the result is no answer of its type.
     """
     problem = _with(problem, _gold(problem), answer_type=answer_type, raw=str(_gold(problem)))
     applied: list[str] = []
@@ -99,7 +100,8 @@ def delimiters(problem: Problem) -> Problem:
 
 
 def currency(problem: Problem) -> Problem:
-    """`\\$32,\\!348` -> `32348`: a dollar sign that math parsers stumble over, with the thousands marks of such amounts."""
+    """`\\$32,\\!348` -> `32348`: a dollar sign that math parsers stumble over, with the thousands marks of such
+    amounts."""
     amount = re.compile(r"\\\$\s*(\d[\d,.\\!]*)")
     return _text(problem, lambda gold: amount.sub(lambda m: re.sub(r",|\\!", "", m.group(1)), gold))
 
@@ -166,8 +168,8 @@ def letter(problem: Problem) -> Problem:
 def options(problem: Problem) -> Problem:
     """Options cut from the question, so that the letter or the text of the right one counts.
 
-    A file that keeps the letter apart (`meta.letter`) decides by it: where the text of that option and the file's own answer
-    differ, the option of the question wins, because it is what the model read.
+    A file that keeps the letter apart (`meta.letter`) decides by it: where the text of that option and the file's own
+    answer differ, the option of the question wins, because it is what the model read.
     """
     gold, chosen = problem.meta["gold"], str(problem.meta.get("letter") or "").strip()
     found = cut_options(problem.question)
@@ -181,7 +183,8 @@ def options(problem: Problem) -> Problem:
 
 
 def metadata(problem: Problem) -> Problem:
-    """OlympiadBench's own metadata: answer type, several answers in any order, the unit, the tolerance that it allows."""
+    """OlympiadBench's own metadata: answer type, several answers in any order, the unit, the tolerance that it
+    allows."""
     meta, gold = problem.meta, problem.meta["gold"]
     changes: dict[str, Any] = {}
     if kind := meta.get("type"):
@@ -222,7 +225,8 @@ RULES: dict[Repair, Callable[[Problem], Problem]] = {
 
 
 def cut_options(question: str) -> dict[str, str] | None:
-    """The options A., B., C., … written at the end of a question, letter -> text; None where they cannot be told apart."""
+    """The options A., B., C., … written at the end of a question, letter -> text; None where they cannot be told
+    apart."""
     spans = _labels(question)
     if spans is None:
         return None
@@ -239,7 +243,7 @@ def permute(problem: Problem, seed: int) -> Problem:
     spans, choices = _labels(problem.question), problem.meta.get("choices")
     if spans is None or not choices:
         raise Mistake(
-            f"{problem.meta.get('where', problem.id)}: no options A., B., … found in the question to shuffle; set shuffle=null"
+            f"{problem.meta.get('where', problem.id)}: no options A., B., … in the question to shuffle; set shuffle=null"
         )
     gold, letters = problem.meta["gold"], list(choices)
     draw = random.Random(hashlib.sha256(f"{seed}\0{problem.question}".encode()).hexdigest())
@@ -258,7 +262,8 @@ def permute(problem: Problem, seed: int) -> Problem:
 
 
 def _labels(question: str) -> list[tuple[int, int]] | None:
-    """Where each option's label starts and its text begins: the last A., B., C., … in order; a label may lack its full stop."""
+    """Where each option's label starts and its text begins: the last A., B., C., … in order; a label may lack its
+    full stop."""
     lines = [(m.group(1), m.start(), m.end()) for m in re.finditer(r"(?m)^([A-J])\. ", question)]
     for found in (lines, [(m.group(1), m.start(), m.end()) for m in LABEL.finditer(question)]):
         letters = [letter for letter, _, _ in found]
@@ -285,7 +290,8 @@ def _end(question: str, start: int) -> int:
 
 
 def _relative(error: str, gold: str) -> float:
-    """An absolute error on a gold number, or several of them (`1e-1,2`), as the relative tolerance that grading takes."""
+    """An absolute error on a gold number, or several of them (`1e-1,2`), as the relative tolerance that grading
+    takes."""
     largest = max(float(part) for part in error.split(","))
     number = re.search(r"-?\d+(?:\.\d+)?", gold)
     size = abs(float(number.group())) if number else 0.0

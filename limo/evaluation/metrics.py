@@ -1,4 +1,5 @@
-"""From verdicts to numbers: avg@k, pass@k, maj@k, two intervals that are told apart, the smallest difference a benchmark can show."""
+"""From verdicts to numbers: avg@k, pass@k, maj@k, two intervals that are told apart, the smallest difference a
+benchmark can show."""
 
 from __future__ import annotations
 
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 MIDDLE = (0.1, 0.9)
-"""Accuracies for which the t interval is used; nearer 0 or 1 Wilson's covers better (in simulations from 30 to 675 questions)."""
+"""Accuracies for which the t interval is used; nearer 0 or 1 Wilson's covers better (in simulations from 30 to 675
+questions)."""
 SUBSETS = 2000
 """Up to this many subsets maj@j is computed exactly; beyond, from as many random ones."""
 SPREAD = 0.04
-"""Assumed variance over questions of the true difference between two models; `detectable` needs it before there are two."""
+"""Assumed variance over questions of the true difference between two models; `detectable` needs it before there are
+two."""
 NOISE = 0.47
-"""Share of p(1-p) that is sampling noise where one sample a question cannot tell: a U-shaped solve rate, Beta(0.45, 0.45)."""
+"""Share of p(1-p) that is sampling noise where one sample a question cannot tell: a U-shaped solve rate, Beta(0.45,
+0.45)."""
 
 Table = Sequence[Sequence[int]]
 """Right (1) or wrong (0): one row a question, one column a sample; all rows equally long."""
@@ -34,7 +38,8 @@ class Interval:
 
 
 def average(table: Table) -> float:
-    """avg@k: the mean over questions of the share of right samples; the unbiased estimate of pass@1 with the smallest variance."""
+    """avg@k: the mean over questions of the share of right samples; the unbiased estimate of pass@1 with the
+    smallest variance."""
     return math.fsum(rates(table)) / len(table)
 
 
@@ -48,7 +53,8 @@ def rates(table: Table) -> list[float]:
 
 
 def pass_at(table: Table, j: int) -> float:
-    """pass@j, unbiased: the mean over questions of 1 - C(k-c, j) / C(k, j) (Chen et al. 2021, section 2.1); j at most k."""
+    """pass@j, unbiased: the mean over questions of 1 - C(k-c, j) / C(k, j) (Chen et al. 2021, section 2.1); j at
+    most k."""
     k = len(table[0])
     if not 1 <= j <= k:
         raise ValueError(f"pass@{j} needs {j} samples a question or more; there are {k}")
@@ -58,9 +64,10 @@ def pass_at(table: Table, j: int) -> float:
 def majority(classes: Sequence[Sequence[Hashable | None]], table: Table, j: int) -> float:
     """maj@j: how often the most frequent of j answers is right, over the subsets of j of the k samples.
 
-    classes: for each question and sample the class of equal answers it belongs to, None where there was no answer: it has no
-    vote but stays in the count. Of classes with equally many votes each counts its share. A class is as right as its members
-    on average. Exact where there are at most SUBSETS subsets, else from that many drawn with a fixed seed.
+    classes: for each question and sample the class of equal answers it belongs to, None where there was no answer: it
+    has no vote but stays in the count. Of classes with equally many votes each counts its share. A class is as right
+    as its members on average. Exact where there are at most SUBSETS subsets, else from that many drawn with a fixed
+    seed.
     """
     k = len(table[0])
     if not 1 <= j <= k:
@@ -90,7 +97,8 @@ def _vote(kinds: Sequence[Hashable | None], row: Sequence[int], j: int) -> float
 
 
 def interval(table: Table) -> Interval:
-    """For the accuracy on questions like these: whole questions vary, so samples of one question are not counted as independent.
+    """For the accuracy on questions like these: whole questions vary, so samples of one question are not counted as
+    independent.
 
     t over questions; for an accuracy below 0.1 or above 0.9, or where all questions agree, Wilson's interval with the
     effective number of independent answers, because t is too short there.
@@ -110,7 +118,8 @@ def interval(table: Table) -> Interval:
 
 
 def fixed_interval(table: Table) -> Interval | None:
-    """For the accuracy on exactly these questions, were they sampled again: only the samples vary. None with one sample a question."""
+    """For the accuracy on exactly these questions, were they sampled again: only the samples vary. None with one
+    sample a question."""
     from scipy import stats
 
     shares, n, k = rates(table), len(table), len(table[0])
@@ -136,9 +145,11 @@ def wilson(p: float, n: float) -> tuple[float, float]:
 
 
 def detectable(table: Table, power: float = 0.8) -> float:
-    """The smallest true difference to another model that a paired comparison on these questions finds with this power at 5 %.
+    """The smallest true difference to another model that a paired comparison on these questions finds with this power
+    at 5 %.
 
-    (z_0.975 + z_power) * sqrt((SPREAD + 2 noise / k) / n), noise the mean of p(1-p) within questions (Miller 2024, section 5).
+    (z_0.975 + z_power) * sqrt((SPREAD + 2 noise / k) / n), noise the mean of p(1-p) within questions (Miller 2024,
+    section 5).
     """
     from scipy import stats
 

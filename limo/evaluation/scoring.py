@@ -39,8 +39,8 @@ class Asked:
         if lost := sorted(wanted - found.keys()):
             question, sample = lost[0]
             raise Mistake(
-                f"{self.name}: {len(lost)} of {len(wanted)} answers are not there (question {question}, sample {sample}); "
-                "run again to generate them"
+                f"{self.name}: {len(lost)} of {len(wanted)} answers are not there (question {question}, sample {sample}); run "
+                "again to generate them"
             )
         if extra := sorted(found.keys() - wanted) or sorted(key for key, times in found.items() if times > 1):
             question, sample = extra[0]
@@ -54,7 +54,8 @@ Grades = dict[str, list[Grade]]
 def grade(
     suite: Sequence[Asked], paper: bool, helper: judge.Judge | None, store: Path, jobs: int
 ) -> tuple[Grades, Grades]:
-    """The grades of every attempt by each benchmark's own rules and its judge; and, where `paper`, as LIMO's own code grades.
+    """The grades of every attempt by each benchmark's own rules and its judge; and, where `paper`, as LIMO's own code
+    grades.
 
     One pool of workers for all. LIMO's code reads the gold answers as their files have them, and has no judge here.
     """
@@ -166,7 +167,8 @@ def majorities(asked: Asked, grades: Sequence[Grade], rows: metrics.Table, jobs:
 
 
 def judged(ids: Sequence[str], grades: Sequence[Grade]) -> dict[str, Any] | None:
-    """How often the judge was asked, agreed, gave no verdict; and the accuracy without it. None where it was not asked."""
+    """How often the judge was asked, agreed, gave no verdict; and the accuracy without it. None where it was not
+    asked."""
     asked = [g for g in grades if g.verdict.startswith("judge_")]
     if not asked:
         return None

@@ -1,4 +1,5 @@
-"""Where the rows of a benchmark come from: a pinned file of a public repository, or the same file on this machine; checked when read."""
+"""Where the rows of a benchmark come from: a pinned file of a public repository, or the same file on this machine;
+checked when read."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ HUGGING_FACE = "https://huggingface.co/datasets"
 
 @choice
 class Source:
-    """A JSONL file of questions with answers. A local file comes before the hub; either way its rows are checked by count and digest."""
+    """A JSONL file of questions with answers. A local file comes before the hub; either way its rows are checked by
+    count and digest."""
 
     hub: str | None = None
     """`github:<owner>/<name>`, or `<owner>/<name>` for a data set of the Hugging Face hub."""
@@ -34,9 +36,9 @@ class Source:
     """Path of the JSONL file in the repository."""
     file: str | None = None
     """Name of the file in a local folder of benchmarks (`evaluation.data_dir`)."""
-    path: Path | None = aside(None)
+    path: Path | None = aside(default=None)
     """A local file, before any other place."""
-    folder: Path | None = aside(None)
+    folder: Path | None = aside(default=None)
     """A local folder of benchmarks that holds `file`; set by `evaluation.data_dir`."""
     beside: str | None = None
     """A second JSONL file, used where it lies beside the first: more columns, joined by id."""
@@ -88,7 +90,7 @@ class Source:
             return [f"{local} does not exist; set this benchmark's source.path to its JSONL file"]
         if not self.hub:
             return [
-                f"{self.file} is a local file; set evaluation.data_dir to the folder that holds it, or this benchmark's source.path"
+                f"{self.file} is a local file; set evaluation.data_dir to its folder, or this benchmark's source.path to it"
             ]
         if self._cached().is_file() or _reachable(self._url()):
             return []
@@ -99,15 +101,15 @@ class Source:
             else remote.parent
         )
         return [
-            f"{self.hub} cannot be reached; fetch its commit {commit} where there is network, and set evaluation.data_dir to its "
-            f"folder {folder}, or this benchmark's source.path to the file"
+            f"{self.hub} cannot be reached; fetch its commit {commit} where there is network, and set evaluation.data_dir to "
+            f"its folder {folder}, or this benchmark's source.path to the file"
         ]
 
     def problems(self) -> list[Problem]:
         """The rows as problems, in order; `meta.gold` is the answer as the file has it, `meta.where` file and line.
 
-        Raises Mistake naming file and line: a column that is not there, an id twice, an empty question or answer, a wrong
-        count, a changed row.
+        Raises Mistake naming file and line: a column that is not there, an id twice, an empty question or answer, a
+        wrong count, a changed row.
         """
         path = self._local() or self._fetch()
         if not path.is_file():
@@ -144,7 +146,7 @@ class Source:
         if self.after is not None:
             if not isinstance(gold, str) or self.after not in gold:
                 raise Mistake(
-                    f"{where}: column {self.answer!r} has no {self.after!r} before the answer; set source.after to its mark"
+                    f"{where}: column {self.answer!r} has no {self.after!r} before its answer; set source.after to the mark"
                 )
             gold = gold.rpartition(self.after)[2].strip()
         if (
@@ -163,12 +165,12 @@ class Source:
     def _check(self, path: Path, contents: list[Any]) -> None:
         if self.rows is not None and len(contents) != self.rows:
             raise Mistake(
-                f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or set this benchmark's source.rows"
+                f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or change source.rows"
             )
         if self.digest and (found := fingerprint(contents)) != self.digest:
             raise Mistake(
-                f"{path}: {_changed(contents, self.digest)} (digest {found}, not {self.digest}); take the original file, or set "
-                "this benchmark's source.digest to the new digest (null checks nothing)"
+                f"{path}: {_changed(contents, self.digest)} (digest {found}, not {self.digest}); take the original "
+                "file, or set this benchmark's source.digest to the new digest (null checks nothing)"
             )
 
     def _local(self) -> Path | None:

@@ -33,9 +33,9 @@ class EvaluationStage(Stage):
     engine: Any
     """An Engine."""
     seed: int = 0
-    store: Path = aside(Path("outputs/.store"))
+    store: Path = aside(default=Path("outputs/.store"))
     """Where completions are kept, so that none is generated twice."""
-    jobs: int = aside(0)
+    jobs: int = aside(default=0)
     """Grading processes; 0 takes one a core."""
 
     def missing(self) -> list[str]:
@@ -97,7 +97,8 @@ def spread(result: dict[str, Any]) -> metrics.Interval:
 
 
 def brief(result: dict[str, Any], loaded: Loaded) -> dict[str, Any]:
-    """What `summary.json` says of a benchmark: the headline, the counts, which gold answers were mended by which rule."""
+    """What `summary.json` says of a benchmark: the headline, the counts, which gold answers were mended by which
+    rule."""
     names = ("n", "samples", "accuracy", "interval", "verdicts", "rules", "finish", "tokens", "judge")
     repairs = {rule: {"count": len(ids), "questions": ids} for rule, ids in loaded.repairs.items()}
     return {**{name: result[name] for name in names}, "repairs": repairs}

@@ -18,9 +18,9 @@ class Evaluation:
 
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     """Name -> benchmark; `~evaluation.benchmarks.<name>` leaves one out."""
-    data_dir: Path | None = aside(None)
+    data_dir: Path | None = aside(default=None)
     """A local folder with the benchmarks' files; None takes each from its pinned repository."""
-    base: bool = aside(True)
+    base: bool = aside(default=True)
     """Whether the model before training is evaluated too, where a run trains one."""
     paper_rules: bool = True
     """Whether answers are graded a second time as LIMO's own code does, for comparison with published numbers."""
@@ -30,7 +30,7 @@ class Evaluation:
     def __post_init__(self) -> None:
         if isinstance(self.data_dir, Path) and not self.data_dir.expanduser().is_dir():
             raise ValueError(
-                f"data_dir={self.data_dir} is no folder; give the folder that holds the benchmarks' JSONL files, or null"
+                f"data_dir={self.data_dir} is no folder; give the one that holds the benchmarks' JSONL files, or null"
             )
 
     def sources(self) -> dict[str, Any]:

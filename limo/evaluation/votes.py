@@ -21,8 +21,8 @@ def classes(
 ) -> dict[str, list[int | None]]:
     """For each question the class of each sample's answer, in the order of samples; None where there was no answer.
 
-    Answers graded right are one class. Wrong ones are compared with each other by the rules of grading, in workers that can
-    be killed: two that cannot be compared in time count as different.
+    Answers graded right are one class. Wrong ones are compared with each other by the rules of grading, in workers
+    that can be killed: two that cannot be compared in time count as different.
     """
     found: dict[str, list[Grade]] = defaultdict(list)
     for grade in sorted(grades, key=lambda g: g.sample):
