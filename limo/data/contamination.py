@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from limo.config import choice
+from limo.data.bar import bar
 from limo.data.text import tokens
 from limo.records import Problem
 
@@ -61,15 +62,20 @@ class Decontamination:
 
     def find(self, problems: Sequence[Problem], protected: Mapping[str, Sequence[Problem]]) -> dict[str, Match]:
         """The leaking problems by id. The order of the problems makes no difference."""
-        pool = {problem.id: tokens(problem.question) for problem in problems}
-        index = _Index(self, [(n, p.id, tokens(p.question)) for n, held in protected.items() for p in held], pool)
-        return {name: match for name, text in pool.items() if text and (match := index.match(text)) is not None}
+        index = _Index(self, [(n, p.id, tokens(p.question)) for n, held in protected.items() for p in held])
+        if self.long and self.common:
+            index.forget_stock_phrases({p.question for p in problems})
+        found = {}
+        for problem in bar(problems, "looking for benchmark questions", "problem"):
+            if (match := index.match(tokens(problem.question))) is not None:
+                found[problem.id] = match
+        return found
 
 
 class _Index:
     """The runs of all benchmark questions, and in which of them each stands."""
 
-    def __init__(self, rule: Decontamination, items: list[tuple[str, str, Gram]], pool: Mapping[str, Gram]) -> None:
+    def __init__(self, rule: Decontamination, items: list[tuple[str, str, Gram]]) -> None:
         self.rule = rule
         self.items = items
         self.same: dict[Gram, int] = {}
@@ -78,14 +84,14 @@ class _Index:
         self.short = self._places(rule.short)
         self.sizes = Counter(number for places in self.short.values() for number in places)
         self.long = self._places(rule.long)
-        if rule.common and rule.long:
-            counts = Counter(
-                g
-                for text in set(pool.values()) - self.same.keys()
-                for g in set(grams(text, rule.long))
-                if g in self.long
-            )
-            self.long = {g: places for g, places in self.long.items() if len(places) + counts[g] < rule.common}
+
+    def forget_stock_phrases(self, questions: Iterable[str]) -> None:
+        """Take no long run for a sign that stands in too many different questions."""
+        counts = Counter({gram: len(places) for gram, places in self.long.items()})
+        for question in bar(questions, "counting stock phrases", "problem"):
+            if (text := tokens(question)) not in self.same:
+                counts.update(gram for gram in set(grams(text, self.rule.long)) if gram in self.long)
+        self.long = {gram: places for gram, places in self.long.items() if counts[gram] < self.rule.common}
 
     def _places(self, length: int) -> dict[Gram, list[int]]:
         places: dict[Gram, list[int]] = defaultdict(list)
@@ -96,6 +102,8 @@ class _Index:
 
     def match(self, text: Gram) -> Match | None:
         """The benchmark question that a text leaks, if it does."""
+        if not text:
+            return None
         shared = Counter(number for gram in set(grams(text, self.rule.short)) for number in self.short.get(gram, ()))
         scores = {number: count / self.sizes[number] for number, count in shared.items()}
         if (same := self.same.get(text)) is not None:

@@ -80,7 +80,7 @@ def _csv(file: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     raise Mistake(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
                 yield f"{file}, line {reader.line_num}", dict(row)
         except csv.Error as error:
-            raise Mistake(f"{file}, line {reader.line_num}: {error}") from None
+            raise Mistake(f"{file}, after line {reader.line_num}: {error}") from None
         except UnicodeDecodeError as error:
             raise Mistake(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 

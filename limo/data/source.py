@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from limo import Mistake
 from limo.config import choice
+from limo.data.bar import bar
 from limo.data.contamination import Decontamination
 from limo.data.text import boxed
 from limo.records import Problem
@@ -76,7 +77,7 @@ class Source:
         found: list[Problem] = []
         places: dict[str, str] = {}
         copies: dict[str, int] = {}
-        for place, row in self.rows():
+        for place, row in bar(self.rows(), "reading", "row"):
             if self.limit is not None and len(found) == self.limit:
                 break
             problem = self._problem(place, row)

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 from limo import Mistake, config, records
 from limo.config import choice
+from limo.data.bar import bar
 from limo.data.contamination import Decontamination
-from limo.data.text import tokens
+from limo.data.text import fingerprint
 from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
 
@@ -114,12 +115,12 @@ def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str
     """The problems that have an answer and a question of their own, and why each of the others is left out."""
     kept: dict[str, Problem] = {}
     dropped: dict[str, dict[str, Any]] = {}
-    first: dict[tuple[str, ...], str] = {}
-    for problem in pool:
+    first: dict[bytes, str] = {}
+    for problem in bar(pool, "comparing", "problem"):
         if not problem.answer:
             dropped[problem.id] = {"reason": "no answer"}
             continue
-        held = kept.get(first.setdefault(tokens(problem.question), problem.id)) if duplicates != "keep" else None
+        held = kept.get(first.setdefault(fingerprint(problem.question), problem.id)) if duplicates != "keep" else None
         if held is None:
             kept[problem.id] = problem
             continue

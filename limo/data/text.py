@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from functools import lru_cache
@@ -37,6 +38,7 @@ SYMBOLS = {
     "–": "-",
 }
 GROUPING = re.compile(r"(?<=\d)\{?,\}?(?=\d{3}(?!\d))")
+BARE = re.compile(r"(\\frac)\s*(\d)\s*(\d)")
 BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 
 
@@ -54,7 +56,13 @@ def tokens(text: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKC", text.translate(_symbols())).lower()
     text = TYPESETTING.sub(" ", text)
     text = ALIAS.sub(lambda match: "\\" + SAME[match[1]], text)
+    text = BARE.sub(r"\1 \2 \3", text)
     return tuple(TOKEN.findall(GROUPING.sub("", text)))
+
+
+def fingerprint(text: str) -> bytes:
+    """Equal for texts of equal tokens; 16 bytes, so that a large pool's fit in memory."""
+    return hashlib.blake2b("\0".join(tokens(text)).encode(), digest_size=16).digest()
 
 
 def boxed(text: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from limo.config import choice
-from limo.data.text import boxed, tokens
+from limo.data.text import boxed, fingerprint
 from limo.records import Example
 from limo.selection.pool import Dropped, Measure
 
@@ -96,10 +96,10 @@ class Duplicates:
     """Two solutions of one problem are no duplicate questions."""
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
-        first: dict[tuple[str, ...], Example] = {}
+        first: dict[bytes, Example] = {}
         dropped = {}
         for example in sorted(pool, key=lambda e: e.id):
-            kept = first.setdefault(tokens(getattr(example, self.of)), example)
+            kept = first.setdefault(fingerprint(getattr(example, self.of)), example)
             if kept is not example and (self.of == "solution" or kept.problem != example.problem):
                 dropped[example.id] = Dropped(f"same {self.of}", kept.id)
         return dropped

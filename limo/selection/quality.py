@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from limo.config import choice
+from limo.data.bar import bar
 from limo.records import Example
 from limo.selection.pool import Measure
 
@@ -65,11 +66,11 @@ class Quality(Measure):
 
     def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
         count = self.counter()
-        lengths = [float(count(e.solution)) for e in pool]
+        lengths = [float(count(e.solution)) for e in bar(pool, "length", "solution")]
         terms = {"length": (self.weight, lengths)}
         for name, trait in self.traits.items():
             find = trait.finder()
-            shown = [sum(1 for _ in find.finditer(e.solution)) for e in pool]
+            shown = [sum(1 for _ in find.finditer(e.solution)) for e in bar(pool, name, "solution")]
             terms[name] = (
                 trait.weight,
                 [n / length if length else 0.0 for n, length in zip(shown, lengths, strict=True)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limo.config import choice
+from limo.data.bar import bar
 from limo.records import Example
 from limo.selection.pool import Measure, draw
 
@@ -23,4 +24,4 @@ class Length(Measure):
 
     def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
         count = self.counter()
-        return {e.id: {"": count(e.solution)} for e in pool}
+        return {e.id: {"": count(e.solution)} for e in bar(pool, "length", "solution")}

@@ -34,7 +34,7 @@ class Selection:
 
     size: int | None = None
     """How many examples stay; null keeps all."""
-    candidates: Origin = "both"
+    candidates: Origin = "source"
     """Solutions that came with the source, right attempts, or both."""
     steps: dict[str, Any] = field(default_factory=dict)
     """Filters and scores by name, in order. A score goes by the name of its step."""
@@ -150,8 +150,8 @@ class Selection:
             )
         if not pool:
             raise Mistake(
-                "selection: there is no candidate, for the problems have no solutions and no attempt was right; choose "
-                "data with solutions, or attempts of a model that solves some"
+                f"selection.candidates={self.candidates}: there is no candidate; choose data with solutions, or "
+                "attempts of a model that solves some problems and selection.candidates=attempts"
             )
         worst = counts.most_common(1)[0][0]
         raise Mistake(f"selection: none of {pool} candidates is left ({told}); loosen selection.steps.{worst}")

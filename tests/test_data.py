@@ -1,0 +1,454 @@
+"""Sources of problems, duplicates, and benchmark questions in the pool."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limo import Mistake, pipeline, records
+from limo.data import Data, DataStage, Decontamination, Files, Hub, Source
+from limo.data.text import boxed, tokens
+from limo.records import Attempt, Problem
+from limo.stage import summary
+from limo.store import Store
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+ROWS = [
+    {"question": "What is $1+1$?", "answer": "2", "solution": "One and one\nis \\boxed{2}.", "level": 1},
+    {"question": "求 $\\frac{1}{2}$ 的倒数，并说明", "answer": "2", "solution": '"two", \\boxed{2}', "level": 2},
+    {"question": "Name a prime, above 10", "answer": "11", "solution": "", "level": 3},
+]
+
+
+def shared(name: str) -> Path:
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{path} is not here: this test reads real data that is no part of the project")
+    return path
+
+
+def jsonl(path: Path, rows: list[Any]) -> Path:
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
+    return path
+
+
+def write_as(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".jsonl":
+        return jsonl(path, rows)
+    if path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    elif path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        with path.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def run(folder: Path, data: Data, **more: Any) -> tuple[list[Problem], list[dict[str, Any]], dict[str, Any]]:
+    folder.mkdir(exist_ok=True)
+    DataStage(data=data, **more).run(folder)
+    dropped = [row for _, row in records.rows(folder / "dropped.jsonl")]
+    return records.read(folder / "problems.jsonl", Problem), dropped, summary(folder)
+
+
+def problem(id: str, question: str, answer: str = "1", solutions: tuple[str, ...] = ()) -> Problem:
+    return Problem(id, question, answer, solutions)
+
+
+class Fixed:
+    """A source that holds its problems."""
+
+    def __init__(self, *held: Problem, **traits: Any) -> None:
+        self.held = held
+        self.__dict__.update(traits)
+
+    def missing(self) -> list[str]:
+        return []
+
+    def problems(self) -> list[Problem]:
+        return list(self.held)
+
+
+@pytest.mark.parametrize("ending", [".json", ".csv", ".tsv", ".parquet"])
+def test_every_format_gives_the_same_problems(ending: str, tmp_path: Path) -> None:
+    lines = Files(path=write_as(tmp_path / "pool.jsonl", ROWS)).problems()
+    assert Files(path=write_as(tmp_path / f"pool{ending}", ROWS)).problems() == lines
+    assert [p.answer for p in lines] == ["2", "2", "11"]
+    assert [len(p.solutions) for p in lines] == [1, 1, 0]
+
+
+def test_several_files_are_read_one_after_the_other_and_limit_takes_the_first_rows(tmp_path: Path) -> None:
+    parts = (write_as(tmp_path / "a.jsonl", ROWS[:2]), write_as(tmp_path / "b.csv", ROWS[2:]))
+    whole = Files(path=write_as(tmp_path / "whole.jsonl", ROWS)).problems()
+    assert Files(path=parts).problems() == whole
+    assert Files(path=parts, limit=2).problems() == whole[:2]
+
+
+def test_columns_may_have_other_names_and_lists_of_solutions(tmp_path: Path) -> None:
+    rows = [{"problem": "q", "gold": 27.0, "ways": ["a", "b"], "key": 7, "level": "hard", "parts": [1, {"b": 2}]}]
+    path = jsonl(tmp_path / "pool.jsonl", rows)
+    source = Files(path=path, question="problem", answer="gold", solution="ways", id="key", meta=("level",))
+    assert source.problems() == [Problem("7", "q", "27", ("a", "b"), {"level": "hard"})]
+    listed = Files(path=path, question="problem", answer="parts", solution=None).problems()
+    assert json.loads(listed[0].answer) == [1, {"b": 2}]
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1), unique=True),
+    st.randoms(),
+)
+def test_an_id_made_from_the_question_stays_wherever_the_row_stands(questions: list[str], rng: random.Random) -> None:
+    class Memory(Source):
+        def rows(self) -> Any:
+            return ((f"row {i}", {"question": q, "answer": "1"}) for i, q in enumerate(order))
+
+    order = [q for q in questions if q.strip()]
+    ids = {p.question: p.id for p in Memory(solution=None).problems()}
+    rng.shuffle(order)
+    assert {p.question: p.id for p in Memory(solution=None).problems()} == ids
+
+
+@pytest.mark.parametrize(
+    ("row", "settings", "message"),
+    [
+        ('{"question": "q"', {}, "line 2: not valid JSON"),
+        ("[1]", {}, "line 2: expected a JSON object, found list"),
+        ({"question": "", "answer": "1"}, {}, "line 2: column 'question' holds no question"),
+        ({"question": None, "answer": "1"}, {}, "line 2: column 'question' holds no question"),
+        ({"problem": "q", "answer": "1"}, {}, r"line 2: no column 'question' among problem, answer; .* data.question="),
+        ({"question": "q"}, {}, r"line 2: no column 'answer' .* data.answer="),
+        ({"question": "q", "answer": "1"}, {"meta": ("level",)}, r"line 1: no column 'level' .* data.meta="),
+        (
+            {"question": "q", "answer": "72"},
+            {"answer_from": "hashes"},
+            r"line 1: .* has no #### .* data.answer_from=column",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named_by_file_and_line(
+    row: Any, settings: Any, message: str, tmp_path: Path
+) -> None:
+    path = jsonl(tmp_path / "pool.jsonl", [{"question": "first", "answer": "1"}, row])
+    with pytest.raises(Mistake, match=f"pool.jsonl, {message}"):
+        Files(path=path, **{"solution": None, **settings}).problems()
+
+
+def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "pool.jsonl", [{"question": q, "answer": "1", "id": "same"} for q in ("a", "b")])
+    with pytest.raises(Mistake, match=r"pool.jsonl, line 2: id 'same' is in .*pool.jsonl, line 1 too; make it unique"):
+        Files(path=path, solution=None, id="id").problems()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("pool.json", '{"a": 1}', "pool.json: expected a list of objects, found dict"),
+        ("pool.json", "[3,\n 2]", "pool.json, entry 1: expected an object, found int"),
+        ("pool.json", '[{"a": 1},\n{"a" 2}]', "pool.json, line 2: not valid JSON"),
+        ("pool.csv", "question,answer\nq,1\nq,1,2\n", "pool.csv, line 3: not the 2 fields that the header names"),
+        ("pool.csv", 'question,answer\n"q,1\n', "pool.csv, after line 1: "),
+        ("pool.parquet", "no parquet", "pool.parquet: not a Parquet file"),
+        ("pool.txt", "", r"data.path=.*pool.txt: the ending '.txt' is none of .jsonl"),
+    ],
+)
+def test_a_broken_file_is_said_so(name: str, content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(Mistake, match=message):
+        Files(path=tmp_path / name, solution=None).problems()
+
+
+def test_a_path_that_is_missing_or_not_given_is_told_before_any_work(tmp_path: Path) -> None:
+    assert "data.path is not set" in Files().missing()[0]
+    assert "nothing.jsonl: no such file" in Files(path=tmp_path / "nothing.jsonl").missing()[0]
+    assert "nothing.jsonl: no such file" in Hub(repo="a/b", path=tmp_path / "nothing.jsonl").missing()[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"limit": 0}, "limit=0"),
+        ({"answer": None}, "answer_from=column needs"),
+        ({"answer_from": "box", "solution": None}, "solution=…"),
+        ({"duplicates": "maybe"}, "duplicates"),
+        ({"decontamination": Decontamination, "limit": 1}, "decontamination"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Files(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"long": -1}, {"short": -1}, {"share": 0.0}, {"share": 1.5}, {"common": -1}])
+def test_a_rule_of_decontamination_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        Decontamination(**settings)
+
+
+def test_gsm8k_is_read_whole_with_boxes_and_without_its_annotations() -> None:
+    source = Hub(repo="openai/gsm8k", path=shared("gsm8k/train.jsonl"), solution=None, answer_from="hashes", box=True)
+    pool = source.problems()
+    assert len(pool) == len({p.id for p in pool}) == 7473
+    assert all(re.fullmatch(r"-?\d+(\.\d+)?", p.answer) for p in pool)
+    assert all(
+        boxed(p.solutions[0]) == p.answer and "<<" not in p.solutions[0] and "####" not in p.solutions[0] for p in pool
+    )
+
+
+def test_the_answer_is_taken_from_the_box_and_rows_without_one_are_dropped_and_counted(tmp_path: Path) -> None:
+    rows = [{"problem": "a", "solution": "so \\boxed{\\frac{1}{2}}"}, {"problem": "b", "solution": "it holds."}]
+    source = Files(path=jsonl(tmp_path / "p.jsonl", rows), question="problem", answer=None, answer_from="box")
+    kept, dropped, facts = run(tmp_path / "out", source)
+    assert [p.answer for p in kept] == ["\\frac{1}{2}"]
+    assert [d["reason"] for d in dropped] == ["no answer"]
+    assert facts["dropped"] == {"no answer": 1}
+
+
+def test_a_folder_that_datasets_reads_gives_what_its_file_gives(tmp_path: Path) -> None:
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    path = write_as(folder / "train.parquet", ROWS)
+    hub = Hub(repo=str(folder), meta=("level",))
+    assert hub.missing() == []
+    assert hub.problems() == Files(path=path, meta=("level",)).problems()
+    with pytest.raises(Mistake, match=r"data.repo=.*test.*; set data.split or data.subset"):
+        Hub(repo=str(folder), split="test").problems()
+
+
+def test_a_data_set_that_cannot_be_reached_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    lacks = Hub(repo="nobody/no-such-data").missing()
+    assert len(lacks) == 1
+    assert "data.repo=nobody/no-such-data" in lacks[0]
+    assert "set data.path" in lacks[0]
+
+
+def test_a_source_is_known_by_its_content_and_a_repository_by_its_revision(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    paths = [write_as(tmp_path / name, ROWS) for name in ("a.jsonl", "b.jsonl")]
+
+    def key(data: Data, **more: Any) -> str:
+        return pipeline.key(DataStage(data=data, **more), store)
+
+    assert key(Hub(repo="a/b", path=paths[0])) == key(Hub(repo="c/d", path=paths[1]))
+    assert key(Hub(repo="a/b", revision="1")) != key(Hub(repo="a/b", revision="2"))
+    assert key(Files(path=paths[0])) != key(Files(path=paths[0], limit=1))
+    assert key(Files(path=paths[0]), seed=1) == key(Files(path=paths[0]), seed=2)
+    guard = {"protect": {"one": paths[1]}}
+    assert key(Files(path=paths[0]), **guard) != key(Files(path=paths[0]))
+    unguarded = Files(path=paths[0], decontamination=None)
+    assert key(unguarded, **guard) == key(unguarded)
+
+
+def test_duplicates_are_dropped_merged_or_kept(tmp_path: Path) -> None:
+    held = (
+        problem("a", "Find $x$ if $x = \\dfrac{1}{2}$.", "1", ("first",)),
+        problem("b", "find x  if x=\\frac12", "1", ("second", "first")),
+        problem("c", "Find $x$ if $x = \\frac{1}{2}$.", "2", ("third",)),
+        problem("d", "another", "1"),
+    )
+    kept, dropped, _ = run(tmp_path / "drop", Fixed(*held))
+    assert [p.id for p in kept] == ["a", "d"]
+    assert [(d["id"], d["reason"], d["of"]) for d in dropped] == [
+        ("b", "duplicate", "a"),
+        ("c", "duplicate with another answer", "a"),
+    ]
+    kept, _, _ = run(tmp_path / "merge", Fixed(*held, duplicates="merge"))
+    assert {p.id: p.solutions for p in kept} == {"a": ("first", "second"), "d": ()}
+    kept, dropped, _ = run(tmp_path / "keep", Fixed(*held, duplicates="keep"))
+    assert (kept, dropped) == (list(held), [])
+
+
+def test_the_solutions_are_offered_for_grading_under_their_problem_and_place(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        Fixed(problem("a", "one", "1", ("x", "y")), problem("b", "two", "1"), problem("c", "three", "1", ("z",))),
+    )
+    found = records.read(tmp_path / "solutions.jsonl", Attempt)
+    assert [(s.problem, s.sample, s.text, s.finish) for s in found] == [
+        ("a", 0, "x", "stop"),
+        ("a", 1, "y", "stop"),
+        ("c", 0, "z", "stop"),
+    ]
+
+
+def test_equal_ids_and_an_empty_pool_are_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"1 ids stand for several problems \(a"):
+        run(tmp_path, Fixed(problem("a", "one"), problem("a", "two")))
+    with pytest.raises(Mistake, match=r"none of 2 problems is left \(no answer: 2\)"):
+        run(tmp_path, Fixed(problem("a", "one", ""), problem("b", "two", "")))
+    with pytest.raises(Mistake, match="none of 0 problems is left"):
+        run(tmp_path, Fixed())
+
+
+@given(st.text())
+def test_tokens_see_no_difference_in_spaces_dollars_and_case(text: str) -> None:
+    spaced = text.replace(" ", "  ").replace("\n", " \n")
+    assert tokens(f" ${spaced}$ ") == tokens(text)
+    assert tokens(" ".join(tokens(text))) == tokens(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("$\\dfrac{1}{2}$", "\\frac {1} {2}"),
+        ("x \\le 1{,}234", "$x\\leq 1234$"),
+        ("若函数 f(x)=2，则", "若函数f（x）＝2,则"),
+        ("\\left( a \\right)", "(a)"),
+        ("3 × 4", "$3\\times 4$"),
+    ],
+)
+def test_the_same_mathematics_has_the_same_tokens(one: str, other: str) -> None:
+    assert tokens(one) == tokens(other)
+
+
+def test_numbers_and_signs_are_never_lost() -> None:
+    assert (
+        len({tokens(text) for text in ("b=a+4;a=3;b?", "b=a-4;a=3;b?", "b=a+4;a=5;b?", "b=a*4;a=3;b?", "b=a+4;c=3;b?")})
+        == 5
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("\\boxed{1} then \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"),
+        ("\\boxed {3}", "3"),
+        ("\\boxed{1} and \\boxed{2", "1"),
+        ("unboxed{4}", None),
+        ("no", None),
+    ],
+)
+def test_the_box_is_the_last_closed_one(text: str, held: str | None) -> None:
+    assert boxed(text) == held
+
+
+words = st.lists(
+    st.integers(0, 999).map(lambda n: f"w{chr(97 + n // 26 % 26)}{chr(97 + n % 26)}"), min_size=20, max_size=40
+)
+
+
+@given(words, words, words)
+def test_a_benchmark_question_inside_another_text_is_found(
+    question: list[str], before: list[str], after: list[str]
+) -> None:
+    pool = [problem("leak", " ".join([*before, *question, *after])), problem("clean", "nothing in common at all")]
+    found = Decontamination(common=0).find(pool, {"bench": [problem("7", " ".join(question))]})
+    assert set(found) == {"leak"}
+    assert (found["leak"].benchmark, found["leak"].problem, found["leak"].score) == ("bench", "7", 1.0)
+
+
+def test_a_stock_phrase_is_no_leak_and_a_rare_run_is() -> None:
+    stock = "can be written as m over n where m and n are relatively prime positive integers find their sum"
+    long = [f"{chr(97 + i)}{chr(97 + j)}" for i in range(20) for j in range(3)]
+
+    def texts(name: str, count: int) -> list[Problem]:
+        return [
+            problem(f"{name}{k}", f"{' '.join(f'{name}{chr(97 + k)}{word}' for word in long)} {stock}")
+            for k in range(count)
+        ]
+
+    rare = Decontamination().find(texts("p", 1), {"b": texts("t", 1)})
+    assert {name: match.method for name, match in rare.items()} == {"p0": "long"}
+    assert stock.startswith(rare["p0"].text)
+    assert not Decontamination().find(texts("p", 4), {"b": texts("t", 4)})
+    assert len(Decontamination(common=0).find(texts("p", 4), {"b": texts("t", 4)})) == 4
+
+
+@cache
+def benchmarks() -> dict[str, list[Problem]]:
+    folder = shared("benchmarks")
+    names = ("aime", "amc", "cn_math_2024", "gaokao", "gpqa", "grade_school_math", "kaoyan", "math", "minerva")
+    sources = {}
+    for name in names:
+        path = folder / f"{name}.jsonl"
+        first = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+        sources[name] = Files(path=path, question="question" if "question" in first else "problem", solution=None)
+    return {name: source.problems()[:100] for name, source in sources.items()}
+
+
+def aime25() -> list[Problem]:
+    return Files(path=shared("benchmarks/aime25.jsonl"), question="problem", solution=None).problems()
+
+
+def restyled(text: str) -> str:
+    return re.sub(r"\s+", "  ", text.replace("$", " ").replace("\\frac", "\\dfrac"))
+
+
+def edited(text: str) -> str:
+    """Every eighth word, or Chinese character, is another."""
+    parts = re.findall(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+|\s+", text)
+    return "".join("甲" if i % 16 == 14 and p.strip() else p for i, p in enumerate(parts))
+
+
+@pytest.mark.parametrize(("change", "least"), [(str, 1.0), (restyled, 1.0), (edited, 0.9)])
+def test_planted_copies_of_real_benchmark_questions_are_found(change: Any, least: float) -> None:
+    protected = benchmarks()
+    pool = [problem(f"{name}/{p.id}", change(p.question)) for name, held in protected.items() for p in held]
+    found = Decontamination().find(pool, protected)
+    for name, held in protected.items():
+        share = sum(f"{name}/{p.id}" in found for p in held) / len(held)
+        assert share >= least - (0.1 if len(held) < 100 and least < 1 else 0), (name, share)
+
+
+def test_different_real_benchmarks_are_hardly_taken_for_each_other() -> None:
+    held = benchmarks()
+    pool = [problem(f"{name}/{p.id}", p.question) for name in ("amc", "math") for p in held[name]]
+    protected = {name: held[name] for name in held.keys() - {"amc", "math"}} | {"aime25": aime25()}
+    found = Decontamination().find(pool, protected)
+    assert len(found) <= 2, found
+    assert len(Decontamination(common=0).find(pool, protected)) >= 10, "10 of 40 AMC problems share AIME's stock phrase"
+
+
+def test_whoever_leaks_is_dropped_with_the_pair_or_only_reported(tmp_path: Path) -> None:
+    leak, clean = problem("leak", "How many primes lie below one hundred?"), problem("clean", "What is two and two?")
+    bench = tmp_path / "bench.jsonl"
+    records.write(bench, [problem("9", "how many primes lie below  one hundred")])
+    kept, dropped, facts = run(tmp_path / "a", Fixed(leak, clean), protect={"bench": bench})
+    assert [p.id for p in kept] == ["clean"]
+    assert {k: dropped[0][k] for k in ("id", "reason", "benchmark", "problem", "method")} == {
+        "id": "leak",
+        "reason": "benchmark question",
+        "benchmark": "bench",
+        "problem": "9",
+        "method": "same",
+    }
+    assert (facts["leaks"], facts["protected"]) == ({"bench": 1}, {"bench": 1})
+    only = Fixed(leak, clean, decontamination=Decontamination(action="report"))
+    kept, dropped, facts = run(tmp_path / "b", only, protect={"bench": bench})
+    assert (len(kept), dropped, facts["leaks"]) == (2, [], {"bench": 1})
+    assert [row["id"] for _, row in records.rows(tmp_path / "b" / "matches.jsonl")] == ["leak"]
+    kept, _, _ = run(tmp_path / "c", Fixed(leak, clean, decontamination=None), protect={"bench": bench})
+    assert len(kept) == 2
+
+
+def test_a_benchmark_that_cannot_be_read_stops_or_is_reported(tmp_path: Path) -> None:
+    protect = {"gone": Files(path=tmp_path / "gone.jsonl"), "here": Fixed(problem("1", "a question of its own"))}
+    stop = DataStage(data=Fixed(problem("a", "one")), protect=protect)
+    lacks = stop.missing()
+    assert "gone.jsonl: no such file" in lacks[0]
+    assert "the questions of gone cannot be read" in lacks[1]
+    with pytest.raises(Mistake, match="questions of gone"):
+        stop.run(tmp_path)
+    data = Fixed(problem("a", "one"), decontamination=Decontamination(absent="report"))
+    assert DataStage(data=data, protect=protect).missing() == []
+    _, _, facts = run(tmp_path / "report", data, protect=protect)
+    assert (facts["unchecked"], facts["protected"]) == (["gone"], {"here": 1})
