@@ -58,6 +58,8 @@ class Config:
     python: dict[str, str] = field(default_factory=dict)
     """Another interpreter for a stage, for environments whose pins part."""
     data: Any = None
+    vocabulary: Any = None
+    """The words by which `selection` knows the traits of a solution; each member of `data` brings that of its language."""
     attempts: Any = None
     selection: Any = None
     model: Any = None
