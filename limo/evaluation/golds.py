@@ -28,7 +28,12 @@ Repair = Literal[
     "forms",
 ]
 LETTERS = "ABCDEFGHIJ"
-LABEL = re.compile(r"(?<![A-Za-z\\^_{])([A-J])\s*[.．、]\s*")
+LABELS = (
+    (re.compile(r"(?m)^([A-J])\. "), 2),
+    (re.compile(r"[(（]\s*([A-J])\s*[)）]\s*"), 4),
+    (re.compile(r"(?:(?<![A-Za-z\\^_{])|(?<=\\n))([A-J])\s*[.．、]\s*"), 3),
+)
+"""How options are labelled: `A. ` at the start of a line, `（A）`, `A.`; and how many in order make it no coincidence."""
 INSTRUCTION = re.compile(r"\\boxed|\b(answer|choice|letter|option)\b|答案|选项", re.IGNORECASE)
 """What a paragraph after the options says that tells how to answer."""
 TYPES = {
@@ -264,17 +269,12 @@ def permute(problem: Problem, seed: int) -> Problem:
 def _labels(question: str) -> list[tuple[int, int]] | None:
     """Where each option's label starts and its text begins: the last A., B., C., … in order; a label may lack its
     full stop."""
-    lines = [(m.group(1), m.start(), m.end()) for m in re.finditer(r"(?m)^([A-J])\. ", question)]
-    for found in (lines, [(m.group(1), m.start(), m.end()) for m in LABEL.finditer(question)]):
-        letters = [letter for letter, _, _ in found]
-        for first in range(len(found) - 1, -1, -1):
-            if letters[first] != "A":
-                continue
-            run = [
-                (start, stop) for i, (letter, start, stop) in enumerate(found[first:]) if letter == LETTERS[i : i + 1]
-            ]
-            if len(run) == len(found) - first and len(run) >= 2:
-                return run
+    for pattern, least in LABELS:
+        found = list(pattern.finditer(question))
+        letters = "".join(m.group(1) for m in found)
+        run = found[letters.rfind("A") :] if "A" in letters else []
+        if len(run) >= least and LETTERS.startswith(letters[-len(run) :]):
+            return [m.span() for m in run]
     lenient = re.search(
         r"(?s).*[\s(（](A[.．、]?\s)(?:.+?)\s(B[.．、]?\s)(?:.+?)\s(C[.．、]?\s)(?:.+?)\s(D[.．、]\s?)(?:.+)$", question
     )
