@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from limo.evaluation.grading.match import Result, match, members, wordy
-from limo.evaluation.grading.normalise import normalise, tight, words
+from limo.evaluation.grading.normalise import normalise, same_words, tight
 from limo.evaluation.grading.rules import Rules
 from limo.evaluation.grading.shape import Shape, shape
 
@@ -34,12 +34,12 @@ def compare(gold: Any, answer: str, answer_type: str, rules: Rules, choices: dic
             return result
     if tight(right) == tight(given):
         return Result(True, "same string")
-    if wordy(right) and words(right) == words(given):
+    if wordy(right) and same_words(right, given):
         return Result(True, "same text")
     if answer_type in ("auto", "text") and (labelled := _LABELLED.fullmatch(right)):
         return _labelled(labelled, given, rules)
     if answer_type == "text":
-        return Result(words(right) == words(given), "same text")
+        return Result(same_words(right, given), "same text")
     if answer_type == "integer":
         return _whole(right, given, rules)
     return _typed(shape(right), shape(given), answer_type, rules)
@@ -136,7 +136,7 @@ def _choice(right: str, given: str, rules: Rules, choices: dict[str, str]) -> Re
 
 
 def _same_option(gold: str, given: str, rules: Rules) -> bool:
-    return bool(compare(gold, given, "auto", rules)) or words(gold) == words(given)
+    return bool(compare(gold, given, "auto", rules)) or same_words(gold, given)
 
 
 def _labelled(gold: re.Match[str], given: str, rules: Rules) -> Result:
@@ -145,6 +145,6 @@ def _labelled(gold: re.Match[str], given: str, rules: Rules) -> Result:
     chosen = letter(given)
     if own or chosen:
         return Result((chosen or (own and (own[1] or own[2]))) == (gold[1] or gold[2]), "letter")
-    if words(gold[3]) == words(given):
+    if same_words(gold[3], given):
         return Result(True, "same text")
     return match(shape(normalise(gold[3])), shape(given), rules)

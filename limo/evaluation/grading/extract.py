@@ -5,28 +5,44 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from limo.evaluation.grading.normalise import closing, normalise, tight
+from limo.evaluation.grading.normalise import normalise, tight
 from limo.evaluation.grading.rules import Case, Rules, Verdict
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*(\{)?")
+_TOKEN_BOX = re.compile(r"\\boxed\s+([^\s$.,;\\{}]+)")
+_BRACE = re.compile(r"\\.|[{}]", re.S)
 _ENDS = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>?|<\|end▁of▁sentence\|>|</s>")
 _HOPE = re.compile(r"\.?\s*I hope (?:it|this) is (?:correct|right)\.?", re.I)
 _MARK = re.compile(r"^\s*####\s*(.+?)\s*$", re.M)
+_ANSWER = (
+    "answer|solution|réponse|respuesta|solución|antwort|lösung|risposta|resposta|resultado|antwoord|svar|vastaus|odpowiedź|odpověď|răspuns"
+    "|válasz|cevap|yanıt|ответ|відповідь|отговор|απάντηση|jawaban|đáp án|câu trả lời|答案|答え|解答|回答|정답|답|उत्तर|উত্তর|คำตอบ|תשובה"
+    "|الإجابة|الجواب|پاسخ|جواب"
+)
+_IS = "is|are|est|ist|es|è|é|jest|är|er|is|है|هي|هو|là|คือ|adalah"
 _PHRASE = re.compile(
-    r"(?:final\s+answer|correct\s+answer|answer|solution|réponse|respuesta|antwort|risposta|resposta|ответ|답|答案|答え|الجواب)"
-    r"[*_]*\s*(?:(?:\s(?:is|are|est|ist|es|è|é)(?:\s+(?:for sure|therefore|thus|simply|just))?\b|[:：=–—]|为|是|：)\s*)+[*_]*\s*[:：]?\s*",
+    rf"(?:{_ANSWER})(?:\s+(?:would|should|must|has to)\s+be)?[*_]*\s*"
+    rf"(?:(?:\s*(?:{_IS})(?:\s+(?:for sure|therefore|thus|simply|just|then|hence))?(?![a-zA-Z])|[:：=–—]|为|是|は|은|는)\s*)+[*_]*\s*[:：]?\s*",
     re.I,
 )
+_DENIED = re.compile(rf"(?:{_ANSWER})\s+(?:\w+\s+)?(?:not|cannot|\w+n['’]t)\b[^.\n]*(?:[.\n]|$)", re.I)
+_REASON = re.compile(r"\s*[,;(]?\s*\(?(?<![a-zA-Z])(?:because|since|which|as it|as we|but|instead|rather|so that|due to)(?![a-zA-Z])", re.I)
+_LITTLE = frozenset("so is we it to of be by if as or an at on the thus hence therefore".split()) - {"or"}
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$((?:[^$\\]|\\.)+?)\$", re.S)
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.\\^{-])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\%|%|percent))?"
 )
 _WORDS = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}\s+[a-zA-Z]{2,}")
+_BOUND = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]\s*(?:[<>]=?|≤|≥|\\[lg]eq?)\s*[-−]?\d+(?:\.\d+|/\d+)?")
 _SUBJECT = re.compile(r"(?:\b(?:is|are|was|equals|be)|[=:：]|为|是|≈)\s+(?:at (?:least|most)|about|just|only|exactly|approximately)?\s*\(?\s*$|=\s*$")
 _STOP = re.compile(r"\n|(?<=[^\d\s])[.!?](?=\s|$)|(?<=\d)\.(?=\s|$)|。")
 _PLAIN = frozenset("sin cos tan cot sec csc log exp sqrt arcsin arccos arctan sinh cosh tanh and infinity inf abs pi".split())
 """Words that a formula in plain letters may hold."""
 _LETTER_LINE = re.compile(r"^\W*(?:option|choice)?\W*\(?([A-Za-z])\)?(?![a-zA-Z'’])(?=\W|$|[^\x00-\x7f])", re.I)
+
+
+PROSE = 4000
+"""Characters at the end of a text in which an unmarked answer is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ def extract(case: Case, rules: Rules) -> Found | Verdict:
     if cut:
         return nothing
     text = _HOPE.sub("", _ENDS.split(text)[0]).strip()
+    text = _DENIED.sub("", text).strip()
     if len(text) <= 300 and tight(normalise(text)) == tight(normalise(str(case.gold))):
         return Found(text, "whole response")
     if not wants_letter(case) and bare(text):
@@ -82,20 +99,33 @@ def find_boxes(text: str) -> list[tuple[int, int, int]] | None:
     """(start, content start, content end) of the outermost boxes in order; None if the last one is never closed."""
     boxes: list[tuple[int, int, int]] = []
     unclosed = False
+    partner = _braces(text) if "boxed" in text or "box{" in text else {}
     for match in _BOX.finditer(text):
         if boxes and match.start() < boxes[-1][2]:
             continue
         if match[1] is None:
-            bare = re.compile(r"\\boxed\s+([^\s$.,;]+)").match(text, match.start())
-            if bare:
-                boxes.append((match.start(), bare.start(1), bare.end(1)))
+            # TeX takes one token: \boxed 7
+            if bare_box := _TOKEN_BOX.match(text, match.start()):
+                boxes.append((match.start(), bare_box.start(1), bare_box.end(1)))
                 unclosed = False
             continue
-        end = closing(text, match.end() - 1)
-        unclosed = end < 0
-        if end >= 0:
+        end = partner.get(match.end() - 1)
+        unclosed = end is None
+        if end is not None:
             boxes.append((match.start(), match.end(), end))
     return None if unclosed else boxes
+
+
+def _braces(text: str) -> dict[int, int]:
+    """Opening brace -> closing brace, in one pass; escaped ones don't count."""
+    partner = {}
+    open_: list[int] = []
+    for match in _BRACE.finditer(text):
+        if match[0] == "{":
+            open_.append(match.start())
+        elif match[0] == "}" and open_:
+            partner[open_.pop()] = match.start()
+    return partner
 
 
 def adjacent(text: str, boxes: list[tuple[int, int, int]]) -> str:
@@ -116,6 +146,8 @@ def bare(text: str) -> bool:
     if "\n" in text and "\\begin" not in text:
         return False
     plain = re.sub(r"\\(?:text|mathrm|textbf|mbox)\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+", " ", text)
+    if _PHRASE.search(text) or set(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]+", plain.lower())) & _LITTLE:
+        return False
     plain = re.sub(r"(?<=[\d)}])\s+[a-zA-Z]{2,}(?:\s+[a-zA-Z]{2,}){0,2}(?:\s*\^\s*\{?\d\}?)?\s*$", " ", plain)
     return not set(re.findall(r"[^\W\d_]{3,}", plain)) - _PLAIN and re.search(r"\w", text) is not None
 
@@ -138,7 +170,7 @@ def letter(text: str) -> Found | None:
     marked = [m for m in marked if m.isupper()]
     if marked:
         return Found(marked[-1], "phrase")
-    settled = re.findall(r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best)", text)
+    settled = re.findall(r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best|answer)", text)
     if settled:
         return Found(settled[-1], "phrase")
     bracketed = re.findall(r"[(\[]([A-Z])[)\]]", text)
@@ -147,8 +179,11 @@ def letter(text: str) -> Found | None:
     first = re.match(r"\W*([A-Z])(?=[.)：:。,]|\s*$|[^\x00-\x7f])", text)
     if first:
         return Found(first[1], "prose")
+    alone = set(re.findall(r"(?<![A-Za-z])[A-H](?![A-Za-z])", text))
+    if len(alone) == 1 and not text.isascii() and not re.search(r"[A-Za-z]{2}", text):
+        return Found(alone.pop(), "prose")
     last = re.search(r"(?<![A-Za-z'])([A-Z])\W*$", text)
-    return Found(last[1], "prose") if last and not re.search(r"\bnot\s+\S*$", text[: last.start()]) else None
+    return Found(last[1], "prose") if last and not re.search(r"\bnot\s+\S*$", text[: last.start()], re.I) else None
 
 
 def phrase(text: str) -> Found | None:
@@ -166,8 +201,8 @@ def clause(text: str) -> str | None:
     """The answer in the clause at the start of a text: after "is" or "=", else the first formula or number."""
     text = text.lstrip("*_ \n")
     math = _MATH.match(text)
-    stop = _STOP.search(text, math.end() if math else 0)
-    head = (text[: stop.start()] if stop else text).strip().strip("*_").strip()
+    stops = [m.start() for m in (_STOP.search(text, math.end() if math else 0), _REASON.search(text, math.end() if math else 0)) if m]
+    head = (text[: min(stops)] if stops else text).strip().strip("*_").strip()
     head = head.rstrip(".")
     if not head:
         return None
@@ -175,12 +210,14 @@ def clause(text: str) -> str | None:
         return inside(math)
     if re.fullmatch(r"[-−+\d\\({\[|√.].*", head, re.S) and not re.search(r"\\text|[a-z]{3,}(?<!sqrt)(?<!frac)\s+[a-z]{2,}|\$", head):
         return head
+    if bare(head) and "$" not in head:
+        return head
     return thing(head, prefer_last=False) or (head if len(head) <= 60 else None)
 
 
 def prose(text: str) -> Found | None:
     """The last formula or number of a text without any mark; a short text is its own answer."""
-    text = text.strip()
+    text = text.strip()[-PROSE:]
     if not text:
         return None
     if len(text) <= 120 and "\n" not in text and not re.search(r"[a-z]{2,}\s+[a-z]{2,}\s+[a-z]{2,}", _MATH.sub(" ", text)):
@@ -208,14 +245,29 @@ def thing(text: str, prefer_last: bool) -> str | None:
     spans += [(m.start(), m.end(), m[0]) for m in re.finditer(r"\(\\frac\{\d+\}\{\d+\}\)|\\d?frac\{[^{}]+\}\{[^{}]+\}", masked)]
     for start, end, _t in list(spans):
         masked = masked[:start] + "\x00" * (end - start) + masked[end:]
-    spans += [(m.start(), m.end(), m[0]) for m in _NUMBER.finditer(masked)]
+    bounds = [(m.start(), m.end(), m[0]) for m in _BOUND.finditer(masked)]
+    for start, end, _t in bounds:
+        masked = masked[:start] + "\x00" * (end - start) + masked[end:]
+    spans += bounds + [(m.start(), m.end(), m[0]) for m in _NUMBER.finditer(masked)]
     if not spans:
         return None
     spans.sort()
-    stated = [span for span in spans if _SUBJECT.search(text[: span[0]])]
-    if stated:
-        return stated[-1][2]
-    return spans[-1 if prefer_last else 0][2]
+    stated = [span for span in spans if _SUBJECT.search(text[max(0, span[0] - 60) : span[0]])]
+    chosen = stated[-1] if stated else spans[-1 if prefer_last else 0]
+    return ", ".join(span[2] for span in _series(text, spans, spans.index(chosen)))
+
+
+def _series(text: str, spans: list[tuple[int, int, str]], first: int) -> list[tuple[int, int, str]]:
+    """A span with those that follow it in a series that ends in "and" or "or"; alone if there is no such series."""
+    series = [spans[first]]
+    for span in spans[first + 1 :]:
+        between = text[series[-1][1] : span[0]].strip().lower()
+        if between in ("and", "or", ", and", ", or", "和", "或"):
+            return [*series, span]
+        if between not in (",", "、"):
+            break
+        series.append(span)
+    return series[:1]
 
 
 def inside(match: re.Match[str]) -> str:

@@ -54,7 +54,7 @@ def read(text: str) -> Node:
     try:
         reader = _Reader(text)
         node = reader.sum()
-    except (RecursionError, IndexError) as error:
+    except (RecursionError, IndexError, ValueError) as error:
         raise UnreadableError(str(error)) from None
     if reader.position < len(reader.tokens):
         raise UnreadableError(f"unexpected {reader.tokens[reader.position].text}")
@@ -268,6 +268,8 @@ class _Reader:
         if token.kind == "num":
             self.take()
             value: Node = ("num", Fraction(token.text if token.text[-1] != "." else token.text[:-1]), "." in token.text.rstrip("."))
+            if "." in token.text and self.command("overline", "dot"):
+                return self.repeating(token.text)
             if self.is_("_"):
                 self.take()
                 return self.based(token.text, self.raw())
@@ -293,6 +295,17 @@ class _Reader:
             self.take()
             return self.symbol(token.text)
         raise UnreadableError(f"unexpected {token.text}")
+
+    def repeating(self, text: str) -> Node:
+        """0.1\\overline{6}: a decimal whose last digits go on for ever."""
+        period = ""
+        while self.command("overline", "dot"):
+            self.take()
+            period += self.raw()
+        if not period.isdigit():
+            raise UnreadableError("overline in a number")
+        places = len(text.partition(".")[2])
+        return ("num", Fraction(text.rstrip(".") or "0") + Fraction(int(period), 10**places * (10 ** len(period) - 1)), False)
 
     def based(self, digits: str, base: str) -> Node:
         if not base.isdigit() or not 2 <= int(base) <= 36 or not digits.isdigit():

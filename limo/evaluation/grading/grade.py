@@ -13,7 +13,12 @@ from limo.config import dump, load
 from limo.evaluation.grading import paper, pool, symbolic
 from limo.evaluation.grading.compare import compare
 from limo.evaluation.grading.extract import extract
+from limo.evaluation.grading.match import Result
 from limo.evaluation.grading.rules import Case, Rules, Verdict
+
+
+LONGEST = 4000
+"""Characters; what is longer is no final answer."""
 
 
 def grade(case: Case, rules: Rules | None = None) -> Verdict:
@@ -24,7 +29,12 @@ def grade(case: Case, rules: Rules | None = None) -> Verdict:
     found = extract(case, rules)
     if isinstance(found, Verdict):
         return found
-    result = compare(case.gold, found.text, case.answer_type, rules, choices=case.choices)
+    if len(found.text) > LONGEST and found.text.strip() != str(case.gold).strip():
+        return Verdict("wrong", found.text[:LONGEST], f"{found.rule}, too long for an answer")
+    try:
+        result = compare(case.gold, found.text, case.answer_type, rules, choices=case.choices)
+    except RecursionError:
+        result = Result(False, "nested too deeply")
     verdict = result.equal if isinstance(result.equal, str) else "correct" if result.equal else "wrong"
     rule = result.rule if found.rule == "box" else f"{found.rule}, {result.rule}"
     return Verdict(verdict, found.text, rule)

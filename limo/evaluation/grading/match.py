@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limo.evaluation.grading import formula, probe, symbolic, unit
-from limo.evaluation.grading.normalise import tight, words
+from limo.evaluation.grading.normalise import same_words, tight
 from limo.evaluation.grading.rules import Rules
 from limo.evaluation.grading.shape import Shape, shape
 
@@ -34,9 +34,12 @@ def match(gold: Shape, given: Shape, rules: Rules) -> Result:
         return Result(True, "same string")
     if gold.kind == "relation" or given.kind == "relation":
         return _relations(gold, given, rules)
+    gold, given = _point(gold), _point(given)
     kinds = (gold.kind, given.kind)
     if "matrix" in kinds:
         return _matrices(gold, given, rules)
+    if _everything(gold.text) and _everything(given.text):
+        return Result(True, "interval")
     if "union" in kinds or _inequalities(gold) or _inequalities(given):
         return _unions(gold, given, rules)
     if kinds == ("group", "group"):
@@ -53,9 +56,19 @@ def match(gold: Shape, given: Shape, rules: Rules) -> Result:
         return _lists(gold, given, rules)
     if kinds == ("value", "value"):
         return values(gold.text, given.text, rules)
-    if words(gold.text) == words(given.text) and wordy(gold.text):
+    if same_words(gold.text, given.text) and wordy(gold.text):
         return Result(True, "same text")
     return Result(False, "different forms" if "list" not in kinds else "different number of answers")
+
+
+def _point(part: Shape) -> Shape:
+    """`P(1, 2)` is the point (1, 2)."""
+    found = re.fullmatch(r"[A-Z](?:_\{?\d+\}?|')?\s*(\([^()]*,[^()]*\))", part.text) if part.kind == "value" else None
+    return shape(found[1]) if found else part
+
+
+def _everything(text: str) -> bool:
+    return tight(text) in ("\\mathbb{R}", "\\mathbbR", "(-\\infty,\\infty)", "(-\\infty,+\\infty)", "\\R", "R")
 
 
 def members(given: Shape) -> list[Shape]:
@@ -101,10 +114,16 @@ def _any_order(gold: Sequence[Shape], given: Sequence[Shape], rules: Rules, rule
         return Result(False, "different number of answers")
     left = list(given)
     for right in gold:
-        exact = next((a for a in left if tight(a.text) == tight(right.text)), None)
-        found = exact or next((a for a in left if match(right, a, rules)), None)
+        found = next((a for a in left if tight(a.text) == tight(right.text)), None)
+        late = False
+        for answer in left if found is None else ():
+            result = match(right, answer, rules)
+            late = late or result.equal == "timeout"
+            if result:
+                found = answer
+                break
         if found is None:
-            return Result(False, rule)
+            return Result("timeout" if late else False, rule)
         left.remove(found)
     return Result(True, rule)
 
@@ -123,6 +142,8 @@ def _python_list(text: str) -> bool:
 
 def _matrices(gold: Shape, given: Shape, rules: Rules) -> Result:
     right, answer = (_column(part) for part in (gold, given))
+    if "\\begin" in gold.text and "\\begin" in given.text and {right.kind, answer.kind} == {"matrix", "value"}:
+        return by_symbols(gold.text, given.text)
     if right.kind != "matrix" or answer.kind != "matrix":
         return Result(False, "matrix")
     if right.marks != answer.marks:
@@ -170,7 +191,27 @@ def _subject(part: Shape) -> str:
 
 
 def _unions(gold: Shape, given: Shape, rules: Rules) -> Result:
-    return _any_order(_pieces(gold), _pieces(given), rules, "union")
+    right, answers = (_overlap(_pieces(part)) for part in (gold, given))
+    result = _any_order(right, answers, rules, "union")
+    # only where the forms differ can there be two ways to write one set
+    if not result and (len(right) != len(answers) or "set" in (gold.kind, given.kind)):
+        return by_symbols(gold.text, given.text)
+    return result
+
+
+def _overlap(pieces: list[Shape]) -> list[Shape]:
+    """`x > a and x < b` as one interval: two half-lines that together would cover everything are meant to overlap."""
+    if len(pieces) != 2 or any(piece.kind != "group" or len(piece.parts) != 2 for piece in pieces):
+        return pieces
+    for up, down in (pieces, pieces[::-1]):
+        low, high = up.parts[0].text, down.parts[1].text
+        if tight(up.parts[1].text).lstrip("+") == "\\infty" and tight(down.parts[0].text) == "-\\infty":
+            trees = _tree(low), _tree(high)
+            if trees[0] and trees[1] and not probe.symbols(trees[0]) | probe.symbols(trees[1]):
+                ends = probe.value(trees[0], {}), probe.value(trees[1], {})
+                if all(end is not None and probe.real(end) for end in ends) and ends[0].real < ends[1].real:
+                    return [shape(f"{up.text[0]}{low},{high}{down.text[-1]}")]
+    return pieces
 
 
 def _pieces(part: Shape) -> list[Shape]:
@@ -178,6 +219,9 @@ def _pieces(part: Shape) -> list[Shape]:
         return [piece for x in part.parts for piece in _pieces(x)]
     if part.kind == "relation" and set(part.marks) == {"\\in"}:
         return _pieces(part.parts[-1])
+    if part.kind == "relation" and part.marks == ("\\ne",) and is_name(part.parts[0].text):
+        hole = part.parts[1].text
+        return [shape(f"(-\\infty,{hole})"), shape(f"({hole},\\infty)")]
     return [interval(part) or part]
 
 
@@ -224,7 +268,7 @@ def _relations(gold: Shape, given: Shape, rules: Rules) -> Result:
     if both and _value_of(gold) and _value_of(given):
         left, right = name(gold), name(given)
         if left and right and (left == right or _same_function(left, right)):
-            result = match(_last(gold), _last(given), rules)
+            result = match(_last(gold), _renamed(_last(given), right, left), rules)
             if result or len(gold.marks) > 1 or len(given.marks) > 1 or not (_readable(gold) and _readable(given)):
                 return result
         elif left and right and gold.parts[-1].kind != "value":
@@ -247,11 +291,17 @@ def _relations(gold: Shape, given: Shape, rules: Rules) -> Result:
         return match(_last(gold), given, rules)
     if gold.kind == "relation" and gold.marks == ("=",) and is_name(gold.parts[1].text):
         return match(gold.parts[0], given, rules)
+    if "\\ne" in (gold if gold.kind == "relation" else given).marks:
+        return _unions(gold, given, rules)
     if (span := interval(gold if gold.kind == "relation" else given)) is not None:
         return match(span, given, rules) if gold.kind == "relation" else match(gold, span, rules)
+    chain, other = (gold, given) if gold.kind == "relation" else (given, gold)
+    if other.kind == "list" and len(other.parts) == len(chain.marks) > 1 and all(len(part.marks) == 1 for part in other.parts):
+        steps = [step for part in other.parts for step in _steps(part)]
+        return _same_steps(_steps(chain), steps, rules)
     if members(gold) != [gold] or members(given) != [given]:
         return _any_order(members(gold), members(given), rules, "list") if len(members(gold)) == len(members(given)) else Result(False, "equation")
-    if words(gold.text) == words(given.text) and wordy(gold.text):
+    if same_words(gold.text, given.text) and wordy(gold.text):
         return Result(True, "same text")
     return Result(False, "equation against value")
 
@@ -262,6 +312,14 @@ def _same_function(left: str, right: str) -> bool:
     if first and second:
         return left.partition("(")[0] == right.partition("(")[0]
     return (bool(first) and right == "y") or (bool(second) and left == "y")
+
+
+def _renamed(part: Shape, name: str, wanted: str) -> Shape:
+    """The value of f(t) with t called x, if the other answer speaks of f(x)."""
+    old, new = (re.fullmatch(r"[a-zA-Z](?:_\w+)?\((\w)\)", text) for text in (name, wanted))
+    if not old or not new or old[1] == new[1] or new[1] in part.text:
+        return part
+    return shape(re.sub(rf"(?<![a-zA-Z\\]){old[1]}(?![a-zA-Z])", new[1], part.text))
 
 
 def _readable(part: Shape) -> bool:
@@ -285,6 +343,7 @@ def _equations(gold: Shape, given: Shape, rules: Rules) -> Result:
 
 
 def _inequality(gold: Shape, given: Shape, rules: Rules) -> Result:
+    """Two chains of inequalities: as intervals, else step by step."""
     one, other = interval(gold), interval(given)
     if one is not None and other is not None:
         return match(one, other, rules) if _subject(gold) == _subject(given) else Result(False, "another name")
@@ -297,8 +356,12 @@ def _inequality(gold: Shape, given: Shape, rules: Rules) -> Result:
         return match(one, given.parts[-1], rules)
     if other is not None and set(gold.marks) == {"\\in"}:
         return match(gold.parts[-1], other, rules)
-    left = list(answers)
-    for step in right:
+    return _same_steps(right, answers, rules)
+
+
+def _same_steps(gold: Sequence[tuple[str, str, str]], given: Sequence[tuple[str, str, str]], rules: Rules) -> Result:
+    left = list(given)
+    for step in gold:
         found = next((answer for answer in left if _same_step(step, answer, rules)), None)
         if found is None:
             return Result(False, "inequality")
@@ -385,13 +448,13 @@ def _bare(gold: str, given: str, rules: Rules) -> Result:
             return Result(False, "no value")
     ratio = [re.split(r"\s*:\s*", text) for text in (gold, given)]
     if len(ratio[0]) == len(ratio[1]) > 1:
-        return _in_order([shape(x) for x in ratio[0]], [shape(x) for x in ratio[1]], rules, "ratio")
+        return _ratio(*ratio, rules)
     for one, other in ((gold, given), (given, gold)):
         if (digits_ := unit.spelled(one)) is not None:
             return Result(bool(_bare(digits_, unit.spelled(other) or other, rules)), "number word")
-    if words(gold) == words(given) and wordy(gold) and wordy(given):
+    if same_words(gold, given) and wordy(gold) and wordy(given):
         return Result(True, "same text")
-    if words(gold) == words(given) and re.fullmatch(r"[A-Za-z ]+", re.sub(r"\\text\{([^{}]*)\}", r"\1", gold)):
+    if same_words(gold, given) and re.fullmatch(r"[A-Za-z ]+", re.sub(r"\\text\{([^{}]*)\}", r"\1", gold)):
         return Result(True, "same text")
     if right and _prose(given):
         return Result(False, "text")
@@ -402,10 +465,18 @@ def _bare(gold: str, given: str, rules: Rules) -> Result:
     return by_symbols(gold, given)
 
 
+def _ratio(gold: list[str], given: list[str], rules: Rules) -> Result:
+    """a:b:c equals ka:kb:kc."""
+    pairs = [(f"({x})*({given[0]})", f"({y})*({gold[0]})") for x, y in zip(gold[1:], given[1:], strict=True)]
+    return Result(all(_bare(one, other, rules) for one, other in pairs), "ratio")
+
+
 def by_symbols(gold: str, given: str) -> Result:
     """What math-verify says. Raises symbolic.WithheldError."""
     if len(gold) > 1500 or len(given) > 1500:
         return Result(False, "too long")
+    if wordy(gold) or wordy(given):
+        return Result(False, "text")
     try:
         equal = symbolic.verify(gold, given)
     except symbolic.ExpiredError:

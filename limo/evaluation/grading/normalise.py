@@ -29,7 +29,7 @@ _SYNONYMS = {
     "geq": "ge", "geqslant": "ge", "geqq": "ge", "lt": "<", "gt": ">", "neq": "ne", "div": "/", "varnothing": "emptyset",
     "varphi": "phi", "varepsilon": "epsilon", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots", "lbrace": "{", "rbrace": "}",
     "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[", "rbrack": "]", "arcsin": "arcsin", "land": "wedge", "lor": "vee",
-    "implies": "Rightarrow", "degree": "circ", "degrees": "circ", "thinspace": " ", "simeq": "approx", "doteq": "approx",
+    "implies": "Rightarrow", "thinspace": " ", "simeq": "approx", "doteq": "approx",
     "operatorname*": "operatorname", "lg": "lg", "ast": "*", "prime": "'", "colon": ":", "backslash": "setminus",
 }  # fmt: skip
 _DROPPED = (
@@ -37,6 +37,7 @@ _DROPPED = (
     "|rm|bf|it|em|cal|large|Large|small|normalsize|hfill|relax|strut|mathstrut|notag|nonumber|boldmath"
 )
 _TEXT = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|boldsymbol|bm|emph|underline"
+_AND = r"(?:and|or|And|Or|和|或|及|与)"
 _UNITS = frozenset("mgshLlNJWVATKCFHΩ")
 """Letters that are units when set upright after a number."""
 _FUNCTIONS = frozenset(
@@ -61,6 +62,8 @@ def normalise(text: str) -> str:
     s = re.sub(r"\\(?:tag|label|phantom|vphantom|hspace|vspace|color|hskip)\*?\{[^{}]*\}", " ", s)
     s = s.replace("\\left.", "").replace("\\right.", "")
     s = re.sub(rf"\\(?:{_DROPPED})(?![a-zA-Z])\s*", "", s)
+    s = re.sub(r"\\(?:checkmark|blacksquare|qed|hspace|noindent|centering|par)(?![a-zA-Z])|\\not\s*(?==)", lambda m: "!" if "not" in m[0][:4] and "noi" not in m[0] else " ", s)
+    s = re.sub(r"\\degrees?(?![a-zA-Z])", r"^\\circ ", s)
     s = re.sub(r"\\([a-zA-Z]+)\*?", _synonym, s)
     s = re.sub(r"\\+\$|[$€£¥]|\\(?:euro|pounds)(?![a-zA-Z])", "", s)
     s = re.sub(r"(?<!\\)\\[()\[\]]", "", s)
@@ -72,6 +75,9 @@ def normalise(text: str) -> str:
     s = re.sub(r"(?:(?:np|numpy|math|sympy|torch)\.)(?=[a-z])", "", s)
     s = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", "^\\\\circ ", s)
     s = re.sub(r"(?<![a-zA-Z\d\\.])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?)0*(\d+)(?![\d.a-zA-Z])", _scientific, s)
+    s = re.sub(r"\\\{\s*\\\}", r"\\emptyset ", s)
+    s = re.sub(r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}", r"\1", s)
+    s = re.sub(r"^\s*(?:\\text\{[^{}]*(?::|\bis|\bare|\bequals)\}\s*|(?:\\approx|\\Rightarrow|=)\s*)+", "", s)
     s = re.sub(r"\s+", " ", s).strip()
     s = re.sub(r"(?<=[\d}\)a-zA-Z%])\s*\.$|^\.(?=\s)", "", s)
     return s.strip(" ,;:")
@@ -90,6 +96,11 @@ def words(text: str) -> str:
     s = normalise(text)
     s = re.sub(r"\\text\{([^{}]*)\}", r"\1", s)
     return re.sub(r"[\s$*_{}\\.,;:!?'\"“”‘’]+", "", s).casefold()
+
+
+def same_words(a: str, b: str) -> bool:
+    """Whether two answers are one text, a plural s aside."""
+    return words(a) == words(b) or (len(words(a)) > 4 and words(a).removesuffix("s") == words(b).removesuffix("s"))
 
 
 def unbox(text: str) -> str:
@@ -130,11 +141,16 @@ def _synonym(match: re.Match[str]) -> str:
 def _words(match: re.Match[str]) -> str:
     inner = match[1].strip(" ~")
     bare = re.sub(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}", r"\1", inner).strip()
-    if re.fullmatch(r"and|or|And|Or|和|或|及|与", bare.strip(" ,.;")):
+    if re.fullmatch(_AND, bare.strip(" ,.;")):
         return " , "
+    if (between := re.fullmatch(rf"(.+?)\s+{_AND}", bare)) or (between := re.fullmatch(rf"{_AND}\s+(.+?)", bare)):
+        part = f" \\text{{{between[1]}}} "
+        return f"{part}, " if bare.startswith(between[1]) else f" ,{part}"
     if bare.lstrip("\\") in _FUNCTIONS:
         return "\\" + bare.lstrip("\\") + " "
     if len(bare) == 1 and bare in _UNITS and re.search(r"[\d)}/*]\s*$|\\cdot\s*$", match.string[: match.start()].rstrip(" ~")):
+        return f" \\text{{{bare}}} "
+    if re.fullmatch(r"[a-zA-Z]{1,3}(?:\s*/\s*[a-zA-Z]{1,3})+(?:\^\{?-?\d\}?)?", bare) and re.search(r"[\d)}]\s*$", match.string[: match.start()].rstrip(" ~")):
         return f" \\text{{{bare}}} "
     # a lone letter or anything with mathematics in it needs no mark; words keep it, so that units can be told apart
     if len(bare) == 1 or not re.search(r"[^\W\d_]{2}", bare) or re.search(r"[\\^_=]", bare):

@@ -16,6 +16,8 @@ AGREE = 1e-25
 """Relative difference below which two values computed with DIGITS digits are the same."""
 ROUNDING = 1e-6
 """Up to here a tolerance covers the rounding of decimals and no more."""
+WHOLE = "nmkjN"
+"""Letters that stand for whole numbers: formulas in nothing else need agree on these only."""
 BITS = 200_000
 """Largest exact integer that is computed."""
 
@@ -28,6 +30,8 @@ def same(a: Node, b: Node, tolerance: float) -> bool | None:
     """Whether two trees are one function; None if that can't be told. tolerance: relative, for trees holding decimals."""
     names = sorted(symbols(a) | symbols(b))
     loose = tolerance if decimal(a) or decimal(b) else 0.0
+    if names and all(name[0] in WHOLE for name in names) and (exact := _agree(a, b, _whole(names), 0.0)):
+        return exact
     judged = 0
     for point in points(names, steps=stepped(a) or stepped(b)):
         x, y = value(a, point), value(b, point)
@@ -46,6 +50,15 @@ def same(a: Node, b: Node, tolerance: float) -> bool | None:
         if not names:
             return True
     return True if judged >= 2 else None
+
+
+def _agree(a: Node, b: Node, where: list[dict[str, Any]], loose: float) -> bool:
+    values = [(value(a, point), value(b, point)) for point in where]
+    return all(x is not None and y is not None and close(x, y, loose) for x, y in values)
+
+
+def _whole(names: list[str]) -> list[dict[str, Any]]:
+    return [{name: Fraction(3 + 5 * i + i * i * (j + 1) + 2 * j) for j, name in enumerate(names)} for i in range(6)]
 
 
 def proportional(a: Node, b: Node, tolerance: float) -> Fraction | Any | None:

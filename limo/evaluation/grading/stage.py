@@ -18,7 +18,7 @@ from limo.stage import Stage, summarise
 class GradingStage(Stage):
     """Grade every attempt against its problem's answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts.
 
-    `Problem.meta` may carry `answer_type` (one of TYPES) and `choices` (letter -> text).
+    `Problem.meta` may carry `gold` (where the answer has several parts), `answer_type` (one of TYPES) and `choices` (letter -> text).
     """
 
     module: ClassVar[str] = "limo.evaluation.grading"
@@ -27,7 +27,7 @@ class GradingStage(Stage):
     problems: Path
     attempts: Path
     rules: Rules = Rules()
-    jobs: int = aside(0)
+    jobs: int = aside(default=0)
     """Worker processes; 0 takes one a core."""
 
     def run(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ def case(problem: Problem, attempt: Attempt) -> Case:
     if kind not in TYPES:
         raise Mistake(f"problem {problem.id}: meta.answer_type is {kind!r}; give one of {', '.join(TYPES)}")
     return Case(
-        gold=problem.answer,
+        gold=problem.meta.get("gold", problem.answer),
         response=attempt.text,
         answer_type=kind,
         finish=attempt.finish,

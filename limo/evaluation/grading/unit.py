@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 
 _POWER = r"(?:\s*\^\s*\{?-?\d+\}?)?"
-_SHORT = (
+_SHORT = frozenset(
     "cm|mm|km|dm|nm|kg|mg|lb|lbs|oz|ml|mL|ft|in|yd|mi|mph|kph|hr|hrs|min|mins|sec|secs|s|h|Hz|kHz|kW|kWh|eV|keV|MeV|GeV|kJ|mol|Pa|kPa"
-    "|rad|sr|cc|fps|rpm|amu|AU|pc|yr|yrs|erg|dB|V|ohm"
+    "|rad|sr|cc|fps|rpm|amu|AU|pc|yr|yrs|erg|dB|V|ohm".split("|")
 )
+"""Short words that are units after a number; a longer word is taken for one anyhow."""
 _TAIL = re.compile(
     rf"""(?<=[\d)}}\]a-zA-Z!])\s*
     (?P<unit>
-      (?:[*/]|\\cdot|\\times)?\s*(?:\^\\circ\s*)?\\text\{{[^{{}}]*\}}{_POWER}(?:\s*(?:[*/]|\\cdot|\\times)?\s*(?:\\text\{{[^{{}}]*\}}|[a-zA-Z]{{1,3}}){_POWER})*
+      (?:[*/]|\\cdot|\\times)?\s*(?:\^\\circ\s*)?\\text\{{[^{{}}]*\}}{_POWER}
+        (?:\s*(?:(?:[*/]|\\cdot|\\times)\s*[a-zA-Z]{{1,4}}(?![a-zA-Z])|(?:[*/]|\\cdot|\\times)?\s*\\text\{{[^{{}}]*\}}){_POWER})*
       | \^\\circ\s*[CFK]?
-      | [\u4e00-\u9fff][\u4e00-\u9fff\s/]*
+      | [\u3040-\u9fff\uac00-\ud7af][\u3040-\u9fff\uac00-\ud7af\s/]*
     )$""",
     re.X,
 )
-_PLAIN = re.compile(rf"(?<=[\d)}}])\s+(?P<unit>(?:[a-zA-Z]{{3,}}|{_SHORT})(?:\s+(?:[a-zA-Z]{{2,}}|a|{_SHORT}))*{_POWER}(?:\s*/\s*(?:[a-zA-Z]+){_POWER})?)$")
+_PLAIN = re.compile(
+    rf"(?<=[\d)}}])\s+(?P<unit>(?P<first>[a-zA-Z]{{1,20}})(?:\s+[a-zA-Z]{{1,20}}){{0,4}}{_POWER}(?:\s*/\s*[a-zA-Z]{{1,20}}{_POWER})?)$"
+)
 _GLUED = re.compile(rf"^(?P<number>-?\d+(?:\.\d+)?)(?P<unit>(?:km|cm|mm|kg|mph|km/h|m/s){_POWER})$")
 _PERCENT = re.compile(r"\s*(?:\\*%|\\text\{\s*(?:percent|percentage|pct|per cent)\s*\}|\b(?:percent(?:age)?(?: points)?|pct|per cent)\b)\s*$", re.I)
 _LEAD = re.compile(r"^(?:\\approx|\\sim|\\text\{(?:about|approximately|approx\.?|around|roughly)\}|(?:about|approximately|around|roughly)(?=\s))\s*", re.I)
@@ -39,6 +43,8 @@ def without_unit(text: str) -> tuple[str, str]:
     """(what is left, the unit in one spelling) of a normalised value; the unit is "" where none stands."""
     text = _LEAD.sub("", text).strip()
     match = _TAIL.search(text) or _PLAIN.search(text)
+    if match and match.re is _PLAIN and len(match["first"]) < 3 and match["first"] not in _SHORT:
+        return text, ""
     if match is None or not text[: match.start()].strip():
         glued = _GLUED.match(text)
         return (glued["number"], unit(glued["unit"])) if glued else (text, "")
