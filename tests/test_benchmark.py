@@ -28,7 +28,7 @@ COUNTS = {
     "math500": (500, {"currency": 3}),
     "olympiadbench": (675, {"delimiters": 266, "metadata": 167}),
     "chmath": (30, {}),
-    "gaokao": (79, {"options": 53}),
+    "gaokao": (79, {"options": 53, "corrections": 5}),
     "kaoyan": (199, {"letter": 101, "options": 89, "delimiters": 24, "parts": 3, "backslash": 1, "forms": 1}),
     "gradeschool": (210, {"delimiters": 18, "parts": 8, "punctuation": 1, "backslash": 1, "forms": 1}),
     "minerva": (272, {"exponent": 58, "code": 6, "delimiters": 1}),
@@ -370,3 +370,18 @@ def test_the_tolerance_that_a_question_states_enters_its_rules() -> None:
     problem = Problem("1", "?", "4.2", meta={"tolerance": 0.02})
     assert scoring.own_rules(Rules(), problem).tolerance == 0.02
     assert scoring.own_rules(Rules(), Problem("1", "?", "4.2")) == Rules()
+
+
+def test_a_correction_replaces_a_wrong_gold_and_leaves_the_papers_as_it_is(tmp_path: Path) -> None:
+    path = file(tmp_path, row(id=1, answer="6"), row(id=2, answer="7"))
+    benchmark = Benchmark(source=Source(path=path, id="id"), corrections={"1": "5"})
+    loaded = benchmark.load()
+    assert [(p.meta["gold"], p.meta["raw"]) for p in loaded.problems] == [("5", "6"), ("7", "7")]
+    assert loaded.repairs == {"corrections": ["1"]}
+    with pytest.raises(Mistake, match="corrections: there is no question 9"):
+        dataclasses.replace(benchmark, corrections={"9": "5"}).load()
+
+
+def test_questions_that_stand_twice_in_a_file_are_listed(tmp_path: Path) -> None:
+    path = file(tmp_path, row(id=1), row(id=2, question="Another?"), row(id=3, answer="6"))
+    assert Benchmark(source=Source(path=path, id="id")).load().duplicates == [["1", "3"]]

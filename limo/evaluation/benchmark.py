@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -33,6 +34,8 @@ class Loaded:
     problems: list[Problem]
     repairs: dict[str, list[str]]
     """Rule -> ids of the questions whose gold answer (or options) it changed."""
+    duplicates: list[list[str]]
+    """Ids of questions with the same text."""
 
 
 @choice
@@ -50,6 +53,8 @@ class Benchmark:
     """What its answers are, one of `limo.evaluation.grading.TYPES`; `auto` reads it from each gold answer."""
     repairs: tuple[Repair, ...] = ()
     """Rules that mend gold answers when loaded, in this order."""
+    corrections: dict[str, str] = field(default_factory=dict)
+    """Right answers by id, where the file's own is known to be wrong; before the rules, and not in the paper's grading."""
     shuffle: int | None = None
     """Seed by which the options of each question are put in a random order; None leaves them."""
     samples: int = 1
@@ -91,15 +96,22 @@ class Benchmark:
 
     def load(self) -> Loaded:
         """The questions with mended gold answers. Raises Mistake naming file and line of what does not fit."""
-        problems, repairs = [], defaultdict(list)
-        for problem in self.source.problems()[: self.limit]:
-            mended, applied = repair(problem, self.repairs, self.answer_type, self.shuffle)
+        problems: list[Problem] = []
+        repairs: dict[str, list[str]] = defaultdict(list)
+        same: dict[str, list[str]] = defaultdict(list)
+        found = self.source.problems()
+        if unknown := self.corrections.keys() - {p.id for p in found}:
+            raise Mistake(f"corrections: there is no question {', '.join(sorted(unknown))}; take ids of the file")
+        for problem in found[: self.limit]:
+            same[problem.question].append(problem.id)
+            correction = self.corrections.get(problem.id)
+            mended, applied = repair(problem, self.repairs, self.answer_type, self.shuffle, correction)
             problems.append(mended)
             for rule in applied:
                 repairs[rule].append(mended.id)
         if not problems:
             raise Mistake(f"{self.source}: no questions in it; give a file that has some")
-        return Loaded(problems, dict(repairs))
+        return Loaded(problems, dict(repairs), [ids for ids in same.values() if len(ids) > 1])
 
     def at(self, folder: Path | None) -> Benchmark:
         """The same benchmark, read from a local folder of benchmark files where one is given."""

@@ -48,7 +48,7 @@ TYPES = {
 
 
 def repair(
-    problem: Problem, rules: tuple[Repair, ...], answer_type: str, shuffle: int | None
+    problem: Problem, rules: tuple[Repair, ...], answer_type: str, shuffle: int | None, correction: str | None = None
 ) -> tuple[Problem, list[str]]:
     """The problem with a gold answer that can be graded, and the names of the rules that changed it.
 
@@ -58,6 +58,9 @@ def repair(
     """
     problem = _with(problem, _gold(problem), answer_type=answer_type, raw=str(_gold(problem)))
     applied: list[str] = []
+    if correction is not None:
+        problem = _with(problem, correction)
+        applied.append("corrections")
     for name in rules:
         mended = RULES[name](problem)
         if mended != problem:

@@ -101,4 +101,4 @@ def brief(result: dict[str, Any], loaded: Loaded) -> dict[str, Any]:
     rule."""
     names = ("n", "samples", "accuracy", "interval", "verdicts", "rules", "finish", "tokens", "judge")
     repairs = {rule: {"count": len(ids), "questions": ids} for rule, ids in loaded.repairs.items()}
-    return {**{name: result[name] for name in names}, "repairs": repairs}
+    return {**{name: result[name] for name in names}, "repairs": repairs, "duplicates": loaded.duplicates}
