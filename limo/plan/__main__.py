@@ -18,8 +18,12 @@ from limo.store import Store
 
 def main() -> None:
     """Exit code 0, or 2 with a sentence for a mistake in the overrides."""
-    parser = argparse.ArgumentParser(prog="python -m limo.plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing.")
-    parser.add_argument("--gpus", help="plan for these in place of the ones seen here: 8xH100, or 4x8xH100 for four machines")
+    parser = argparse.ArgumentParser(
+        prog="python -m limo.plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing."
+    )
+    parser.add_argument(
+        "--gpus", help="plan for these in place of the ones seen here: 8xH100, or 4x8xH100 for four machines"
+    )
     given, overrides = parser.parse_known_args()
     from limo.__main__ import compose
 
@@ -40,7 +44,10 @@ def parse(words: str) -> tuple[tuple[Gpu, ...], int]:
     match = re.fullmatch(r"(?:(\d+)x)?(\d+)x([A-Za-z]*\d+[A-Za-z]*)(?:-(\d+))?", words)
     known = match and next((c for c in cost.CHIPS if c.name.lower() == match.group(3).lower()), None)
     if not match or not known:
-        raise Mistake(f"--gpus={words}: write 8xH100 or 4x8xH100, of {', '.join(c.name for c in cost.CHIPS)}; 8xA100-40 for GPUs of 40 GiB")
+        raise Mistake(
+            f"--gpus={words}: write 8xH100 or 4x8xH100 (8xA100-40 for GPUs of 40 GiB), "
+            f"with one of {', '.join(c.name for c in cost.CHIPS)}"
+        )
     memory = int(match.group(4)) * 2**30 if match.group(4) else known.memory
     return (Gpu(known.name, memory),) * int(match.group(2)), int(match.group(1) or 1)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from limo import Mistake
 from limo.config import Config
+from limo.data.lab import Lab
 from limo.models import Model
 
 PUBLISHED = {"GAIR/LIMO": 817, "GAIR/LIMO-v2": 800}
@@ -20,13 +21,20 @@ TRACE = 10_000
 CHARACTERS = 3.0
 """Characters per token of mathematics in English where no tokenizer is here."""
 REASONER, DIRECT = 5_300, 800
-"""Tokens of an answer: of a model tuned on long solutions (LIMO's first paper, Table 4, level 5: 5,290), of one that is not."""
+"""Tokens of an answer: of a model tuned on long solutions (LIMO's first paper, Table 4, level 5: 5,290), of one that
+is not.
+"""
 PROMPT = 150
-"""Tokens of a question with its system prompt."""
+"""Tokens of a question with its system prompt, where none can be counted."""
+TEMPLATE = 10
+"""Tokens that a chat template adds around question and answer."""
 SAMPLE = 32
 """Texts that are tokenized to learn how many characters a token has."""
 LARGEST = 64 * 2**20
 """Bytes of a data file that the plan still reads."""
+
+POOL = 10_000
+"""Problems of the lab's pool up to which it is made for counting."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +55,24 @@ class Amounts:
 
 
 def amounts(config: Config, found: Mapping[str, Path | None]) -> Amounts:
-    """From the selection in the store, else the problems in the store, else a local file, else what is known of the data set."""
-    limit = config.training.max_length if config.training else 32768
-    size = getattr(config.selection, "size", None)
-    for step, file, text in (("selection", "examples.jsonl", "solution"), ("data", "problems.jsonl", "solutions")):
+    """From the selection in the store, else the problems in the store, else data that are here, else what is known."""
+    for step, file in (("selection", "examples.jsonl"), ("data", "problems.jsonl")):
         if place := found.get(step):
             rows = _rows(place / file)
-            texts = [t for row in rows if (t := _text(row, text))]
-            whole = len(rows) if step == "data" else None
-            return _counted(texts, whole, size, limit, config.model, f"counted in {place.parent.name}/{place.name}/{file}")
-    if (path := getattr(config.data, "path", None)) and (problems := _problems(config.data, path)) is not None:
-        texts = [p.solutions[0] for p in problems if p.solutions]
-        return _counted(texts, len(problems), size, limit, config.model, f"counted in {path}")
-    rows_known = PUBLISHED.get(str(getattr(config.data, "repo", ""))) or getattr(config.data, "size", None)
-    rows_known = min(filter(None, (rows_known, getattr(config.data, "limit", None))), default=None)
-    examples = min(filter(None, (size, rows_known)), default=None)
-    where = "as published, not counted here" if rows_known else "not known before the data are read"
-    length = float(min(TRACE, limit))
-    return Amounts(rows_known, examples, length, None, None, f"examples {where}; {length:,.0f} tokens each assumed")
+            texts = [row["question"] + solution for row in rows if (solution := _solution(row))]
+            return _counted(
+                config, texts, len(rows) if step == "data" else None, f"{place.parent.name}/{place.name}/{file}"
+            )
+    if (problems := _problems(config.data)) is not None:
+        texts = [p.question + p.solutions[0] for p in problems if p.solutions]
+        where = getattr(config.data, "path", None) or "the lab's pool, before selection"
+        return _counted(config, texts, len(problems), str(where))
+    known = PUBLISHED.get(str(getattr(config.data, "repo", "")))
+    known = min(filter(None, (known, getattr(config.data, "limit", None))), default=None)
+    examples = min(filter(None, (getattr(config.selection, "size", None), known)), default=None)
+    length = float(min(TRACE, _limit(config)))
+    where = "examples as published" if known else "number of examples not known before the data are read"
+    return Amounts(known, examples, length, None, None, f"{where}, {length:,.0f} tokens each")
 
 
 def questions(benchmark: Any) -> int | None:
@@ -74,15 +82,27 @@ def questions(benchmark: Any) -> int | None:
     return min(filter(None, (known, benchmark.limit)), default=None)
 
 
-def _counted(texts: Sequence[str], whole: int | None, size: int | None, limit: int, model: Model, source: str) -> Amounts:
-    examples = min(filter(None, (size, len(texts))), default=0) or None
+def _counted(config: Config, texts: Sequence[str], problems: int | None, where: str) -> Amounts:
+    """From the texts (question and solution) of every example, or of every problem where none are selected yet."""
+    size, limit = getattr(config.selection, "size", None), _limit(config)
     if not texts:
-        return Amounts(whole, size, float(min(TRACE, limit)), None, None, f"{source}, without solutions: {TRACE:,} tokens each assumed")
-    ratio, how = _ratio(texts, model)
-    lengths = [len(t) / ratio + PROMPT for t in texts]
+        length = float(min(TRACE, limit))
+        return Amounts(
+            problems, size, length, None, None, f"counted in {where}, without solutions: {length:,.0f} tokens each"
+        )
+    ratio, how = _ratio(texts, config.model)
+    before = len(getattr(config.model, "system", None) or "") / ratio + TEMPLATE
+    lengths = [before + len(text) / ratio for text in texts]
     over = sum(n > limit for n in lengths) / len(lengths)
     mean = sum(min(n, limit) for n in lengths) / len(lengths)
-    return Amounts(whole, examples, mean, int(max(lengths)), over, f"{source}; {how}")
+    examples = min(size or len(texts), len(texts))
+    return Amounts(
+        problems, examples, mean, int(max(lengths)), over, f"counted in {where}, {mean:,.0f} tokens each; {how}"
+    )
+
+
+def _limit(config: Config) -> int:
+    return int(config.training.max_length) if config.training else 32768
 
 
 def _ratio(texts: Sequence[str], model: Model) -> tuple[float, str]:
@@ -96,12 +116,15 @@ def _ratio(texts: Sequence[str], model: Model) -> tuple[float, str]:
     some = random.Random(0).sample(list(texts), min(SAMPLE, len(texts)))
     ids = sum(len(tokenizer.encode(text, add_special_tokens=False).ids) for text in some)
     ratio = sum(map(len, some)) / max(1, ids)
-    return ratio, f"{ratio:.2f} characters per token, measured on {len(some)} of them"
+    return ratio, f"{ratio:.2f} characters per token, measured on {len(some)}"
 
 
-def _problems(data: Any, path: Any) -> list[Any] | None:
-    files = [Path(p).expanduser() for p in (path if isinstance(path, list | tuple) else [path])]
-    if not all(f.is_file() for f in files) or sum(f.stat().st_size for f in files) > LARGEST:
+def _problems(data: Any) -> list[Any] | None:
+    """Every problem, where reading them takes a moment and no network: the lab's, or small local files."""
+    path = getattr(data, "path", None)
+    files = [Path(p).expanduser() for p in (path if isinstance(path, list | tuple) else [path] if path else [])]
+    here = all(f.is_file() for f in files) and sum(f.stat().st_size for f in files) <= LARGEST
+    if not (files and here) and not (isinstance(data, Lab) and data.size <= POOL):
         return None
     try:
         problems: list[Any] = data.problems()
@@ -115,6 +138,6 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in handle if line.strip()]
 
 
-def _text(row: dict[str, Any], key: str) -> str | None:
-    value = row.get(key)
-    return value if isinstance(value, str) else value[0] if value else None
+def _solution(row: dict[str, Any]) -> str | None:
+    several = row.get("solutions")
+    return row.get("solution") or (several[0] if several else None)

@@ -9,11 +9,15 @@ from limo.models import Architecture
 from limo.plan.memory import Setup
 
 USE = 0.3
-"""Share of the peak arithmetic that a training reaches (model FLOPs, recomputation not counted); 0.2 to 0.45 are usual at long contexts."""
+"""Share of the peak arithmetic that a training reaches (model FLOPs, recomputation not counted); 0.2 to 0.45 are usual
+at long contexts.
+"""
 FLOW = 0.6
 """Share of the memory bandwidth that decoding reaches."""
 ROOM = 0.92
-"""Share of a GPU's memory that may be filled; the rest is for the driver, messages and fragmentation (vLLM's own default)."""
+"""Share of a GPU's memory that may be filled; the rest is for the driver, messages and fragmentation (vLLM's own
+default).
+"""
 SEQUENCES = 256
 """Answers that one engine works on at a time at most."""
 LINK = 25e9
@@ -59,7 +63,8 @@ def chip(gpu: Gpu) -> Chip | None:
 
 
 def training_flops(shape: Architecture, tokens: float, mean_length: float, trained: bool = True) -> float:
-    """6 operations per weight and token, plus causal attention (6 · layers · width · length per token); 4 in place of 6 under an adapter.
+    """6 operations per weight and token, plus causal attention (6 · layers · width · length per token); under an adapter
+    4 in place of 6.
 
     The embedding is a look-up and counts once, as the head.
     """
@@ -92,7 +97,7 @@ def tensor_parallel(shape: Architecture, device: Chip) -> int:
 
 
 def tokens_per_second(shape: Architecture, device: Chip, length: float) -> float:
-    """Generated tokens per second of one engine on `tensor_parallel` GPUs, with a full batch of answers of a mean length.
+    """Generated tokens per second of one engine on `tensor_parallel` GPUs, busy with answers of a mean length.
 
     Each step reads all weights once and every answer's keys and values, half of them written on average.
     """

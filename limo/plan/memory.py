@@ -1,4 +1,6 @@
-"""Bytes that a training needs on each GPU and in main memory: weights, gradients, optimizer, activations, logits, buffers."""
+"""Bytes that a training needs on each GPU and in main memory: weights, gradients, optimizer, activations, logits,
+buffers.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from dataclasses import dataclass
 from limo.models import Architecture
 
 HOST_FACTOR = 1.5
-"""Main memory that DeepSpeed's offload takes beyond the states themselves (the additional buffer factor of its own estimates)."""
+"""Main memory that DeepSpeed's offload takes beyond the states themselves (the additional buffer factor of its own
+estimates).
+"""
 LIVE = 1_000_000_000
 """Weights that ZeRO-3 holds whole at a time (DeepSpeed's `stage3_max_live_parameters`)."""
 
@@ -72,13 +76,15 @@ class Footprint:
 
 
 def footprint(shape: Architecture, setup: Setup) -> Footprint:
-    """The memory of a training. Model states as DeepSpeed publishes them (18 bytes a weight for ZeRO-3 with AdamW)."""
+    """The memory of a training. Model states as DeepSpeed's own estimates count them for AdamW: 2 + 18/N bytes a weight for
+    ZeRO-2 on N processes, 18/N for ZeRO-3; there the bf16 gradients, which its estimate leaves out, are added.
+    """
     every = shape.parameters
     trained = every if setup.trained is None else setup.trained
     kept, gradient, master = widths(setup)
     frozen = 0 if setup.trained is None else every * setup.frozen_bits // 8
-    weights = kept * trained + frozen
-    optimizer = (master + setup.moments) * trained
+    weights = float(kept * trained + frozen)
+    optimizer = float((master + setup.moments) * trained)
     gradients = float(gradient * trained)
     update = 4.0 * trained if setup.stage and setup.precision != "32-true" else 0.0
     cast = 2 * trained if not setup.stage and setup.precision == "bf16-mixed" else 0
@@ -127,7 +133,9 @@ def widths(setup: Setup) -> tuple[int, int, int]:
 
 
 def block(shape: Architecture, setup: Setup) -> int:
-    """Bytes per token that one block keeps for its backward pass, as transformers' Qwen2 and Llama keep them (FlashAttention, SDPA)."""
+    """Bytes per token that one block keeps for its backward pass, as transformers' Qwen2 and Llama keep them
+    (FlashAttention, SDPA).
+    """
     head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
     queries, keys = shape.num_attention_heads * head, shape.num_key_value_heads * head
     wide = 2 if setup.precision == "32-true" else 1
@@ -138,7 +146,9 @@ def block(shape: Architecture, setup: Setup) -> int:
 
 
 def flow(setup: Setup) -> str:
-    """In which precision activations run: bf16-mixed keeps the stream between blocks in float32 only without DeepSpeed and adapters."""
+    """In which precision activations run: bf16-mixed keeps the stream between blocks in float32 only without DeepSpeed
+    and adapters.
+    """
     mixed = setup.precision == "bf16-mixed" and not setup.stage and setup.trained is None
     return "bf16-mixed" if mixed else "32-true" if setup.precision == "32-true" else "bf16-true"
 
@@ -154,7 +164,9 @@ def activations(shape: Architecture, setup: Setup) -> int:
 
 
 def logits(shape: Architecture, setup: Setup) -> int:
-    """One chunk of the head's logits with their gradient (12 bytes an entry: bf16, float32, softmax), and the rows' hidden states."""
+    """One chunk of the head's logits with their gradient (12 bytes an entry: bf16, float32, softmax), and the rows'
+    hidden states.
+    """
     rows = -(-setup.tokens // setup.chunks) if setup.checkpointing or setup.chunks > 1 else setup.tokens
     return 12 * rows * shape.vocab_size + 2 * 2 * setup.tokens * shape.hidden_size
 
