@@ -196,5 +196,6 @@ def _locate(tree: Any, fallback: Exception, key: str = "") -> Mistake:
     if isinstance(cause, ValidationError):
         return Mistake(describe(cause, key))
     if "Error locating target" in str(fallback):
-        return Mistake(f"{key}._target_: {tree['_target_']} does not exist")
+        reason = " ".join(str(cause or fallback).split())
+        return Mistake(f"{key}._target_: {tree['_target_']} cannot be imported: {reason}")
     return Mistake(f"{key}: {first_line(cause or fallback)}")
