@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,8 @@ import tiny
 import torch
 
 from limo import Mistake
-from limo.config import choice
 from limo.models import Model, load_tokenizer, prompt_ids
-from limo.optimizers import AdamW, Muon, Named, Optimizer
+from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example
 from limo.stage import request, summary
 from limo.training import Lora, TrainingStage
@@ -133,23 +133,7 @@ def interrupted(stage: TrainingStage, folder: Path, when: Callable[[], bool]) ->
     process.wait()
 
 
-@choice
-class Slow(AdamW):
-    """Takes its time over a step, so that a test can kill in the middle."""
-
-    def open(self, named: Named) -> torch.optim.Optimizer:
-        live = super().open(named)
-        step = live.step
-
-        def slow(closure=None):
-            time.sleep(0.1)
-            return step(closure)
-
-        live.step = slow
-        return live
-
-
-@pytest.mark.parametrize("optimizer", [Slow(lr=1e-3), Muon(lr=1e-3)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("optimizer", [tiny.Slow(lr=1e-3), Muon(lr=1e-3)], ids=lambda o: type(o).__name__)
 def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     optimizer: Optimizer, base: Path, tmp_path: Path
 ) -> None:
@@ -157,7 +141,7 @@ def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     tiny.stage(whole, base, optimizer=optimizer, **how).run(whole)
     stage = tiny.stage(cut, base, optimizer=optimizer, **how)
-    if isinstance(optimizer, Slow):
+    if isinstance(optimizer, tiny.Slow):
         interrupted(stage, cut, lambda: len(found(cut / "checkpoints")) > 0 and len(rows(cut)) > 2)
     else:  # the same without a process: the run ends by an error in the middle of a step
         with pytest.raises(ZeroDivisionError), breaking_at(5):
@@ -356,3 +340,35 @@ def test_auto_takes_the_simplest_strategy_that_fits(monkeypatch: pytest.MonkeyPa
 def test_an_optimizer_on_whole_matrices_is_refused_with_zero(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="optimizer=muon works on whole matrices"):
         tiny.stage(tmp_path, base, optimizer=Muon(lr=1.0), strategy=Zero(stage=1))
+
+
+def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(base: Path, tmp_path: Path) -> None:
+    from limo.records import write
+
+    held = [replace(e, id=f"v{e.id}", problem=f"v{e.problem}") for e in tiny.examples(6, seed=9)]
+    write(tmp_path / "held.jsonl", held)
+    how = {
+        "steps": 8,
+        "save": 1,
+        "validation": tmp_path / "held.jsonl",
+        "optimizer": AdamW(lr=0.1, schedule=Schedule(shape="constant")),
+    }
+    for choose in ("best", "last"):
+        tiny.stage(tmp_path / choose, base, choose=choose, **how).run(tmp_path / choose)
+    losses = [float(row["validation_loss"]) for row in rows(tmp_path / "best")]
+    assert losses == [float(row["validation_loss"]) for row in rows(tmp_path / "last")]
+    lowest = losses.index(min(losses)) + 1
+    assert lowest < 8, "the rate is chosen so high that the last weights are not the best"
+    assert (summary(tmp_path / "best")["checkpoint"], summary(tmp_path / "best")["exported_step"]) == ("best", lowest)
+    assert (summary(tmp_path / "last")["checkpoint"], summary(tmp_path / "last")["exported_step"]) == ("last", 8)
+    tiny.stage(tmp_path / "then", base, **how | {"steps": 8}, choose="last", retain=True).run(tmp_path / "then")
+    assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "then")) == 0
+    assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "best")) > 1e-3
+
+
+def test_a_validation_problem_that_is_trained_on_is_refused(base: Path, tmp_path: Path) -> None:
+    from limo.records import write
+
+    write(tmp_path / "held.jsonl", tiny.examples(2))
+    with pytest.raises(Mistake, match="problem p0 is trained on too"):
+        tiny.stage(tmp_path, base, validation=tmp_path / "held.jsonl").run(tmp_path)

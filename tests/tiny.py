@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,22 @@ class Sgd(Optimizer):
         import torch
 
         return torch.optim.SGD([p for _, p in named], lr=self.lr)
+
+
+@choice
+class Slow(AdamW):
+    """Takes its time over a step, so that a test can kill in the middle."""
+
+    def open(self, named: Named) -> torch.optim.Optimizer:
+        live = super().open(named)
+        step = live.step
+
+        def slow(closure=None):
+            time.sleep(0.1)
+            return step(closure)
+
+        live.step = slow
+        return live
 
 
 def stage(

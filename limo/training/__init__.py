@@ -100,11 +100,11 @@ class Training:
     """Pieces in which the head's logits are made, used and forgotten; 1 keeps them."""
     liger: bool = False
     """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
-    save: int | Literal["epoch"] = aside("epoch")
+    save: int | Literal["epoch"] = aside(default="epoch")
     """Optimizer steps between checkpoints to resume from."""
-    keep: int = aside(1)
+    keep: int = aside(default=1)
     """How many of those are kept while training."""
-    retain: bool = aside(False)
+    retain: bool = aside(default=False)
     """Leave the checkpoints in the result; else they go once the exported weights are verified."""
     choose: Literal["last", "best"] = "last"
     """Which weights are exported: after the last step, or where `validation` had the lowest loss."""
@@ -161,10 +161,10 @@ class TrainingStage(Stage):
     training: Training
     model: Model
     optimizer: Optimizer
-    logger: Csv = aside(Csv())
+    logger: Csv = aside(default=Csv())
     examples: Path
     seed: int
-    store: Path = aside(Path("outputs/.store"))
+    store: Path = aside(default=Path("outputs/.store"))
 
     def __post_init__(self) -> None:
         if self.optimizer.whole and isinstance(self.training.strategy, Zero):

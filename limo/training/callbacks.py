@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import resource
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from limo import Mistake
-from limo.training.batches import cost
+from limo.training.batches import Batch, cost
 from limo.training.encode import Encoded
 from limo.training.module import Module
 from limo.training.strategies import Zero
@@ -26,6 +27,8 @@ COLUMNS = (
     "validation_loss",
 )  # fmt: skip
 PREFIX = "step-"
+BEST = "best.json"
+"""Step and validation loss of the weights that `choose=best` exports."""
 
 
 class Record(lightning.Callback):
@@ -158,13 +161,26 @@ class Record(lightning.Callback):
 
 
 class Checkpoints(lightning.Callback):
-    """Saves what a run needs to go on, at every `save` steps and at the end: written beside, then renamed, so it is whole or absent."""
+    """Saves what a run needs to go on, at every `save` steps and at the end: written beside, then renamed, so it is whole or absent.
 
-    def __init__(self, folder: Path, save: int, keep: int, record: Record) -> None:
+    With validation batches it measures their loss first, and calls `best` where it is lower than ever.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        save: int,
+        keep: int,
+        record: Record,
+        validation: Sequence[Batch] = (),
+        best: Callable[[], None] | None = None,
+    ) -> None:
         self.folder = folder
         self.save = save
         self.keep = keep
         self.record = record
+        self.validation = validation
+        self.best = best
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -172,9 +188,21 @@ class Checkpoints(lightning.Callback):
         assert isinstance(pl_module, Module)
         if (batch_idx + 1) % pl_module.run.accumulation:
             return
-        step, last = trainer.global_step, len(pl_module.run.steps)
+        step, due = (
+            trainer.global_step,
+            trainer.global_step % self.save == 0 or trainer.global_step == len(pl_module.run.steps),
+        )
+        if due and self.validation:
+            self.record.row["validation_loss"] = loss = pl_module.validate(self.validation)
+            known = self.folder.parent / BEST
+            lowest = json.loads(known.read_text(encoding="utf-8"))["loss"] if known.is_file() else math.inf
+            if self.best is not None and loss < lowest:
+                self.best()
+                if trainer.is_global_zero:
+                    known.write_text(json.dumps({"step": step, "loss": loss}), encoding="utf-8")
+                trainer.strategy.barrier()
         self.record.write(trainer)
-        if step % self.save == 0 or step == last:
+        if due:
             self.write(trainer, step)
 
     def write(self, trainer: lightning.Trainer, step: int) -> None:

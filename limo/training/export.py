@@ -42,7 +42,7 @@ def export(module: Module, folder: Path, name: str, probe: list[int], end: int) 
         partial.mkdir()
         _unshard(module)
         net = _full(module, state) if module.recipe.adapter is None else _merged(module, state, folder)
-        net.save_pretrained(partial)
+        save_weights(net, partial)
         save_tokenizer(module.base, partial, end)
         compare(partial, net, reference, probe, tolerance(module.recipe))
         remove(folder / name)
@@ -130,6 +130,17 @@ def _merged(module: Module, state: dict[str, torch.Tensor], folder: Path) -> Pre
         raise Broken(f"the adapter's weights do not fit the base: {unexpected[:5]}")
     wrapped.save_pretrained(folder / "adapter")
     return wrapped.merge_and_unload().to(getattr(torch, module.recipe.export))  # type: ignore[no-any-return]
+
+
+def save_weights(net: PreTrainedModel, folder: Path) -> None:
+    """Config and safetensors, as save_pretrained writes them; that one imports DeepSpeed even for a single process."""
+    from huggingface_hub import save_torch_state_dict
+
+    net.config.dtype = net.dtype
+    net.config.save_pretrained(folder)
+    kept = set(net.state_dict())
+    once = dict(net.named_parameters()) | {name: buffer for name, buffer in net.named_buffers() if name in kept}
+    save_torch_state_dict({name: tensor.detach().contiguous() for name, tensor in once.items()}, folder)
 
 
 def save_tokenizer(model: Model, folder: Path, end: int) -> None:

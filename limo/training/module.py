@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as lightning
@@ -165,6 +166,17 @@ class Module(lightning.LightningModule):
         for hidden_part, targets, weights in parts:
             total = total + checkpoint(_weighted, head, hidden_part, targets, weights, use_reentrant=False)
         return total
+
+    @torch.no_grad()
+    def validate(self, batches: Sequence[Batch]) -> float:
+        """Loss per supervised token over batches of which this rank has its own; all ranks must call it."""
+        self.net.eval()
+        total = torch.zeros((), device=self.loss.device)
+        with self.trainer.precision_plugin.forward_context():
+            for batch in batches:
+                total += self.part(batch.to(total.device))
+        self.net.train()
+        return float(self.trainer.strategy.reduce(total, reduce_op="sum")) if self.ranks > 1 else float(total)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(self.spread, Zero):

@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from torch.utils.data import DataLoader, IterableDataset
 from limo import Mistake
 from limo.hardware import free_disk
 from limo.models import load_tokenizer
+from limo.process import die_with_parent
 from limo.records import Example, read
 from limo.stage import summarise
 from limo.training import Training, TrainingStage
 from limo.training.batches import Batch, Layout, Plan, batches, plan
-from limo.training.callbacks import Checkpoints, Record, found, memory, remove
+from limo.training.callbacks import BEST, Checkpoints, Record, found, memory, remove
 from limo.training.encode import Encoded, encode_all, fit
 from limo.training.export import export
 from limo.training.module import Module
@@ -48,6 +50,9 @@ class Stream(IterableDataset[Batch]):
 def train(stage: TrainingStage, folder: Path) -> None:
     """Train `stage.examples`; a folder that an interrupted run left is continued from its last whole checkpoint."""
     begun = time.perf_counter()
+    # torchrun gives its workers sessions of their own: killed hard, it would leave them writing into this folder
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        die_with_parent()
     _quiet()
     training, rank, ranks = stage.training, int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     strategy = stage.strategy
@@ -71,26 +76,55 @@ def train(stage: TrainingStage, folder: Path) -> None:
 
     module = Module(training, stage.model, stage.optimizer, strategy, run, ranks, stage.seed)
     save = run.per_epoch if training.save == "epoch" else training.save
+    whole = next((e for e in every if e.id not in set(overlong)), every[0])
+    pad = int(tokenizer.pad_token_id or 0)
+
+    def write(name: str) -> None:
+        export(module, folder, name, list(whole.tokens[:64]), whole.tokens[-1])
+
     record = Record(folder / "metrics.csv", checkpoints, encoded, _peak(ranks), 6.0 * weights)
-    trainer = _trainer(
-        stage, strategy, folder, run, ranks, [record, Checkpoints(checkpoints, save, training.keep, record)]
-    )
+    held = _validation(stage, tokenizer, {e.problem for e in examples}, layout, rank, pad)
+    best = (lambda: write("best")) if training.choose == "best" else None
+    saving = Checkpoints(checkpoints, save, training.keep, record, held, best)
+    trainer = _trainer(stage, strategy, folder, run, ranks, [record, saving])
     supervised = sum(e.supervised for e in encoded)
     log.info(
         f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded)} tokens ({supervised} supervised), "
         f"{len(run.steps)} steps of {training.global_batch} examples in {run.accumulation} micro-batch(es) on {ranks} process(es), "
         f"{title(strategy)}, {training.precision}" + (f"; going on from step {start}" if start else "")
     )
-    pad = int(tokenizer.pad_token_id or 0)
     stream = Stream(lambda: batches(run, encoded, layout, training.reduction, pad, rank, start))
     trainer.fit(module, DataLoader(stream, batch_size=None), ckpt_path=str(saved[-1]) if saved else None)
     if trainer.global_step != len(run.steps):
         raise RuntimeError(f"training stopped at step {trainer.global_step} of {len(run.steps)}")
-    whole = next((e for e in every if e.id not in set(overlong)), every[0])
-    export(module, folder, "model", list(whole.tokens[:64]), whole.tokens[-1])
+    if training.choose == "last":
+        write("model")
+    elif rank == 0 and (folder / "best").is_dir():  # else an interrupted run came this far already
+        remove(folder / "model")
+        (folder / "best").rename(folder / "model")
     if rank == 0:
         _finish(stage, folder, module, run, encoded, every, overlong, time.perf_counter() - begun)
     trainer.strategy.barrier()
+
+
+def _validation(
+    stage: TrainingStage, tokenizer: Any, trained: set[str], layout: Layout, rank: int, pad: int
+) -> list[Batch]:
+    """This rank's batches of the validation examples, weighted so that their losses sum to the loss per token."""
+    path = stage.training.validation
+    if path is None:
+        return []
+    examples = read(path, Example)
+    if both := sorted(trained & {e.problem for e in examples}):
+        raise Mistake(
+            f"training.validation={path}: problem {both[0]} is trained on too ({len(both)} such); keep the sets apart"
+        )
+    encoded, _ = fit(
+        encode_all(tokenizer, stage.model, examples, stage.store / "tokens"), stage.training.max_length, "drop"
+    )
+    whole = replace(layout, global_batch=len(encoded), micro_batch=None)
+    step = plan(encoded, whole, 0, epochs=1, steps=None).steps[0]
+    return [Batch(pack, encoded, step, layout.packed, "token", pad) for pack in step.packs[rank]]
 
 
 def _trainer(
@@ -158,6 +192,9 @@ def _finish(
         parameters_trained=sum(_size(p) for p in module.net.parameters() if p.requires_grad),
         final_loss=float(last["loss"]),
         checkpoint=stage.training.choose,
+        exported_step=json.loads((folder / BEST).read_text(encoding="utf-8"))["step"]
+        if stage.training.choose == "best"
+        else len(run.steps),
         memory_gib=round(memory() / 2**30, 3),
         training_seconds=float(last["seconds"]),
         seconds=round(took, 3),
@@ -209,7 +246,14 @@ def _peak(ranks: int) -> float | None:
 
 def _quiet() -> None:
     """Keep the libraries' hints out of the log; what matters is said once, by us."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "deepspeed", "DeepSpeed"):
+    for name in (
+        "pytorch_lightning",
+        "lightning_fabric",
+        "lightning.pytorch",
+        "deepspeed",
+        "DeepSpeed",
+        "huggingface_hub",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
