@@ -1,4 +1,4 @@
-"""The lab as a source of problems: an uncurated pool of mixed difficulty and quality, and the benchmarks, never the same problem in both."""
+"""The lab as a source of problems: an uncurated pool of mixed difficulty and quality, and benchmarks that share no problem with it."""
 
 from __future__ import annotations
 

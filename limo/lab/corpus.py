@@ -107,7 +107,10 @@ class Writer:
     def notes(self) -> list[Piece]:
         """`Notes:<context>?b=3;o=3+8=1;…`: four times a constant and one to three steps that follow from it."""
         chain, surface = self._chain()
-        values, users = chain.values(), {d.name: [u for u in chain.definitions if u.source == d.name] for d in chain.definitions}
+        values, users = (
+            chain.values(),
+            {d.name: [u for u in chain.definitions if u.source == d.name] for d in chain.definitions},
+        )
         roots = [d for d in chain.definitions if d.source is None]
         pieces: list[Piece] = [(f"Notes:{chain.context(surface)}?", FREE)]
         for _ in range(4):

@@ -162,7 +162,9 @@ def tensors(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, weights
 
 
-def probe(model: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 1_000_003, documents: int = 200) -> dict[str, float]:
+def probe(
+    model: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 1_000_003, documents: int = 200
+) -> dict[str, float]:
     """Share of determined tokens that are the model's first choice, per document kind, on documents not seen in training."""
     import torch
 
@@ -210,7 +212,9 @@ def train(recipe: Recipe, out: Path, curriculum: Sequence[Mix] = CURRICULUM) -> 
             recent = 0.0
             elapsed = time.perf_counter() - started
             left = elapsed / seen * max(total - seen, 0)
-            print(f"\rstep {step}  tokens {seen:,}  loss {curve[-1][2]:.3f}  {left:.0f} s left ", end="", file=sys.stderr)
+            print(
+                f"\rstep {step}  tokens {seen:,}  loss {curve[-1][2]:.3f}  {left:.0f} s left ", end="", file=sys.stderr
+            )
     print(file=sys.stderr)
     model = model.to(torch.bfloat16)
     out.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import zlib
 from collections.abc import Sequence
@@ -102,7 +103,7 @@ def draw(rng: random.Random, steps: int, distractors: tuple[int, int] = (1, 3), 
         path = names[: steps + 1]
         spare = min(rng.randint(*distractors), len(names) - len(path))
         made = [Definition(path[0], None, "", rng.randrange(10))]
-        made += [_step(rng, name, source) for source, name in zip(path, path[1:], strict=False)]
+        made += [_step(rng, name, source) for source, name in itertools.pairwise(path)]
         for name in names[len(path) : len(path) + spare]:
             if rng.random() < 0.3:
                 made.append(Definition(name, None, "", rng.randrange(10)))
