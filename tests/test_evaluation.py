@@ -256,8 +256,10 @@ def test_equal_queries_are_asked_once_and_unreadable_replies_count_as_wrong(
     queries = [judge.Query("q", "g", a) for a in ("yes", "no", "yes")]
     assert judge.ask(second(tmp_path), queries, tmp_path) == [True, None, True]
     assert len(asked[0].questions) == 2
-    verdicts = judge.rule([Verdict("wrong", "a", "r"), Verdict("wrong", "b", "r")], {0: None})
-    assert [(v.verdict, v.rule) for v in verdicts] == [("judge_wrong", "judge, no verdict"), ("wrong", "r")]
+    cases = [Case("g", "", "text"), Case("B", "", "letter")]
+    verdicts = [Verdict("wrong", "no", "r"), Verdict("wrong", "A", "r")]
+    again = judge.regrade(second(tmp_path), ["q", "q"], cases, verdicts, tmp_path)
+    assert [(v.verdict, v.rule) for v in again] == [("judge_wrong", "judge, no verdict"), ("wrong", "r")]
 
 
 @pytest.mark.parametrize(

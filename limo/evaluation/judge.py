@@ -121,14 +121,19 @@ def parse(reply: str) -> bool | None:
     return {"CORRECT": True, "WRONG": False, "INCORRECT": False}.get(word.upper())
 
 
-def rule(verdicts: Sequence[Verdict], asked: dict[int, bool | None]) -> list[Verdict]:
-    """Verdicts with those that were asked about replaced: `judge_correct` or `judge_wrong`, and why."""
+def regrade(
+    judge: Judge, questions: Sequence[str], cases: Sequence[Case], verdicts: Sequence[Verdict], store: Path
+) -> list[Verdict]:
+    """The verdicts, with those of rejected free-form answers replaced by the judge's: `judge_correct` or `judge_wrong`."""
+    open_ = [i for i, (case, verdict) in enumerate(zip(cases, verdicts, strict=True)) if wanted(case, verdict)]
+    queries = [query(questions[i], cases[i], verdicts[i].answer or "") for i in open_]
+    replies = dict(zip(open_, ask(judge, queries, store), strict=True)) if queries else {}
     words = {
         True: ("judge_correct", "judge"),
         False: ("judge_wrong", "judge"),
         None: ("judge_wrong", "judge, no verdict"),
     }
     return [
-        Verdict(words[asked[i]][0], verdict.answer, words[asked[i]][1]) if i in asked else verdict
+        Verdict(words[replies[i]][0], verdict.answer, words[replies[i]][1]) if i in replies else verdict
         for i, verdict in enumerate(verdicts)
     ]

@@ -71,10 +71,11 @@ def grade(
     verdicts = grade_all(cases, by, jobs, title="grading")
     ours, theirs = verdicts[: len(asked)], verdicts[len(asked) :]
     if helper is not None:
-        open_ = [i for i, v in enumerate(ours) if asked[i][0].judge and judge.wanted(cases[i], v)]
-        queries = [judge.query(asked[i][1].question, cases[i], ours[i].answer or "") for i in open_]
-        replies = judge.ask(helper, queries, store) if queries else []
-        ours = judge.rule(ours, dict(zip(open_, replies, strict=True)))
+        open_ = [i for i, (benchmark, _, _) in enumerate(asked) if benchmark.judge]
+        questions = [asked[i][1].question for i in open_]
+        judged = judge.regrade(helper, questions, [cases[i] for i in open_], [ours[i] for i in open_], store)
+        for i, verdict in zip(open_, judged, strict=True):
+            ours[i] = verdict
     return _by_benchmark(suite, ours), _by_benchmark(suite, theirs) if paper else {}
 
 
