@@ -231,10 +231,11 @@ def test_a_folder_that_datasets_reads_gives_what_its_file_gives(tmp_path: Path) 
         Hub(repo=str(folder), split="test").problems()
 
 
-def test_a_data_set_that_cannot_be_reached_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("offline", [True, False])
+def test_a_data_set_that_cannot_be_reached_names_the_way_out(offline: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
     lacks = Hub(repo="nobody/no-such-data").missing()
     assert len(lacks) == 1
     assert "data.repo=nobody/no-such-data" in lacks[0]

@@ -88,12 +88,17 @@ def _cached(repo: str) -> bool:
 
 
 def _reachable(repo: str, revision: str | None) -> bool:
-    import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
         HfApi().dataset_info(repo, revision=revision, timeout=5)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, httpx.HTTPError):
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
         return False
+    except (
+        Exception
+    ) as error:  # errors of the connection are no OSError, and the library that raises them has several names
+        if type(error).__module__.startswith(("httpx", "httpcore")):
+            return False
+        raise
     return True
