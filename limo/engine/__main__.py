@@ -10,55 +10,74 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import json
+import multiprocessing
 import os
 import queue
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from limo import Mistake
 from limo.config import load
-from limo.engine import Engine, Request
+from limo.engine import Engine, Request, Session
 
 PR_SET_PDEATHSIG = 1
 TELL_SECONDS = 1.0
+GRACE = 8.0
+"""Seconds that an engine's own process gets to end."""
+
+ending = threading.Event()
 
 
 def main() -> None:
+    if sys.platform == "linux":  # at the parent's death the kernel would kill this one alone, not the engine's children
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
     inbox, outbox = private()
+    signal.signal(signal.SIGTERM, lambda *_: None)  # this process ends last of its group, by `end`
     lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     work = json.loads(inbox.readline() or "null")
-    threading.Thread(target=listen, args=(inbox, lines), daemon=True).start()
+    ear = threading.Thread(target=listen, args=(inbox, lines), daemon=True)
+    ear.start()
+    if work["cores"]:  # before torch or vLLM count them
+        os.sched_setaffinity(0, work["cores"])
 
     def tell(**message: Any) -> None:
         outbox.write(json.dumps(message, ensure_ascii=False) + "\n")
         outbox.flush()
 
-    if work["cores"]:  # before torch or vLLM count them
-        os.sched_setaffinity(0, work["cores"])
     try:
         engine = load(work["engine"])
         assert isinstance(engine, Engine)
         session = engine.open(load(work["model"]), work["max_length"], work["requests"])
         tell(window=session.window)
-        waiting, told = 0, time.monotonic()
-        while True:
-            while not waiting or not lines.empty():
-                given = lines.get()
-                fields = given["request"] | {"prompt": tuple(given["request"]["prompt"])}
-                session.add(given["number"], Request(**fields))
-                waiting += 1
-            for number, completion in session.step():
-                waiting -= 1
-                tell(number=number, completion=dataclasses.asdict(completion), tokens=session.generated)
-            if time.monotonic() - told > TELL_SECONDS:
-                tell(tokens=session.generated)
-                told = time.monotonic()
+        serve(session, lines, tell)
     except Mistake as mistake:
         tell(mistake=str(mistake))
         sys.exit(2)
+    except BaseException:
+        if ending.is_set():  # vLLM reports its own end as an error
+            ear.join()
+        raise
+
+
+def serve(session: Session, lines: queue.SimpleQueue[dict[str, Any]], tell: Callable[..., None]) -> None:
+    """Answer requests for ever; they are taken in between steps."""
+    waiting, told = 0, time.monotonic()
+    while True:
+        while not waiting or not lines.empty():
+            given = lines.get()
+            fields = given["request"] | {"prompt": tuple(given["request"]["prompt"])}
+            session.add(given["number"], Request(**fields))
+            waiting += 1
+        for number, completion in session.step():
+            waiting -= 1
+            tell(number=number, completion=dataclasses.asdict(completion), tokens=session.generated)
+        if time.monotonic() - told > TELL_SECONDS:
+            tell(tokens=session.generated)
+            told = time.monotonic()
 
 
 def private() -> tuple[TextIO, TextIO]:
@@ -72,17 +91,23 @@ def private() -> tuple[TextIO, TextIO]:
 
 
 def listen(inbox: TextIO, lines: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Hand over requests as they come; when the parent is gone, end this process and all that it started."""
-    if sys.platform == "linux":  # the kernel would kill this process alone and leave the engine's own children behind
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
+    """Hand over requests as they come, until the parent closes the line or is gone."""
     for line in inbox:
         lines.put(json.loads(line))
+    end()
+
+
+def end() -> None:
+    """End the engine's own processes, which then give back their shared memory, and this one with all that is left."""
+    ending.set()
+    children = multiprocessing.active_children()
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(GRACE)
     if os.getpgrp() == os.getpid():
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        os.killpg(os.getpgrp(), signal.SIGTERM)
-        time.sleep(3)
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-    os._exit(1)
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ TICK = 0.5
 """Seconds between looks at the processes when none says anything."""
 LIVES = 2
 """How many processes may die under a request before it is given up."""
+GRACE = 10.0
+"""Seconds that a process gets to end when it is no longer needed."""
 ERROR = re.compile(r"\b[A-Z]\w*(Error|Exception): .+")
 
 
@@ -37,6 +39,8 @@ class Replica:
     """Requests it can use at once; 0 until its weights are loaded."""
     busy: set[int] = dataclasses.field(default_factory=set)
     unread: bytes = b""
+    gone: bool = False
+    """Its end of the line is closed and everything it said was read."""
     tokens: int = 0
 
 
@@ -123,14 +127,12 @@ def serve(
                         replica.busy.remove(number)
                         left -= 1
                         yield number, Completion(**message["completion"])
-            for replica in list(replicas.values()):
-                if replica.process.poll() is not None and not any(key.data == replica.place for key, _ in events):
-                    bury(replica)
+            for replica in [r for r in replicas.values() if r.gone or (not events and r.process.poll() is not None)]:
+                bury(replica)
             feed()
     finally:
         selector.close()
-        for replica in replicas.values():
-            process.stop(replica.process)
+        _dismiss([replica.process for replica in replicas.values()])
 
 
 class Shares:
@@ -165,6 +167,17 @@ class Shares:
         return every[place % len(every) :: self.count] or every[place % len(every) :][:1]
 
 
+def _dismiss(children: list[subprocess.Popen[bytes]]) -> None:
+    """Hang up, which ends a process and what it started; by force where that takes too long."""
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.close()
+    for child in children:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+        process.stop(child, grace=0)
+
+
 def send(child: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
     """Write a line to a process; one that is gone is noticed by the loop."""
     assert child.stdin is not None
@@ -177,12 +190,10 @@ def send(child: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
 def _read(replica: Replica) -> list[dict[str, Any]]:
     """The whole lines that a process has written since."""
     assert replica.process.stdout is not None
-    parts = [replica.unread]
-    while block := replica.process.stdout.read(1 << 20):
-        parts.append(block)
-        if len(block) < 1 << 16:
-            break
-    *lines, replica.unread = b"".join(parts).split(b"\n")
+    block = replica.process.stdout.read(1 << 20)
+    if block == b"":
+        replica.gone = True
+    *lines, replica.unread = (replica.unread + (block or b"")).split(b"\n")
     return [json.loads(line) for line in lines]
 
 

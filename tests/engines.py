@@ -1,0 +1,87 @@
+"""An engine for the tests of sampling: quick to start, answers from the prompt and the seed, can be slow, noisy or deadly."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from limo import Mistake
+from limo.config import aside, choice
+from limo.engine import Completion, Request
+from limo.models import Model
+
+
+@choice
+class Echo:
+    dtype: str = "float32"
+    mark: str = ""
+    """Enters every answer."""
+    replicas: int = aside(default=1)
+    tensor_parallel: int = aside(default=1)
+    pause: float = aside(default=0.0)
+    """Seconds for an answer."""
+    noise: bool = aside(default=False)
+    helper: bool = aside(default=False)
+    """Start a process of its own, as vLLM does."""
+    fatal: int = aside(default=-1)
+    """A process dies at a request whose prompt has this token …"""
+    grave: Path = aside(default=Path("/dev/null"))
+    """… unless this file exists, which it makes first; by default always."""
+    meeting: Path | None = aside(default=None)
+    """A folder where the replicas wait for each other before they answer."""
+    refusal: str = aside(default="")
+    crash: str = aside(default="")
+
+    def missing(self, model: Model) -> list[str]:
+        return []
+
+    def pick(self, model: Model) -> Echo:
+        return self
+
+    def open(self, model: Model, max_length: int, requests: int) -> Answers:
+        if self.refusal:
+            raise Mistake(self.refusal)
+        if self.crash:
+            raise RuntimeError(self.crash)
+        if self.helper:
+            multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)).start()
+        if self.meeting:
+            self.meeting.mkdir(exist_ok=True)
+            (self.meeting / str(os.getpid())).touch()
+        return Answers(self)
+
+
+class Answers:
+    window = 2
+
+    def __init__(self, engine: Echo) -> None:
+        self.engine = engine
+        self.queue: deque[tuple[int, Request]] = deque()
+        self.generated = 0
+
+    def add(self, number: int, request: Request) -> None:
+        self.queue.append((number, request))
+
+    def step(self) -> Iterator[tuple[int, Completion]]:
+        while self.engine.meeting and len(list(self.engine.meeting.iterdir())) < self.engine.replicas:
+            time.sleep(0.05)
+        number, request = self.queue.popleft()
+        if self.engine.noise:
+            print("a library greets the world")
+            os.write(1, b'{"number": 0, "completion": "not this"}\n')
+            print("and grumbles", file=sys.stderr)
+        if self.engine.fatal in request.prompt and not self.engine.grave.is_file():
+            if self.engine.grave != Path("/dev/null"):
+                self.engine.grave.touch()
+            print("ValueError: the kernel has had enough", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self.engine.pause)
+        self.generated += len(request.prompt)
+        text = f"{self.engine.mark}{request.prompt[-3]} {request.seed}"
+        yield number, Completion(text=text, finish="stop", tokens=len(request.prompt))
