@@ -1,4 +1,6 @@
-"""`python -m limo.report outputs/<name> [outputs/…] [--out page.html]`: the table, and the page over all runs below these folders."""
+"""`python -m limo.report outputs/<name> [outputs/…] [--out page.html]`: the table, and the page over all runs below
+these folders.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from limo.report import PAGE, table, write
 
 def main() -> None:
     """Exit code 0, or 2 with a sentence where there is nothing to report on."""
-    parser = argparse.ArgumentParser(prog="python -m limo.report", description="Tables, curves and a web page over runs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m limo.report", description="Tables, curves and a web page over runs."
+    )
     parser.add_argument("folders", nargs="+", type=Path, help="folder of a run or of a sweep, such as outputs/lab")
     parser.add_argument("--out", type=Path, help=f"the page or the folder for it (default: {PAGE} in the first folder)")
     given = parser.parse_args()

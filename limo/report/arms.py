@@ -1,4 +1,6 @@
-"""Runs side by side: which belong together (same setting, other seeds), their mean with an interval, what deserves a second look."""
+"""Runs side by side: which belong together (same setting, other seeds), their mean with an interval, what deserves a
+second look.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limo.report.runs import Results, Run, Score
+from limo.report.runs import Results, Run
 
 MEAN = "mean"
 SWEPT = ("selection", "selection.size", "seed", "name", "+experiment", "experiment")
@@ -59,7 +61,11 @@ def name(runs: Sequence[Run]) -> list[str]:
     for run, values in zip(runs, given, strict=True):
         parts = [run.name] if several else []
         parts += [run.strategy] if run.strategy else []
-        parts += [f"{key.rpartition('.')[2].lstrip('+')}={values[key]}" if values[key] else key for key in told if key in values]
+        parts += [
+            f"{key.rpartition('.')[2].lstrip('+')}={values[key]}" if values[key] else key
+            for key in told
+            if key in values
+        ]
         labels.append(" · ".join(parts) or run.name)
     return labels
 
@@ -81,32 +87,36 @@ def id_of(results: Results) -> tuple[str, tuple[tuple[str, float], ...]]:
 
 
 def combine(found: Sequence[Results], benchmark: str) -> Point | None:
-    """Mean over runs with a 95 % interval. One run: its own. Several: questions and seeds both vary.
-
-    The variance over questions of the mean over seeds, plus the variance over seeds of the mean over questions: the two-way
-    clustered estimate (Cameron, Gelbach & Miller 2011) without its negative term, so slightly wide; t quantile with
-    Satterthwaite's degrees of freedom.
+    """Mean over runs with a 95 % interval. One run: its own interval. Several: questions and seeds both vary, see
+    `gap`.
     """
     values = [v for v in (value_of(r, benchmark) for r in found) if v is not None]
-    if not values:
+    if len(values) != 1:
+        return gap([], found, benchmark)
+    low, high = next((i for r in found if (i := interval_of(r, benchmark))), (values[0], values[0]))
+    return Point(values[0], low, high, tuple(values))
+
+
+def gap(first: Sequence[Results], second: Sequence[Results], benchmark: str) -> Point | None:
+    """How much higher the second runs are than the first on the same questions (than nothing, where there are none), mean over seeds.
+
+    Variances over questions (of the difference of the seeds' means) and over seeds (of each side's mean) add up as in
+    two-way clustering (Cameron, Gelbach & Miller 2011, without its negative term). Each enters with its own t quantile, in
+    quadrature (Howe 1974): with three seeds a t quantile of the whole would hold the truth too rarely. Without answers per
+    question, the width of the runs' own intervals stands for the questions.
+    """
+    sides = [[r for r in side if value_of(r, benchmark) is not None] for side in (first, second)]
+    values = [[v for r in side if (v := value_of(r, benchmark)) is not None] for side in sides]
+    if not values[1] or (first and not values[0]):
         return None
-    centre = statistics.fmean(values)
-    intervals = [i for i in (interval_of(r, benchmark) for r in found) if i is not None]
-    if len(values) == 1:
-        low, high = intervals[0] if intervals else (centre, centre)
-        return Point(centre, low, high, tuple(values))
-    seeds = statistics.variance(values) / len(values)
-    over, n = _question_variance([r.scores[benchmark] for r in found if benchmark in r.scores])
-    if over is None:
-        over, n = (statistics.fmean((high - low) / 3.92 for low, high in intervals) ** 2, math.inf) if intervals else (0.0, math.inf)
-    total = seeds + over
-    if total == 0:
-        return Point(centre, centre, centre, tuple(values))
-    freedom = total**2 / (seeds**2 / (len(values) - 1) + over**2 / max(n - 1, 1))
+    centre = statistics.fmean(values[1]) - (statistics.fmean(values[0]) if first else 0.0)
+    parts = [(statistics.variance(v) / len(v), len(v) - 1.0) for v in values if len(v) > 1]
+    parts.append(_over_questions(sides[0], sides[1], benchmark))
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, freedom)) * math.sqrt(total)
-    return Point(centre, max(0.0, centre - half), min(1.0, centre + half), tuple(values))
+    half = math.sqrt(sum(variance * float(t.ppf(0.975, freedom)) ** 2 for variance, freedom in parts))
+    least = -1.0 if first else 0.0
+    return Point(centre, max(least, centre - half), min(1.0, centre + half), tuple(values[1]))
 
 
 def value_of(results: Results, benchmark: str) -> float | None:
@@ -124,10 +134,32 @@ def interval_of(results: Results, benchmark: str) -> tuple[float, float] | None:
     return score.interval if score else None
 
 
-def _question_variance(scores: Sequence[Score]) -> tuple[float | None, float]:
-    """Variance, over questions, of the accuracy averaged over runs; and the number of questions that all runs share."""
-    shared = set(scores[0].questions).intersection(*(s.questions for s in scores[1:])) if scores else set()
+def _over_questions(first: Sequence[Results], second: Sequence[Results], benchmark: str) -> tuple[float, float]:
+    """Variance, over questions, of the difference of the two sides' means over seeds; and its degrees of freedom.
+
+    The mean of several benchmarks takes theirs as independent.
+    """
+    if benchmark == MEAN:
+        names = [n for n in second[0].scores if all(n in r.scores for r in (*first, *second))]
+        parts = [_over_questions(first, second, n) for n in names]
+        if not parts:
+            return 0.0, math.inf
+        total = sum(v for v, _ in parts)
+        freedom = total**2 / sum(v**2 / n for v, n in parts) if total else math.inf
+        return total / len(parts) ** 2, freedom
+    scores = [[r.scores[benchmark] for r in side] for side in (first, second)]
+    shared = set.intersection(*(set(s.questions) for side in scores for s in side))
     if len(shared) < 2:
-        return None, math.inf
-    means = [statistics.fmean(statistics.fmean(s.questions[q]) for s in scores) for q in sorted(shared)]
-    return statistics.variance(means) / len(means), float(len(means))
+        intervals = [s.interval for side in scores for s in side if s.interval]
+        return sum(((high - low) / 3.92) ** 2 for low, high in intervals) / max(1, len(scores[1])) ** 2, math.inf
+    means = [
+        [statistics.fmean(statistics.fmean(s.questions[q]) for s in side) for q in sorted(shared)]
+        for side in scores
+        if side
+    ]
+    gaps = [b - a for a, b in zip(*means, strict=True)] if len(means) == 2 else means[0]
+    if (variance := statistics.variance(gaps) / len(gaps)) == 0:
+        # equal on every question seen, which other questions need not be: the rule of three, as `compare` has it
+        variance = (min(1.0, 3 / len(gaps)) / 1.96) ** 2
+        return variance, math.inf
+    return variance, float(len(gaps) - 1)

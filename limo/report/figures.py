@@ -6,10 +6,11 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from limo.report.arms import Point
-from limo.report.html import Html, escape
+from limo.report.html import Html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,14 +54,24 @@ class Line:
 
 
 def dumbbells(rows: Sequence[tuple[str, Point | None, Point | None, float | None]], title: str) -> Html:
-    """Base (hollow) and tuned (filled) per benchmark with their intervals, and the paper's value as a small upright line."""
+    """Base (hollow) and tuned (filled) per benchmark with their intervals, and the paper's value as a small upright
+    line.
+    """
     figure, axes = _figure(0.55 + 0.36 * len(rows))
     for place, (_, base, tuned, claim) in enumerate(rows):
         if base and tuned:
             axes.plot([100 * base.value, 100 * tuned.value], [place, place], color=RULE, lw=1.2, zorder=1)
         for point, colour, face in ((base, QUIET, PAPER), (tuned, SERIES[0], SERIES[0])):
             if point:
-                axes.plot([100 * point.low, 100 * point.high], [place, place], color=colour, lw=4.5, alpha=0.25, solid_capstyle="round", zorder=2)
+                axes.plot(
+                    [100 * point.low, 100 * point.high],
+                    [place, place],
+                    color=colour,
+                    lw=4.5,
+                    alpha=0.25,
+                    solid_capstyle="round",
+                    zorder=2,
+                )
                 axes.plot(100 * point.value, place, "o", ms=6.5, mfc=face, mec=colour, mew=1.5, zorder=3)
         if claim is not None:
             axes.plot(100 * claim, place, "|", ms=13, mec=SERIES[1], mew=2, zorder=4)
@@ -77,7 +88,9 @@ def dumbbells(rows: Sequence[tuple[str, Point | None, Point | None, float | None
 
 
 def sizes(lines: Sequence[Line], title: str, base: Point | None, claims: Sequence[tuple[float, float]] = ()) -> Html:
-    """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; the base model as a dashed line."""
+    """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; the base model as a dashed
+    line.
+    """
     figure, axes = _figure(2.7)
     if base:
         axes.axhline(100 * base.value, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
@@ -86,11 +99,29 @@ def sizes(lines: Sequence[Line], title: str, base: Point | None, claims: Sequenc
     for line in lines:
         colour = SERIES[line.colour % len(SERIES)]
         middle = [100 * p.value for p in line.points]
-        axes.fill_between(line.x, [100 * p.low for p in line.points], [100 * p.high for p in line.points], color=colour, alpha=0.16, lw=0)
-        axes.plot(line.x, middle, color=colour, lw=1.8, marker=MARKERS[line.colour % len(MARKERS)], ms=5.5, mew=0, zorder=3)
+        axes.fill_between(
+            line.x,
+            [100 * p.low for p in line.points],
+            [100 * p.high for p in line.points],
+            color=colour,
+            alpha=0.16,
+            lw=0,
+        )
+        axes.plot(
+            line.x, middle, color=colour, lw=1.8, marker=MARKERS[line.colour % len(MARKERS)], ms=5.5, mew=0, zorder=3
+        )
         for x, point in zip(line.x, line.points, strict=True):
             if len(point.seeds) > 1:
-                axes.plot([x] * len(point.seeds), [100 * s for s in point.seeds], "o", ms=2.6, mfc=PAPER, mec=colour, mew=0.8, zorder=4)
+                axes.plot(
+                    [x] * len(point.seeds),
+                    [100 * s for s in point.seeds],
+                    "o",
+                    ms=2.6,
+                    mfc=PAPER,
+                    mec=colour,
+                    mew=0.8,
+                    zorder=4,
+                )
     ticks = sorted({x for line in lines for x in line.x})
     if claims:
         axes.plot([x for x, _ in claims], [100 * y for _, y in claims], "_", ms=11, mec=INK, mew=1.6, zorder=5)
@@ -120,14 +151,13 @@ def losses(curves: Sequence[tuple[str, list[float], list[float], int]], title: s
     return _svg(figure, title)
 
 
-def histogram(kept: Sequence[float], dropped: Sequence[float], score: str, title: str) -> Html:
-    """How a score is distributed among the examples kept (filled) and dropped (outline)."""
+def histogram(kept: Sequence[float], dropped: Sequence[float], title: str) -> Html:
+    """How a score is distributed among the examples kept (coloured) and dropped (grey, on top)."""
     from numpy import histogram_bin_edges
 
     figure, axes = _figure(1.9)
     edges = histogram_bin_edges([*kept, *dropped], bins=min(30, max(8, int(len([*kept, *dropped]) ** 0.5))))
     axes.hist([list(kept), list(dropped)], bins=list(edges), stacked=True, color=[SERIES[0], RULE], rwidth=0.88)
-    axes.set_xlabel(score)
     axes.set_ylabel("examples")
     axes.grid(axis="y", color=RULE, lw=0.6)
     axes.set_axisbelow(True)
@@ -142,7 +172,8 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     from matplotlib import pyplot
 
     with matplotlib.rc_context(STYLE):
-        return pyplot.subplots(figsize=(WIDTH, height), layout="constrained")
+        figure = pyplot.figure(figsize=(WIDTH, height), layout="constrained")
+        return figure, figure.add_subplot()
 
 
 def _svg(figure: Any, title: str) -> Html:

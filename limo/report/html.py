@@ -15,7 +15,9 @@ class Html(str):
 
 
 def el(tag: str, *children: str | None, **attributes: str | int | None) -> Html:
-    """An element. `class_` and `for_` lose their underscore, other underscores become hyphens; None leaves an attribute out."""
+    """An element. `class_` and `for_` lose their underscore, other underscores become hyphens; None leaves an
+    attribute out.
+    """
     named = {k.rstrip("_").replace("_", "-"): v for k, v in attributes.items() if v is not None}
     opening = "".join(f' {k}="{escape(str(v))}"' for k, v in named.items())
     inner = join(children)
@@ -26,25 +28,36 @@ def join(children: Iterable[str | None], between: str = "") -> Html:
     return Html(between.join(c if isinstance(c, Html) else escape(c) for c in children if c is not None))
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, note: str | None = None) -> Html:
-    """A table that scrolls sideways on a narrow screen. The first cell of a row names it; the first `words` columns are text."""
+def table(
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    words: int = 1,
+    note: str | None = None,
+    last: bool = False,
+) -> Html:
+    """A table that scrolls sideways on a narrow screen. The first cell of a row names it; the first `words` columns are text.
+
+    `last` sets the last row apart, as a total.
+    """
     classes = [None if i < words else "n" for i in range(len(head))]
     top = el("thead", el("tr", *(el("th", h, scope="col", class_=c) for h, c in zip(head, classes, strict=True))))
+    body = list(rows)
+    totals = [(row, "total" if last and row is body[-1] else None) for row in body]
     lines = [
-        el("tr", el("th", row[0], scope="row"), *(el("td", cell, class_=c) for cell, c in zip(row[1:], classes[1:], strict=True)))
-        for row in rows
+        el(
+            "tr",
+            el("th", row[0], scope="row"),
+            *(el("td", cell, class_=c) for cell, c in zip(row[1:], classes[1:], strict=True)),
+            class_=total,
+        )
+        for row, total in totals
     ]
-    whole = el("table", el("caption", caption, el("span", note, class_="note") if note else None), top, el("tbody", *lines))
+    title = el("div", caption, el("span", note, class_="note") if note else None)
+    whole = el("table", el("caption", title), top, el("tbody", *lines))
     return el("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> Html:
     """Names and values, one pair a line."""
     return el("dl", *(part for k, v in pairs if v not in (None, "") for part in (el("dt", k), el("dd", v))))
-
-
-def section(title: str, *children: str | None, anchor: str) -> Html | None:
-    """A section, or None when there is nothing to put in it."""
-    if not any(children):
-        return None
-    return el("section", el("h2", title, id=anchor), *children)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from limo.report.arms import arms
 from limo.report.runs import Results, Run
 
 ALARM = 0.05
@@ -31,7 +32,7 @@ def _failures(runs: Sequence[Run]) -> Iterator[Note]:
 def _answers(runs: Sequence[Run]) -> Iterator[Note]:
     """The worst share over all runs, per kind of model and benchmark."""
     kinds = (
-        ("truncated", "answers were cut at max_tokens", "raise max_tokens"),
+        ("cut", "answers were cut at max_tokens", "raise max_tokens"),
         ("no_answer", "answers held no final answer", "see the format of its answers"),
         ("repetition", "answers ran in circles", "see its longest answers"),
     )
@@ -52,24 +53,45 @@ def _answers(runs: Sequence[Run]) -> Iterator[Note]:
 def _training(runs: Sequence[Run]) -> Iterator[Note]:
     shares = [s for r in runs if (s := r.summaries.get("training", {}).get("overlong_share"))]
     if shares:
-        yield "problem", f"training: up to {100 * max(shares):.1f} % of the examples were longer than the model was given"
+        policy = next((p for r in runs if (p := r.summaries.get("training", {}).get("overlong_policy"))), "")
+        done = {"drop": ", and were left out", "truncate": ", and were cut: those never show how to stop"}.get(
+            policy, ""
+        )
+        yield (
+            "problem",
+            f"training: up to {100 * max(shares):.1f} % of the examples were longer than training.max_length{done}",
+        )
 
 
 def _data(runs: Sequence[Run]) -> Iterator[Note]:
-    leaked = [n for r in runs if isinstance(n := r.summaries.get("data", {}).get("contaminated"), int) and n]
-    if leaked:
-        yield "note", f"data: {max(leaked)} problems overlap a benchmark and were dropped"
+    said = [r.summaries["data"] for r in runs if "data" in r.summaries]
+    leaks: dict[str, int] = {}
+    for one in said:
+        leaks |= one.get("leaks") or {}
+    if leaks:
+        where = ", ".join(f"{name} {n}" for name, n in leaks.items())
+        yield (
+            "note",
+            f"data: {sum(leaks.values())} problems stand in a benchmark ({where})",
+        )
+    if unchecked := list(dict.fromkeys(name for one in said for name in one.get("unchecked") or ())):
+        yield "problem", f"data: not searched for the questions of {', '.join(unchecked)}, which could not be read"
 
 
 def _strength(runs: Sequence[Run]) -> Iterator[Note]:
     tuned = [r for r in runs if r.tuned]
+    if any(sum(1 for r in arm.runs if r.tuned) == 2 for arm in arms(runs)):
+        yield "note", "some settings have two seeds only, whose intervals are very wide; run three or more"
     if len(tuned) == 1 or len({r.seed for r in tuned}) == 1:
         yield "note", "one seed: how much another training run would differ is not known; add seed=0,1,2 with -m"
     for run in tuned if len(tuned) == 1 else []:
         for name, score in run.tuned.scores.items() if run.tuned and run.base else []:
             before = run.base.scores.get(name) if run.base else None
             if before and score.detectable and 0 < abs(score.accuracy - before.accuracy) < score.detectable:
-                yield "note", (
-                    f"{name}: a difference of {100 * abs(score.accuracy - before.accuracy):.1f} points is below "
-                    f"what {score.n} questions can show ({100 * score.detectable:.1f})"
+                yield (
+                    "note",
+                    (
+                        f"{name}: a difference of {100 * abs(score.accuracy - before.accuracy):.1f} points is below "
+                        f"what {score.n} questions can show ({100 * score.detectable:.1f})"
+                    ),
                 )

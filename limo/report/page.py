@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from limo.report import figures, sections
-from limo.report.arms import MEAN, arms, bases, benchmarks, combine, name
-from limo.report.html import Html, el, join
+from limo.report import sections, stages
+from limo.report.accuracy import accuracy
+from limo.report.arms import arms, bases, benchmarks, combine
+from limo.report.html import Html, el
 from limo.report.notes import notes
+from limo.report.paper import paper
 from limo.report.runs import Run
 from limo.report.text import count, percent, signed
 
@@ -16,21 +18,29 @@ from limo.report.text import count, percent, signed
 def page(runs: Sequence[Run], title: str) -> str:
     """The whole document."""
     parts = {
-        "Accuracy": ("accuracy", sections.accuracy(runs)),
+        "Accuracy": ("accuracy", accuracy(runs)),
         "Accuracy against size": ("size", sections.curves(runs)),
+        "Against the paper": ("paper", paper(runs)),
         "How answers ended": ("answers", sections.answers(runs)),
-        "Training": ("training", sections.training(runs)),
-        "Selection": ("selection", sections.selection(runs)),
-        "Data": ("data", sections.data(runs)),
-        "Runs": ("runs", sections.listing(runs)),
-        "Provenance": ("provenance", sections.provenance(runs)),
+        "Training": ("training", stages.training(runs)),
+        "Selection": ("selection", stages.selection(runs)),
+        "Data": ("data", stages.data(runs)),
+        "Runs": ("runs", stages.listing(runs)),
+        "Provenance": ("provenance", stages.provenance(runs)),
     }
     there = {heading: (anchor, content) for heading, (anchor, content) in parts.items() if content}
     body = el(
         "body",
         el("header", el("h1", title), el("p", headline(runs), class_="lead"), _notes(runs)),
-        el("nav", *(el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items()), aria_label="Sections"),
-        el("main", *(el("section", el("h2", heading, id=anchor), *content) for heading, (anchor, content) in there.items())),
+        el(
+            "nav",
+            *(el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items()),
+            aria_label="Sections",
+        ),
+        el(
+            "main",
+            *(el("section", el("h2", heading, id=anchor), *content) for heading, (anchor, content) in there.items()),
+        ),
     )
     head = el(
         "head",
@@ -61,11 +71,16 @@ def headline(runs: Sequence[Run]) -> str:
     best_of = f" — best of {len(tuned)} settings" if len(tuned) > 1 else ""
     if before is None:
         return f"{main}: {100 * point.value:.1f} % with {which}{seeds}{best_of}."
-    return f"{main}: {100 * before.value:.1f} % → {100 * point.value:.1f} % ({signed(point.value - before.value)} points) with {which}{seeds}{best_of}."
+    values = f"{100 * before.value:.1f} % → {100 * point.value:.1f} % ({signed(point.value - before.value)} points)"
+    return f"{main}: {values} with {which}{seeds}{best_of}."
 
 
 def _notes(runs: Sequence[Run]) -> Html | None:
     found = notes(runs)
     if not found:
         return None
-    return el("ul", *(el("li", el("b", "Problem ") if kind == "problem" else None, text, class_=kind) for kind, text in found), class_="notes")
+    return el(
+        "ul",
+        *(el("li", el("b", "Problem ") if kind == "problem" else None, text, class_=kind) for kind, text in found),
+        class_="notes",
+    )

@@ -1,4 +1,6 @@
-"""What a run left on disk, read back: who it was, how it ended, what each stage said of itself, what its models scored."""
+"""What a run left on disk, read back: who it was, how it ended, what each stage said of itself, what its models
+scored.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +45,15 @@ class Score:
     questions: dict[str, list[int]] = field(default_factory=dict)
     """Right or wrong for each sample of each question."""
     protocol: dict[str, Any] = field(default_factory=dict)
+    verdicts: dict[str, int] = field(default_factory=dict)
+    judge: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cut(self) -> float | None:
+        """Share of answers that did not come to their own end."""
+        if "stop" in self.finish or "length" in self.finish:
+            return 1 - self.finish.get("stop", 0.0)
+        return self.truncated
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,9 @@ def find(folders: Iterable[Path]) -> list[Run]:
                 found.setdefault(folder.resolve(), read(folder))
                 below[:] = [d for d in below if d not in ("evaluation", *STEPS)]
     if not found:
-        raise Mistake(f"{', '.join(map(str, folders))}: no run in it (no run.json); give the folder of a run or of a sweep")
+        raise Mistake(
+            f"{', '.join(map(str, folders))}: no run in it (no run.json); give the folder of a run or of a sweep"
+        )
     return list(found.values())
 
 
@@ -183,6 +196,8 @@ def _score(name: str, row: dict[str, Any]) -> Score:
         domain=row.get("domain") or "",
         questions=row.get("questions") or {},
         protocol=row.get("protocol") or {},
+        verdicts=row.get("verdicts") or {},
+        judge=row.get("judge") or {},
     )
 
 

@@ -1,0 +1,84 @@
+"""The page's section that puts a run beside what the paper claims, and says what differs in protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from limo.evaluation.claims import Row, claims, side_by_side
+from limo.report.arms import Point, arms
+from limo.report.html import el, table
+from limo.report.parts import Pieces, cell
+from limo.report.runs import Results, Run
+from limo.report.text import count, signed
+
+TUNED = "LIMO"
+"""The paper's column for its own model."""
+
+
+def paper(runs: Sequence[Run]) -> Pieces:
+    """Our numbers beside the paper's, for the benchmarks that it has: once for each base, once for each tuned model."""
+    pieces: Pieces = []
+    seen: set[tuple[str, str]] = set()
+    for arm in arms(runs):
+        for run in arm.runs:
+            version, column = nearest(run), backbone(run)
+            if run.base and column and (column, version) not in seen:
+                seen.add((column, version))
+                pieces += _table(run.base, version, column, f"{column} as it comes")
+            if run.tuned:
+                of = ", ".join(p for p in (arm.label, f"{count(arm)} examples", f"seed {run.seed}") if p)
+                pieces += _table(run.tuned, version, TUNED, f"Tuned: {of}")
+    return pieces
+
+
+def claim(runs: Sequence[Run], bench: str) -> float | None:
+    """The paper's value for a tuned model, where these runs start from one of its backbones."""
+    if not any(backbone(r) for r in runs):
+        return None
+    value = known()[nearest(runs[0])]["columns"][TUNED]["values"].get(bench)
+    return None if value is None else float(value) / 100
+
+
+def study(runs: Sequence[Run], bench: str) -> list[tuple[float, float]]:
+    """The paper's accuracy against size, where these runs start from the model of that study."""
+    if not any(backbone(r) == "Qwen2.5-32B-Instruct" for r in runs):
+        return []
+    rows = [s for s in known()["studies"] if s["study"] == "sample_size" and bench in s["values"]]
+    sizes = [("".join(filter(str.isdigit, s["arm"])), s["values"][bench]) for s in rows]
+    return [(float(size), value / 100) for size, value in sizes if size and float(size) > 0]
+
+
+def backbone(run: Run) -> str | None:
+    """The paper's column for the untuned model, where it has one."""
+    name = run.base.model.rstrip("/").rpartition("/")[2] if run.base else ""
+    return name if name in known()["v2"]["columns"] else None
+
+
+def nearest(run: Run) -> str:
+    """Which version of the paper a run is to be compared with: the one with the nearer number of examples."""
+    return min(("v1", "v2"), key=lambda v: abs(known()[v]["examples"] - (run.size or 0)))
+
+
+@cache
+def known() -> dict[str, Any]:
+    return claims()
+
+
+def _table(results: Results, version: str, column: str, title: str) -> Pieces:
+    if not set(results.scores) & set(known()[version]["protocol"]):
+        return []
+    rows = [row for row in side_by_side(results.raw, version, column, known()) if row.claim is not None]
+    body = [_cells(row, row.claim) for row in rows if row.claim is not None]
+    head = ["benchmark", "ours", "paper", "difference", "paper's value is", "what differs"]
+    note = f"{known()[version]['paper'].partition(';')[0]}; ? marks a number that was not seen in the paper itself"
+    return [table(title, head, body, note=note)] if body else []
+
+
+def _cells(row: Row, claimed: float) -> list[str]:
+    mark = "inside" if row.inside else el("span", "outside", class_="alarm")
+    why = el("div", "; ".join(row.differences), class_="wrap small")
+    ours = cell(Point(row.value, *row.interval, seeds=()))
+    doubt = "" if row.confirmed else " ?"
+    return [row.benchmark, ours, f"{100 * claimed:.1f}{doubt}", signed(row.value - claimed), mark, why]

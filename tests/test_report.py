@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from limo import Mistake, report
+from limo.evaluation.compare import compare
+from limo.report import arms as series
+from limo.report import runs as read
+from limo.report.notes import notes
+from limo.report.runs import Results, Score
+from limo.report.text import sheet
+from tests.outputs import dump, evaluation, stage, write_run
+
+STYLE = Path(report.__file__).with_name("style.css").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two strategies, two sizes, three seeds; one run failed."""
+    folder = tmp_path_factory.mktemp("outputs") / "lab"
+    for strategy in ("random", "limo"):
+        for size in (50, 200):
+            for seed in (0, 1, 2):
+                failed = (strategy, size, seed) == ("random", 200, 2)
+                reason = "selection.size=200 is more than the <141> examples left; lower it"
+                write_run(folder, strategy, size, seed, error=reason if failed else None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The page of a sweep, of a run, and of what little a failed run leaves."""
+    out = tmp_path_factory.mktemp("pages")
+    single = write_run(tmp_path_factory.mktemp("one"))
+    broken = write_run(tmp_path_factory.mktemp("broken"), error="the GPU is on fire")
+    places = {"sweep": sweep, "single": single, "broken": broken}
+    return {kind: report.write([f], out / f"{kind}.html").read_text(encoding="utf-8") for kind, f in places.items()}
+
+
+class Page(HTMLParser):
+    """What a page is made of: tags closed in order, ids, outside addresses, tables."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: Counter[str] = Counter()
+        self.targets: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.pictures: list[dict[str, str | None]] = []
+        self.heads: list[dict[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags[tag] += 1
+        if tag not in ("meta", "link", "br", "col"):
+            self.open.append(tag)
+        if given.get("id"):
+            self.ids[str(given["id"])] += 1
+        for name in ("href", "src", "xlink:href"):
+            if value := given.get(name):
+                (self.targets if value.startswith("#") else self.addresses).append(value)
+        if tag == "svg":
+            self.pictures.append(given)
+        if tag == "th":
+            self.heads.append(given)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in ("meta", "link", "br", "col"):
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("kind", ["sweep", "single", "broken"])
+def test_the_page_is_whole_loads_nothing_and_can_be_read_without_eyes(pages: dict[str, str], kind: str) -> None:
+    page = Page(pages[kind])
+    assert page.open == []
+    assert page.addresses == [] and not re.search(r"url\((?!#)|@import|<script", pages[kind])
+    assert [i for i, times in page.ids.items() if times > 1] == []
+    assert {t.removeprefix("#") for t in page.targets} <= set(page.ids)
+    assert page.tags["caption"] == page.tags["table"] > 0
+    assert all(head.get("scope") in ("row", "col") for head in page.heads)
+    assert all(p.get("role") == "img" and p.get("aria-label") for p in page.pictures)
+    assert '<html lang="en">' in pages[kind] and "width=device-width" in pages[kind]
+    assert bool(page.pictures) == (kind != "broken")
+
+
+def test_every_colour_follows_light_and_dark(pages: dict[str, str]) -> None:
+    for page in pages.values():
+        body = page[page.index("</style>") :]
+        assert not re.search(r"#0[1-4]0[1-4]0[1-4]|#0a0a0\d", body)
+        assert set(re.findall(r"var\((--[\w]+)\)", body)) <= set(re.findall(r"(--\w+):", STYLE)) | {"--k"}
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_text_and_curves_stand_out_from_the_page_in_both_themes(theme: int) -> None:
+    block = re.findall(r":root \{(.*?)\}", STYLE, re.S)[theme]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((light(colours[one]), light(colours[other])))
+        return (high + 0.05) / (low + 0.05)
+
+    # WCAG 2: 4.5 for text, 3 for graphics
+    assert min(contrast(c, "paper") for c in ("ink", "quiet", "alarm", "c0")) >= 4.5
+    assert contrast("quiet", "shade") >= 4.5 and contrast("ink", "alarm-shade") >= 4.5
+    assert min(contrast(f"c{i}", "paper") for i in range(8)) >= 3
+
+
+def test_a_run_shows_base_tuned_and_the_exact_paired_test(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    found = {
+        k: json.loads((run / "evaluation" / k / "results.json").read_text())["benchmarks"] for k in ("base", "tuned")
+    }
+    page = report.write([run], tmp_path).read_text()
+    for name in ("main", "hard", "long"):
+        base, tuned = (found[k][name] for k in ("base", "tuned"))
+        apart = compare(base["questions"], tuned["questions"])
+        line = re.search(rf'<tr><th scope="row">{name}</th>(.*?)</tr>', page)
+        assert line
+        cells = re.sub(r"<[^>]+>", " ", line.group(1))
+        for value in (base["accuracy"], tuned["accuracy"], *base["interval"], *tuned["interval"]):
+            assert f"{100 * value:.1f}" in cells
+        ends = [f"{100 * v:+.1f}".replace("-", "−") for v in (apart.difference, apart.low, apart.high)]
+        assert "{} [{}, {}]".format(*ends) in " ".join(cells.split())
+        assert "&lt; 0.001" in cells and 3 * apart.p < 0.001
+    assert f"{100 * found['tuned']['main']['accuracy']:.1f} %" in page[: page.index("<main>")]
+
+
+def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tmp_path: Path) -> None:
+    report.write([sweep], tmp_path)
+    table, note = report.table([sweep]), (tmp_path / report.NOTE).read_text()
+    lines = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines() if line.startswith(("limo", "random"))]
+    assert len(lines) == 4 and all(cell in note for line in lines for cell in line)
+    rows = [line.split(",") for line in (tmp_path / report.SHEET).read_text().splitlines()]
+    assert len(rows) == 1 + 11 * 2 * 3
+    values = [float(line.rsplit(",", 18)[-11]) for line in sheet(read.find([sweep])).splitlines()[1:]]
+    assert all(0 <= v <= 1 for v in values)
+
+
+def test_a_failed_run_is_named_with_its_reason_and_the_others_stand(sweep: Path, pages: dict[str, str]) -> None:
+    found = notes(read.find([sweep]))
+    assert found[0][0] == "problem" and "selection=random,selection.size=200,seed=2 failed" in found[0][1]
+    assert "&lt;141&gt; examples left" in pages["sweep"] and "<141>" not in pages["sweep"]
+    assert "<141> examples left" in report.table([sweep])
+    groups = {(a.label, a.size): [r.seed for r in a.runs if r.tuned] for a in series.arms(read.find([sweep]))}
+    assert groups["random", 200] == [0, 1] and groups["limo", 200] == [0, 1, 2]
+    assert "No evaluation yet" in pages["broken"] and "the GPU is on fire" in pages["broken"]
+
+
+def test_curves_have_a_panel_per_benchmark_and_appear_only_where_sizes_differ(pages: dict[str, str]) -> None:
+    for name in ("main", "hard", "long", "mean"):
+        assert f'aria-label="{name}: accuracy against the number of examples"' in pages["sweep"]
+    assert "accuracy against the number" not in pages["single"]
+    assert "Against random" in pages["sweep"]
+
+
+def test_shares_that_should_alarm_are_said_first(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    said = [sentence for kind, sentence in notes(read.find([run])) if kind == "problem"]
+    assert said == ["tuned model: answers were cut at max_tokens (long 12 %); raise max_tokens"]
+    results = json.loads((run / "evaluation/tuned/results.json").read_text())
+    for benchmark in results["benchmarks"].values():
+        benchmark |= {"finish": {"stop": 1.0}, "truncated": 0.0, "no_answer": 0.049, "repetition": 0.05}
+    dump(run / "evaluation/tuned/results.json", results)
+    said = [sentence for kind, sentence in notes(read.find([run])) if kind == "problem"]
+    assert len(said) == 1 and "ran in circles (main 5 %, hard 5 %, long 5 %)" in said[0]
+    dump(run / "training/summary.json", {"overlong_share": 0.32, "overlong_policy": "truncate"})
+    dump(run / "data/summary.json", {"unchecked": ["aime24"], "leaks": {"math500": 2}})
+    said = [sentence for kind, sentence in notes(read.find([run])) if kind == "problem"]
+    assert any("32.0 % of the examples were longer" in s and "never show how to stop" in s for s in said)
+    assert any("not searched for the questions of aime24" in s for s in said)
+    page = report.write([run], tmp_path).read_text()
+    assert all(s.replace("'", "&#x27;") in page for s in said)
+
+
+def test_a_run_without_training_or_base_shows_what_there_is(tmp_path: Path) -> None:
+    run = write_run(tmp_path, training=False)
+    assert "base" in report.table([run]) and report.write([run], tmp_path).is_file()
+    shutil.rmtree(run / "evaluation" / "base")
+    (run / "run.json").unlink()
+    (run / "status.json").unlink()
+    evaluation(run / "evaluation" / "tuned", "m", 0.6, random.Random(0))
+    page = report.write([run], tmp_path).read_text()
+    assert "did not finish" in page and "tuned" in page
+    assert Page(page).open == []
+
+
+def test_links_to_the_store_are_followed_and_nothing_is_found_twice(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "outputs" / "lab")
+    store = tmp_path / "outputs" / ".store"
+    store.mkdir()
+    for step in ("data", "selection", "training"):
+        (run / step).rename(store / step)
+        (run / step).symlink_to(store / step, target_is_directory=True)
+    (found,) = read.find([tmp_path / "outputs", run])
+    assert found.size == 300 and set(found.summaries) >= {"data", "selection", "training", "evaluation/tuned"}
+    assert read.curve(found)[0][:3] == [0.0, 5.0, 10.0]
+
+
+def test_the_selection_shows_steps_and_reasons_that_add_up(tmp_path: Path) -> None:
+    page = report.write([write_run(tmp_path, size=120)], tmp_path).read_text()
+    part = page[page.index('id="selection"') : page.index('id="data"')]
+    cells = re.sub(r"<[^>]+>", " ", part[: part.index("<svg")])
+    assert "candidates 280" in " ".join(cells.split())
+    for reason, n in (("solution is wrong", 25), ("solved 4 of 4", 15), ("below the first", 120)):
+        assert f"{reason} −{n}" in " ".join(cells.split())
+    assert "quality" in part and part.count("<svg") == 2
+
+
+def test_the_paper_s_numbers_stand_beside_ours_with_what_differs(tmp_path: Path) -> None:
+    suite = {"aime24": (30, 16, "in"), "math500": (100, 1, "in")}
+    run = write_run(tmp_path, size=817)
+    for kind, model, skill in (("base", "Qwen/Qwen2.5-32B-Instruct", 0.16), ("tuned", "model", 0.6)):
+        evaluation(run / "evaluation" / kind, model, skill, random.Random(3), suite=suite)
+    page = report.write([run], tmp_path).read_text()
+    part = page[page.index('id="paper"') : page.index('id="answers"')]
+    assert "57.1" in part and "94.8" in part and "16.5" in part
+    assert "max_tokens: 192, paper 32768" in part
+    other = write_run(tmp_path / "other")
+    assert 'id="paper"' not in report.write([other], tmp_path / "other").read_text()
+
+
+def test_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    for rate in ("1e-5", "2e-5"):
+        for seed in (0, 1):
+            write_run(tmp_path, seed=seed, **{"optimizer.lr": rate, "model": "lab"})
+    groups = series.arms(read.find([tmp_path]))
+    assert [(a.label, len(a.runs)) for a in groups] == [("limo · lr=1e-5", 2), ("limo · lr=2e-5", 2)]
+
+
+def scored(questions: dict[str, list[int]]) -> Results:
+    means = [statistics.fmean(q) for q in questions.values()]
+    one = Score("b", statistics.fmean(means), (0.4, 0.6), n=len(means), questions=questions)
+    return Results("m", {"b": one}, mean=one.accuracy, mean_interval=(0.4, 0.6))
+
+
+def test_one_run_keeps_its_interval_and_two_are_paired_as_the_exact_comparison_does() -> None:
+    draw = random.Random(5)
+    first, second = ({f"q{i}": [int(draw.random() < p)] for i in range(80)} for p in (0.4, 0.6))
+    point = series.combine([scored(first)], "b")
+    assert point is not None and (point.low, point.high) == (0.4, 0.6)
+    gap, apart = series.gap([scored(first)], [scored(second)], "b"), compare(first, second)
+    assert gap is not None
+    assert (gap.value, gap.low, gap.high) == pytest.approx((apart.difference, apart.low, apart.high))
+
+
+def test_runs_that_never_fail_are_not_said_to_be_certain() -> None:
+    always = [scored({f"q{i}": [1] for i in range(60)}) for _ in range(3)]
+    point = series.combine(always, "b")
+    assert point is not None and (point.value, point.high) == (1.0, 1.0)
+    assert point.low == pytest.approx(1 - 3 / 60, abs=1e-3)
+
+
+@pytest.mark.parametrize("luck", [0.0, 1.0])
+def test_intervals_over_questions_and_seeds_hold_the_truth_as_often_as_they_say(luck: float) -> None:
+    draw = random.Random(11)
+    tries, seeds, questions = 250, 3, 60
+    hits = 0
+    for _ in range(tries):
+        # the truth: questions differ in difficulty, trainings differ in luck, both drawn anew each time
+        easy = [draw.gauss(0, 1.2) for _ in range(questions)]
+        results = []
+        for shift in [draw.gauss(0, luck) for _ in range(seeds)]:
+            chances = [1 / (1 + math.exp(-(e + shift))) for e in easy]
+            results.append(scored({f"q{i}": [int(draw.random() < c)] for i, c in enumerate(chances)}))
+        point = series.combine(results, "b")
+        assert point is not None
+        hits += point.low <= 0.5 <= point.high
+    # intervals that hold the truth in 95 of 100 cases hold it in fewer than 228 of 250 once in a thousand times
+    assert hits >= 228
+
+
+def test_the_same_runs_give_the_same_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    pages = [report.write([run], tmp_path / name).read_text() for name in ("a.html", "b.html")]
+    assert pages[0] == pages[1]
+
+
+def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="no such folder"):
+        report.table([tmp_path / "nowhere"])
+    with pytest.raises(Mistake, match=r"no run in it \(no run.json\)"):
+        report.write([tmp_path], tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(Mistake, match=r"run\.json: cannot be read"):
+        report.table([tmp_path])
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(Mistake, match="choose another place with --out"):
+        report.write([write_run(tmp_path / "runs")], blocked / "page.html")
+
+
+def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    command = [sys.executable, "-m", "limo.report"]
+    done = subprocess.run([*command, str(run)], capture_output=True, text=True, check=True)
+    assert (run / report.PAGE).is_file() and "report.html" in done.stdout and "main" in done.stdout
+    (tmp_path / "empty").mkdir()
+    refused = subprocess.run([*command, str(tmp_path / "empty")], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and refused.stderr.startswith("limo: ") and "Traceback" not in refused.stderr
+
+
+def test_a_stage_that_says_more_is_shown_as_it_says_it(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    stage(
+        run / "attempts",
+        {"problems": 200, "finish": {"stop": 0.9, "length": 0.1}, "unsaid": None, "new_thing": [1, 2]},
+        3.0,
+    )
+    page = report.write([run], tmp_path).read_text()
+    assert "<dt>finish</dt><dd>stop 0.9, length 0.1</dd>" in page
+    assert "<dt>new thing</dt><dd>1, 2</dd>" in page and "unsaid" not in page
