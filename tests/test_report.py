@@ -161,7 +161,7 @@ def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tm
 
 def test_a_failed_run_is_named_with_its_reason_and_the_others_stand(sweep: Path, pages: dict[str, str]) -> None:
     found = notes(read.find([sweep]))
-    assert found[0][0] == "problem" and "selection=random,selection.size=200,seed=2 failed" in found[0][1]
+    assert found[0][0] == "problem" and "random, 200 examples, seed 2: failed: selection.size=200" in found[0][1]
     assert "&lt;141&gt; examples left" in pages["sweep"] and "<141>" not in pages["sweep"]
     assert "<141> examples left" in report.table([sweep])
     groups = {(a.label, a.size): [r.seed for r in a.runs if r.tuned] for a in series.arms(read.find([sweep]))}
@@ -243,11 +243,13 @@ def test_the_paper_s_numbers_stand_beside_ours_with_what_differs(tmp_path: Path)
 
 
 def test_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
-    for rate in ("1e-5", "2e-5"):
-        for seed in (0, 1):
-            write_run(tmp_path, seed=seed, **{"optimizer.lr": rate, "model": "lab"})
+    for seed, rate in enumerate(("1e-5", "2e-5", "0.00002", "1.0e-05")):
+        write_run(tmp_path, seed=seed, **{"optimizer.lr": rate, "model": "lab"})
     groups = series.arms(read.find([tmp_path]))
-    assert [(a.label, len(a.runs)) for a in groups] == [("limo · lr=1e-5", 2), ("limo · lr=2e-5", 2)]
+    assert [(a.label, [r.seed for r in a.runs]) for a in groups] == [
+        ("limo · lr=1e-05", [0, 3]),
+        ("limo · lr=2e-05", [1, 2]),
+    ]
 
 
 def scored(questions: dict[str, list[int]]) -> Results:

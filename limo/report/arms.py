@@ -53,7 +53,7 @@ def arms(runs: Sequence[Run]) -> list[Arm]:
 
 def name(runs: Sequence[Run]) -> list[str]:
     """What tells each run from the others apart from size and seed: its strategy, and overrides that differ."""
-    given = [dict(o.partition("=")[::2] for o in run.overrides) for run in runs]
+    given = [{k: _plain(v) for k, v in (o.partition("=")[::2] for o in run.overrides)} for run in runs]
     keys = [k for k in dict.fromkeys(k for g in given for k in g) if k.lstrip("+~") not in SWEPT and k not in SWEPT]
     told = [k for k in keys if len({g.get(k) for g in given}) > 1]
     several = len({run.name for run in runs}) > 1
@@ -68,6 +68,35 @@ def name(runs: Sequence[Run]) -> list[str]:
         ]
         labels.append(" · ".join(parts) or run.name)
     return labels
+
+
+def palette(runs: Sequence[Run]) -> dict[str, int]:
+    """The place of each setting in the palette, the same in every figure of a page."""
+    return {label: place for place, label in enumerate(dict.fromkeys(name(runs)))}
+
+
+def describe(runs: Sequence[Run]) -> list[str]:
+    """Each run in a few words, seed and size included: what a reader calls it."""
+    return [
+        ", ".join(
+            p
+            for p in (
+                label,
+                f"{run.size:,} examples" if run.size else "",
+                f"seed {run.seed}" if run.seed is not None else "",
+            )
+            if p
+        )
+        for run, label in zip(runs, name(runs), strict=True)
+    ]
+
+
+def _plain(value: str) -> str:
+    """Numbers in one spelling, so that 2e-3 and 0.002 are the same setting."""
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return value
 
 
 def benchmarks(runs: Sequence[Run]) -> list[str]:

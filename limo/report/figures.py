@@ -111,6 +111,8 @@ def sizes(lines: Sequence[Line], title: str, base: Point | None, claims: Sequenc
             line.x, middle, color=colour, lw=1.8, marker=MARKERS[line.colour % len(MARKERS)], ms=5.5, mew=0, zorder=3
         )
         for x, point in zip(line.x, line.points, strict=True):
+            if len(line.x) == 1:
+                axes.plot([x, x], [100 * point.low, 100 * point.high], color=colour, lw=1.4, alpha=0.5)
             if len(point.seeds) > 1:
                 axes.plot(
                     [x] * len(point.seeds),

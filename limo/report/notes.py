@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from limo.report.arms import arms
+from limo.report.arms import arms, describe
 from limo.report.runs import Results, Run
 
 ALARM = 0.05
@@ -21,12 +21,12 @@ def notes(runs: Sequence[Run]) -> list[Note]:
 
 
 def _failures(runs: Sequence[Run]) -> Iterator[Note]:
-    failed = [r for r in runs if r.state == "failed"]
-    for run in failed:
-        reason = (run.error or "no reason given").strip().splitlines()[-1]
-        yield "problem", f"{run.folder.name} failed: {reason}"
-    if open_ := [r for r in runs if r.state not in ("failed", "done")]:
-        yield "problem", f"{len(open_)} of {len(runs)} runs did not finish: {', '.join(r.folder.name for r in open_)}"
+    for run, words in zip(runs, describe(runs), strict=True):
+        if run.state == "failed":
+            reason = (run.error or "no reason given").strip().splitlines()[-1]
+            yield "problem", f"{words}: failed: {reason}"
+        elif run.state != "done":
+            yield "problem", f"{words}: did not finish; the same command resumes it"
 
 
 def _answers(runs: Sequence[Run]) -> Iterator[Note]:

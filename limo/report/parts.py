@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from limo.report.arms import MEAN, Point
 from limo.report.html import Html, el, join
@@ -57,9 +57,9 @@ def key(*entries: tuple[str, str, str]) -> Html:
     return el("ul", *items, class_="key")
 
 
-def settings_key(labels: Sequence[str], marks: str = GLYPHS) -> Html:
-    """The key of curves, in the order of their colours and shapes."""
-    return key(*((label, f"c{i % 8}", marks[i % len(marks)]) for i, label in enumerate(labels)))
+def settings_key(colours: Mapping[str, int], marks: str = GLYPHS) -> Html:
+    """The key of curves: setting -> its place in the palette."""
+    return key(*((label, f"c{i % 8}", marks[i % len(marks)]) for label, i in colours.items()))
 
 
 def folded(summary: str, *children: Html) -> Html:

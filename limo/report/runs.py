@@ -14,7 +14,7 @@ from typing import Any
 
 from limo import Mistake
 
-STEPS = ("data", "attempts", "grades", "selection", "training", "evaluation/base", "evaluation/tuned")
+STEPS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limo.report import figures
-from limo.report.arms import arms, bases, benchmarks, combine
+from limo.report.arms import arms, bases, benchmarks, combine, palette
 from limo.report.figures import Line
 from limo.report.html import el, table
 from limo.report.notes import ALARM
@@ -20,16 +20,16 @@ SHARES = {"cut": "cut at max_tokens", "no_answer": "no final answer", "repetitio
 def curves(runs: Sequence[Run]) -> Pieces:
     """Accuracy against size, one curve per setting, a panel per benchmark."""
     groups = [arm for arm in arms(runs) if arm.size and any(r.tuned for r in arm.runs)]
-    if len({arm.size for arm in groups}) < 2:
+    drawn = {label: place for label, place in palette(runs).items() if any(arm.label == label for arm in groups)}
+    if all(sum(arm.label == label for arm in groups) < 2 for label in drawn):
         return []
-    labels = list(dict.fromkeys(arm.label for arm in groups))
     panels, told = [], False
     for bench in columns(benchmarks(runs)):
         lines = []
-        for i, label in enumerate(labels):
+        for label, place in drawn.items():
             there = [(float(arm.size or 0), p) for arm in groups if arm.label == label and (p := arm.point(bench))]
             if there:
-                lines.append(Line(label, [x for x, _ in there], [p for _, p in there], i))
+                lines.append(Line(label, [x for x, _ in there], [p for _, p in there], place))
         theirs = study(runs, bench)
         told = told or bool(theirs)
         title = f"{bench}: accuracy against the number of examples"
@@ -37,7 +37,7 @@ def curves(runs: Sequence[Run]) -> Pieces:
         panels.append(el("figure", el("figcaption", bench), picture))
     words = "Mean over seeds; the band is the 95 % interval over questions and seeds, small dots are single seeds, the dashed "
     words += "line is the base model." + (" Short bars are the paper's values." if told else "")
-    return [settings_key(labels), el("div", *panels, class_="panels"), el("p", words, class_="small")]
+    return [settings_key(drawn), el("div", *panels, class_="panels"), el("p", words, class_="small")]
 
 
 def answers(runs: Sequence[Run]) -> Pieces:

@@ -10,25 +10,31 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from limo.report import figures
-from limo.report.arms import arms, name
+from limo.report.arms import arms, describe, name, palette
 from limo.report.html import el, facts, join, table
 from limo.report.parts import Pieces, folded, key, settings_key
 from limo.report.runs import STEPS, Run, curve, rows
 
 PANELS = 4
 """Selections whose score distributions are drawn; a larger sweep shows its counts only."""
-EVALUATED = ("evaluation/base", "evaluation/tuned")
+TITLES = {
+    "data": "Problems",
+    "attempts": "Attempts",
+    "grades": "Grades of the attempts",
+    "solutions": "Grades of the source's own solutions",
+}
 
 
 def training(runs: Sequence[Run]) -> Pieces:
     """Loss curves and what the training stage said of itself."""
-    labels = list(dict.fromkeys(name(runs)))
-    lines = [(label, *curve(run), labels.index(label)) for run, label in zip(runs, name(runs), strict=True)]
+    colours = palette(runs)
+    lines = [(label, *curve(run), colours[label]) for run, label in zip(runs, name(runs), strict=True)]
     lines = [line for line in lines if line[1]]
+    drawn = {label: colours[label] for label, *_ in lines}
     pieces: Pieces = []
     if lines:
-        if len(labels) > 1:
-            pieces.append(settings_key(labels, "━"))
+        if len(drawn) > 1:
+            pieces.append(settings_key(drawn, "━"))
         pieces.append(el("figure", figures.losses(lines, "Training loss against optimizer steps")))
     told = [(r, dict(flat(s))) for r in runs if (s := r.summaries.get("training"))]
     if len(told) == 1:
@@ -106,7 +112,7 @@ def _counts(runs: Sequence[Run]) -> Pieces:
 def data(runs: Sequence[Run]) -> Pieces:
     """What the data stage read and dropped; what the attempts and their grades came to."""
     pieces: Pieces = []
-    for step, title in (("data", "Problems"), ("attempts", "Attempts"), ("grades", "Grades of the attempts")):
+    for step, title in TITLES.items():
         seen: list[Any] = []
         for run in runs:
             said = run.summaries.get(step)
@@ -215,12 +221,10 @@ def _readable(key: Any, value: Any) -> str:
 def _distinct(runs: Sequence[Run], step: str) -> list[tuple[str, Run]]:
     """The runs whose result of a step differs, with a label that tells them apart."""
     seen: dict[Any, tuple[str, Run]] = {}
-    for run, label in zip(runs, name(runs), strict=True):
+    for run, words in zip(runs, describe(runs), strict=True):
         if run.summaries.get(step) or (run.folder / step).is_dir():
             mark = run.manifests.get(step, {}).get("key") or str(run.folder)
-            size = f"{run.size:,} examples" if run.size is not None else ""
-            seed = f"seed {run.seed}" if run.seed is not None else ""
-            seen.setdefault(mark, (", ".join(p for p in (label, size, seed) if p) if len(runs) > 1 else "", run))
+            seen.setdefault(mark, (words if len(runs) > 1 else "", run))
     return list(seen.values())
 
 

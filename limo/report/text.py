@@ -10,13 +10,15 @@ from limo.report.arms import MEAN, Arm, Point, arms, bases, benchmarks, combine
 from limo.report.notes import notes
 from limo.report.runs import Run, Score
 
+WIDE = 3
+"""Benchmarks beyond which the terminal shows ± in place of both ends of intervals."""
 Table = tuple[list[str], list[list[str]]]
 """Head and rows."""
 
 
 def terminal(runs: Sequence[Run]) -> str:
     """What is printed at the end of a run or a sweep: one run by benchmark, several by setting."""
-    parts = [grid(*(single(runs[0]) if len(runs) == 1 else several(runs)))]
+    parts = [grid(*(single(runs[0]) if len(runs) == 1 else several(runs, short=len(benchmarks(runs)) > WIDE)))]
     marks = {"problem": "!", "note": "·"}
     parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(runs)]
     return "\n".join(p for p in parts if p)
@@ -35,14 +37,15 @@ def single(run: Run) -> Table:
     return head, rows
 
 
-def several(runs: Sequence[Run]) -> Table:
-    """Tuned accuracy per setting and size, one column per benchmark; the base model on top."""
+def several(runs: Sequence[Run], short: bool = False) -> Table:
+    """Tuned accuracy per setting and size, one column per benchmark; the base model on top. `short` gives ± for intervals."""
     names = benchmarks(runs)
     columns = [*names, MEAN] if len(names) > 1 else names
-    rows = [["base model", "", "", *(percent(combine([b], c)) for c in columns)] for b in bases(runs)]
+    write = brief if short else percent
+    rows = [["base model", "", "", *(write(combine([b], c)) for c in columns)] for b in bases(runs)]
     for arm in arms(runs):
         if any(r.tuned for r in arm.runs):
-            rows.append([arm.label, count(arm), seeds(arm), *(percent(arm.point(c)) for c in columns)])
+            rows.append([arm.label, count(arm), seeds(arm), *(write(arm.point(c)) for c in columns)])
     return ["setting", "size", "seeds", *columns], rows
 
 
@@ -93,6 +96,11 @@ def percent(point: Point | None) -> str:
     if point is None:
         return "—"
     return f"{100 * point.value:.1f} [{100 * point.low:.1f}, {100 * point.high:.1f}]"
+
+
+def brief(point: Point | None) -> str:
+    """`92.1 ±2.4`: half the width of the interval, which need not lie evenly."""
+    return "—" if point is None else f"{100 * point.value:.1f} ±{50 * (point.high - point.low):.1f}"
 
 
 def change(base: Point | None, tuned: Point | None) -> str:
