@@ -11,8 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from limo import Mistake, records
+from limo.config import describe as describe_error
+from limo.engine.auto import Auto
+from limo.evaluation import Judge
 from limo.evaluation.grading import TYPES, Case, Rules, Verdict, grade_all
+from limo.evaluation.judge import regrade
+from limo.models import Model
 
 GOLD = ("gold", "gold_answer", "ground_truth", "groundtruth", "gt", "target", "reference", "reference_answer", "expected_answer", "label", "answer")
 """Names of the field that holds the right answer; the first one that a row has counts."""
@@ -22,6 +29,10 @@ RESPONSE = (
 )  # fmt: skip
 """Names of the field that holds what the model wrote, whole text before extracted answer."""
 IDENTITY = ("id", "idx", "doc_id", "question_id", "problem_id", "unique_id", "index")
+QUESTION = ("question", "problem", "prompt", "input")
+"""Names of the field that holds the question; only a judge reads it."""
+STORE = Path("outputs/.store")
+"""Where a judge's replies are kept, so that the same answer is judged once."""
 FINISH = ("finish", "finish_reason", "stop_reason")
 CUT = ("length", "max_tokens", "model_length", "max_length")
 
@@ -30,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 done, 2 for a mistake in the file or the command, told in one sentence."""
     options = _parser().parse_args(arguments)
     try:
-        run(options.cases, options.out, rules=Rules(name=options.rules), jobs=options.jobs, field=options.field)
+        judge = judge_of(options.judge) if options.judge else None
+        run(options.cases, options.out, Rules(name=options.rules), options.jobs, options.field, judge)
     except Mistake as mistake:
         print(mistake, file=sys.stderr)
         return 2
@@ -40,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(cases: Path, out: Path | None, rules: Rules, jobs: int = 0, field: str | None = None) -> None:
+def run(
+    cases: Path, out: Path | None, rules: Rules, jobs: int = 0, field: str | None = None, judge: Judge | None = None
+) -> None:
     """Grade a file: one verdict a line to `out` (else standard output), and what they come to."""
     read = [case for number, row in records.rows(cases) for case in read_row(row, f"{cases}, line {number}", field)]
     if not read:
@@ -49,12 +63,15 @@ def run(cases: Path, out: Path | None, rules: Rules, jobs: int = 0, field: str |
         raise Mistake(f"--out {out}: the folder {out.parent} does not exist; make it first")
     started = time.monotonic()
     verdicts = grade_all([case for case, _ in read], rules, jobs, title="grading")
+    if judge is not None:
+        questions = [str(facts["question"]) for _, facts in read]
+        verdicts = regrade(judge, questions, [case for case, _ in read], verdicts, STORE)
     seconds = time.monotonic() - started
     rows = [
         {**facts, "answer": v.answer, "verdict": v.verdict, "correct": v.correct, "rule": v.rule}
         for v, (_, facts) in zip(verdicts, read, strict=True)
     ]
-    kept = [{key: value for key, value in row.items() if key not in ("expected", "kind")} for row in rows]
+    kept = [{key: value for key, value in row.items() if key not in ("expected", "kind", "question")} for row in rows]
     report = sys.stdout
     if out is not None:
         records.write(out, kept)
@@ -93,6 +110,8 @@ def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[
     key = _first(row, IDENTITY)
     facts: dict[str, Any] = {"id": row[key]} if key else {"id": None}
     facts |= {"expected": expected if expected is None else bool(expected), "kind": row.get("kind") or row.get("benchmark")}
+    asked = _first(row, QUESTION)
+    facts["question"] = row[asked] if asked else ""
     cases = []
     for sample, text in enumerate(texts):
         reason = row[finish] if finish else "stop"
@@ -134,12 +153,28 @@ def describe(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], second
     known = [row for row in rows if row["expected"] is not None]
     if known:
         lines.append(_errors("agreement", known))
+        if judged := [row for row in known if str(row["verdict"]).startswith("judge_")]:
+            lines.append(_errors("the judge alone", judged))
         kinds: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
         for row in known:
             kinds[str(row["kind"] or "")].append(row)
         if len(kinds) > 1:
             lines += [_errors(f"  {kind or 'other'}", kinds[kind]) for kind in sorted(kinds)]
     return "\n".join(lines)
+
+
+def judge_of(settings: Sequence[str]) -> Judge:
+    """The judge of `--judge model=… [revision=…] [dtype=…]`. Raises Mistake where it cannot be had."""
+    given = dict(setting.partition("=")[::2] for setting in settings)
+    if "model" not in given or given.keys() - {"model", "revision", "dtype"}:
+        raise Mistake(f"--judge {' '.join(settings)}: give model=<hub id or folder>, and revision=, dtype= if wanted")
+    try:
+        judge = Judge(model=Model(path=given.pop("model"), **given), engine=Auto())  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise Mistake(describe_error(error, "--judge")) from None
+    if lacks := judge.missing():
+        raise Mistake(lacks[0].replace("evaluation.judge: ", "--judge: "))
+    return judge
 
 
 def _errors(name: str, rows: Sequence[dict[str, Any]]) -> str:
@@ -167,6 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="write the verdicts there; else to standard output, and the summary to standard error")
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (0: one a core)")
     parser.add_argument("--rules", choices=("limo", "paper"), default="limo", help="paper: what LIMO's published grader accepts")
+    parser.add_argument(
+        "--judge", nargs="+", metavar="KEY=VALUE",
+        help="a second model for free-form answers that the rules reject: model=<hub id or folder>, optional revision= and dtype=",
+    )  # fmt: skip
     parser.add_argument("--field", help="the field that holds what the model wrote")
     return parser
 

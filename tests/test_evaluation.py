@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import limo.grade
 from limo import Mistake
 from limo.config import dump, identity, load
 from limo.engine.sampling import Group
@@ -345,3 +346,38 @@ def test_a_graders_cores_and_the_store_do_not_change_the_key_but_samples_do(tmp_
     assert load(dump(made)) == made
     more = rows(tmp_path, "sum", ("2+3?", "5"), samples=2, temperature=1.0)
     assert identity(stage(tmp_path, sums=more), content_digest) != key
+
+
+def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
+    tmp_path: Path, script: Callable[[Answer], list[Group]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    script(lambda scope, text, i: "CORRECT" if "azure" in text or "navy" in text else "WRONG")
+    cases = [
+        {"id": 1, "question": "Colour?", "gold": "blue", "prediction": "\\boxed{\\text{azure}}", "expected": True},
+        {"id": 2, "question": "Colour?", "gold": "blue", "prediction": "\\boxed{\\text{navy}}", "expected": False},
+        {"id": 3, "question": "Colour?", "gold": "blue", "prediction": "\\boxed{\\text{red}}", "expected": False},
+        {"id": 4, "question": "2+3?", "gold": "5", "prediction": "\\boxed{5}", "expected": True},
+    ]
+    path, out = tmp_path / "cases.jsonl", tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps(case) + "\n" for case in cases))
+    limo.grade.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
+    rows = [json.loads(line) for line in out.open()]
+    assert [row["verdict"] for row in rows] == ["judge_correct", "judge_correct", "judge_wrong", "correct"]
+    assert all("question" not in row for row in rows)
+    said = capsys.readouterr().out
+    assert "agreement: 75.00 % of 4" in said
+    assert "the judge alone: 66.67 % of 3, 1 false accepts (33.33 %), 0 false rejects" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["foo=1"], "--judge foo=1: give model="),
+        (["model=/nowhere"], "--judge: model.path=/nowhere: no such folder"),
+        (["model=/nowhere", "dtype=int4"], "--judge.dtype"),
+    ],
+)
+def test_a_judge_that_cannot_be_had_is_refused_in_a_sentence(words: list[str], says: str) -> None:
+    with pytest.raises(Mistake) as refused:
+        limo.grade.judge_of(words)
+    assert says in str(refused.value) and "\n" not in str(refused.value)

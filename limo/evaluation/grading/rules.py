@@ -73,11 +73,11 @@ class Verdict:
     """What a case came to, with the answer found and the rule that decided."""
 
     verdict: str
-    """correct, wrong, no_answer, truncated, timeout or gold_unparsed."""
+    """correct, wrong, no_answer, truncated, timeout or gold_unparsed; judge_correct or judge_wrong where a judge was asked."""
     answer: str | None
     """The extracted answer, as written; None when there was none."""
     rule: str
 
     @property
     def correct(self) -> bool:
-        return self.verdict == "correct"
+        return self.verdict in ("correct", "judge_correct")
