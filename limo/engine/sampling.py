@@ -8,9 +8,11 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limo import Mistake, hardware
 from limo.config import identity
@@ -22,6 +24,9 @@ from limo.models import Model, load_tokenizer, prompt_ids
 from limo.records import Attempt
 from limo.store import Store
 from limo.store import key_of as store_key
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +80,15 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     Raises Mistake where the engine or the disk fails, and where an answer asked for is not there at the end.
     """
     engine = engine.pick(model)
-    asks = [_asks(group, model, seed) for group in groups] if groups else []
+    if lacks := engine.missing(model):
+        raise Mistake(lacks[0])
+    tokenizer = load_tokenizer(model)
+    asks = [_asks(group, model, tokenizer, seed) for group in groups]
     wanted = {ask.key: ask for part in asks for ask in part if ask.request is not None}
-    keep = Store(store)
+    digest = Store(store).digest
     about = {
-        "model": model.identity(keep.digest)["weights"],
-        "engine": identity(engine, keep.digest),
-        "dtype": dtype(engine.dtype, model),
+        "model": model.identity(digest)["weights"],
+        "engine": identity(engine, digest) | {"dtype": dtype(engine.dtype, model)},
     }
     completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
     found = completions.find(set(wanted))
@@ -103,8 +110,7 @@ def seed_of(seed: int, scope: str, problem: str, sample: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1
 
 
-def _asks(group: Group, model: Model, seed: int) -> list[Ask]:
-    tokenizer = load_tokenizer(model)
+def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: int) -> list[Ask]:
     shape = model.shape()
     context = shape.max_position_embeddings if shape else 0
     sampling = group.sampling
@@ -135,7 +141,7 @@ def _generate(
     requests = [ask.request for ask in asks if ask.request is not None]
     longest = max(len(request.prompt) + request.max_tokens for request in requests)
     found: dict[str, Completion] = {}
-    started = time.monotonic()
+    started = begun = time.monotonic()
     tokens = 0
     terminal = sys.stderr.isatty()
     log.info(f"{len(asks)} answers to generate, {known} known; engine {type(engine).__name__.lower()}")
@@ -149,15 +155,19 @@ def _generate(
     ) as bar:
 
         def tell(more: int) -> None:
-            nonlocal tokens
+            nonlocal tokens, begun
+            if not tokens:  # loading the weights is not counted in the speed
+                begun = time.monotonic() - 1
             tokens += more
-            bar.set_postfix_str(f"{tokens / (time.monotonic() - started):.0f} tokens/s", refresh=False)
+            bar.set_postfix_str(f"{tokens / (time.monotonic() - begun):.0f} tokens/s", refresh=False)
             bar.update(0)
 
-        for number, completion in serve(engine, model, requests, longest, completions.path.with_suffix(""), tell):
-            completions.append(asks[number].key, completion)
-            found[asks[number].key] = completion
-            bar.update()
+        # closed at once when the disk fails, not when the exception is forgotten
+        with closing(serve(engine, model, requests, longest, completions.path.with_suffix(""), tell)) as answers:
+            for number, completion in answers:
+                completions.append(asks[number].key, completion)
+                found[asks[number].key] = completion
+                bar.update()
     seconds = time.monotonic() - started
     log.info(f"{len(found)} answers, {tokens} tokens in {seconds:.1f} s with the start of the engine")
     return found

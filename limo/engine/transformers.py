@@ -66,8 +66,9 @@ class Transformers:
 
         folder = model.folder()
         device = "cuda" if hardware.gpus() else "cpu"
+        precision = dtype(self.dtype, model)
         weights = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype(self.dtype, model)), attn_implementation=_attention(model)
+            folder, dtype=getattr(torch, precision), attn_implementation=_attention(model, precision)
         )
         if self.adapter is not None:
             from peft import PeftModel
@@ -75,19 +76,20 @@ class Transformers:
             weights = PeftModel.from_pretrained(weights, self.adapter)
         weights.to(device).eval()
         tokenizer = load_tokenizer(model)
-        batch = self.batch_size or _affordable(weights, max_length)
+        batch = self.batch_size or _affordable(weights, max_length, max(1, self.replicas))
         return Batches(weights, tokenizer, frozenset(end_ids(tokenizer, folder)), max(1, min(batch, requests)))
 
 
-def _attention(model: Model) -> str:
+def _attention(model: Model, precision: str) -> str:
     if model.attention != "auto":
         return model.attention
     from transformers.utils import is_flash_attn_2_available
 
-    return "flash_attention_2" if hardware.gpus() and is_flash_attn_2_available() else "sdpa"
+    fits = hardware.gpus() and precision == "bfloat16" and is_flash_attn_2_available()
+    return "flash_attention_2" if fits else "sdpa"
 
 
-def _affordable(weights: Any, max_length: int) -> int:
+def _affordable(weights: Any, max_length: int, replicas: int) -> int:
     """Rows whose key-value cache fits in half of the free memory, at their longest."""
     import torch
 
@@ -96,7 +98,7 @@ def _affordable(weights: Any, max_length: int) -> int:
     width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
     row = 2 * shape.num_hidden_layers * heads * width * weights.dtype.itemsize * max_length
     # growing the cache holds the old and the new copy for a moment, hence half
-    free = torch.cuda.mem_get_info()[0] if hardware.gpus() else hardware.memory() // 4
+    free = torch.cuda.mem_get_info()[0] if hardware.gpus() else hardware.memory() // 4 // replicas
     return max(1, min(LARGEST_BATCH, int(free // 2 // row)))
 
 

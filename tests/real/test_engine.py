@@ -1,0 +1,148 @@
+"""The engines on real weights: vLLM and transformers side by side, seeds, replicas, adapters, the end of a vLLM process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+
+from limo.engine import Engine, Sampling
+from limo.engine.auto import Auto
+from limo.engine.sampling import Group, sample, sample_all
+from limo.engine.transformers import Transformers
+from limo.engine.vllm import Vllm
+from limo.models import Model
+from limo.records import Attempt
+
+pytestmark = pytest.mark.real
+
+THINGS = ["apples", "books", "coins", "eggs", "marbles", "pens", "shells", "stamps"]
+QUESTIONS = [
+    (f"{thing}-{kind}", text.format(thing))
+    for thing in THINGS
+    for kind, text in {
+        "sum": "Tom has 3 {0} and buys 5 more. How many {0} does he have?",
+        "word": "Write one sentence about {0}.",
+    }.items()
+]
+TOO_LONG = ("long", "word " * 9000)
+GREEDY = Group("greedy", [*QUESTIONS, TOO_LONG], Sampling(max_tokens=40))
+DRAWN = Group("drawn", QUESTIONS[:6], Sampling(samples=3, temperature=0.8, top_p=0.95, max_tokens=24))
+
+
+def answers(engine: Engine, folder: Path, store: Path) -> tuple[list[Attempt], list[Attempt]]:
+    """Greedy and drawn attempts from one start of the engine."""
+    greedy, drawn = sample_all(engine, Model(path=str(folder), dtype="float32"), [GREEDY, DRAWN], 0, store)
+    return greedy, drawn
+
+
+@pytest.fixture(scope="module")
+def served(smollm2: Path, vllm: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Attempt], list[Attempt]]:
+    return answers(Vllm(), smollm2, tmp_path_factory.mktemp("vllm"))
+
+
+@pytest.fixture(scope="module")
+def batched(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Attempt], list[Attempt]]:
+    return answers(Transformers(), smollm2, tmp_path_factory.mktemp("transformers"))
+
+
+def test_vllm_and_transformers_agree_on_nearly_all_greedy_answers(
+    served: tuple[list[Attempt], list[Attempt]], batched: tuple[list[Attempt], list[Attempt]]
+) -> None:
+    ours, theirs = batched[0], served[0]
+    assert [(a.problem, a.prompt_tokens) for a in ours] == [(a.problem, a.prompt_tokens) for a in theirs]
+    same = sum(a == b for a, b in zip(ours, theirs, strict=True))
+    print(f"{same} of {len(ours)} greedy answers are the same in text, finish and number of tokens")
+    assert same >= len(ours) - 1 == 16
+    assert {"stop", "length", "prompt_too_long"} == {a.finish for a in theirs}
+
+
+def test_drawn_answers_of_vllm_differ_by_seed_and_do_not_depend_on_the_number_of_replicas(
+    smollm2: Path, served: tuple[list[Attempt], list[Attempt]], tmp_path: Path
+) -> None:
+    _, drawn = served
+    assert len({a.text for a in drawn}) >= len(drawn) - 1 == 17
+    assert answers(Vllm(replicas=2), smollm2, tmp_path) == served
+    logs = sorted((tmp_path / "completions").glob("*.log"))
+    assert len(logs) == 2 and all("EngineCore" in log.read_text() for log in logs)
+
+
+def test_auto_takes_vllm_for_real_weights(smollm2: Path, vllm: None) -> None:
+    assert isinstance(Auto().pick(Model(path=str(smollm2))), Vllm)
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, Path]]:
+    """A tiny model, a LoRA adapter of it that changes its answers, and the two merged."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    root = tmp_path_factory.mktemp("adapter")
+    base = tiny.model(root / "base", hidden_size=128)
+    wrapped = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"])
+    )
+    torch.manual_seed(1)
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    wrapped.save_pretrained(root / "adapter")
+    merged = tiny.model(root / "merged", hidden_size=128)
+    wrapped.merge_and_unload().save_pretrained(merged)
+    yield base, root / "adapter", merged
+
+
+def texts(engine: Engine, folder: Path, store: Path) -> list[str]:
+    questions = [(str(i), f"{i}+{i}?") for i in range(12)]
+    model = Model(path=str(folder), dtype="float32")
+    return [a.text for a in sample(engine, model, questions, Sampling(max_tokens=16), 0, "adapter", store)]
+
+
+@pytest.mark.parametrize("kind", [Transformers, Vllm])
+def test_an_adapter_answers_as_the_merged_weights_do(
+    adapter: tuple[Path, Path, Path], kind: type[Transformers | Vllm], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if kind is Vllm:
+        request.getfixturevalue("vllm")
+    base, lora, merged = adapter
+    expected = texts(Transformers(), merged, tmp_path)
+    found = texts(kind(adapter=lora), base, tmp_path)
+    assert sum(a == b for a, b in zip(found, expected, strict=True)) >= 11
+    plain = texts(Transformers(), base, tmp_path)
+    assert sum(a != b for a, b in zip(found, plain, strict=True)) >= 11, "the adapter makes a difference"
+
+
+def test_a_killed_run_leaves_no_vllm_process_behind(smollm2: Path, vllm: None, tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from limo.engine import Sampling
+from limo.engine.sampling import sample
+from limo.engine.vllm import Vllm
+from limo.models import Model
+if __name__ == "__main__":
+    questions = [(str(i), "Count to " + str(i)) for i in range(64)]
+    sample(Vllm(), Model(path={str(smollm2)!r}, dtype="float32"), questions, Sampling(max_tokens=2000), 0, "x", Path({str(tmp_path)!r}))
+"""
+    run = subprocess.Popen([sys.executable, "-c", code])
+    family: list[psutil.Process] = []
+    try:
+        deadline = time.monotonic() + 300
+        while not any(
+            "EngineCore" in p.name() or "EngineCore" in "".join(p.cmdline()) for p in family if p.is_running()
+        ):
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(1)
+            family = psutil.Process(run.pid).children(recursive=True)
+    finally:
+        run.kill()
+        run.wait()
+    assert len(family) >= 2, "the engine process and vLLM's own"
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
