@@ -14,7 +14,7 @@ import pytest
 from limo import Mistake
 from limo.__main__ import compose
 from limo.config import identity
-from limo.evaluation import Benchmark, Source, golds, scoring, source
+from limo.evaluation import Benchmark, Source, golds, hub, scoring, source
 from limo.evaluation.grading import Rules, grade_all
 from limo.evaluation.grading import grade as grade_one
 from limo.records import Attempt, Problem
@@ -259,8 +259,8 @@ def test_a_mark_before_the_answer_is_needed_where_one_is_declared(tmp_path: Path
 def test_a_path_comes_before_the_folder_and_the_folder_before_the_hub(tmp_path: Path) -> None:
     (tmp_path / "set/one").mkdir(parents=True)
     (tmp_path / "set/one/test.jsonl").write_text(json.dumps(row(question="nested")) + "\n")
-    hub = {"hub": "github:a/b", "revision": "0" * 40, "remote": "x.jsonl"}
-    folder = Source(file="one.jsonl", folder=tmp_path / "set", **hub)
+    remote = {"hub": "github:a/b", "revision": "0" * 40, "remote": "x.jsonl"}
+    folder = Source(file="one.jsonl", folder=tmp_path / "set", **remote)
     assert folder.problems()[0].question == "nested"
     (tmp_path / "set/one.jsonl").write_text(json.dumps(row(question="flat")) + "\n")
     assert folder.problems()[0].question == "flat"
@@ -304,7 +304,7 @@ def test_a_file_of_the_hub_is_fetched_once_and_then_needs_no_network(
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(source, "GITHUB", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(hub, "GITHUB", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = Source(hub="github:a/b", revision="c" * 40, remote="data/x.jsonl")
     assert made.missing() == []
@@ -328,8 +328,8 @@ def test_results_depend_on_what_a_file_holds_and_not_on_where_it_lies(tmp_path: 
 
 def test_a_checked_benchmark_is_the_same_from_the_hub_and_from_a_folder() -> None:
     local = shared("aime24")
-    hub = dataclasses.replace(local, source=dataclasses.replace(local.source, folder=None))
-    assert identity(local, content_digest) == identity(hub, content_digest)
+    remote = dataclasses.replace(local, source=dataclasses.replace(local.source, folder=None))
+    assert identity(local, content_digest) == identity(remote, content_digest)
 
 
 @pytest.mark.parametrize(
@@ -400,3 +400,43 @@ def test_a_correction_replaces_a_wrong_gold_and_leaves_the_papers_as_it_is(tmp_p
 def test_questions_that_stand_twice_in_a_file_are_listed(tmp_path: Path) -> None:
     path = file(tmp_path, row(id=1), row(id=2, question="Another?"), row(id=3, answer="6"))
     assert Benchmark(source=Source(path=path, id="id")).load().duplicates == [["1", "3"]]
+
+
+def test_a_file_of_the_hugging_face_cache_is_read_without_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import pyarrow
+    import pyarrow.parquet
+    from huggingface_hub import constants
+
+    commit = "d" * 40
+    place = tmp_path / f"datasets--a--b/snapshots/{commit}/data/test.parquet"
+    place.parent.mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row(), row(id=2, answer="7")]), place)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    made = Source(hub="a/b", revision=commit, remote="data/test.parquet", id="id", rows=2)
+    assert made.missing() == []
+    assert [p.answer for p in made.problems()] == ["5", "7"]
+    assert made.problems()[1].meta["where"].endswith("test.parquet, row 2")
+    other = dataclasses.replace(made, remote="data/train.parquet")
+    assert "a/b cannot be reached; fetch its commit dddddddddddd" in other.missing()[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '[{"question": "2+3?", "answer": "5"}]'),
+        ("b.json", '{"question": "2+3?", "answer": "5"}\n'),
+        ("c.csv", "question,answer\n2+3?,5\n"),
+    ],
+)
+def test_other_formats_are_read_too(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert [(p.question, p.answer) for p in Source(path=tmp_path / name).problems()] == [("2+3?", "5")]
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("2+3? 5")
+    with pytest.raises(Mistake, match=r"a\.txt: the ending '\.txt' is none of"):
+        Source(path=tmp_path / "a.txt").problems()

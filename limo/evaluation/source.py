@@ -3,13 +3,8 @@ checked when read."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import os
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from pathlib import Path
@@ -17,10 +12,9 @@ from typing import Any
 
 from limo import Mistake
 from limo.config import aside, choice
+from limo.data.files import FORMATS, read
+from limo.evaluation.hub import Remote
 from limo.records import Problem, rows
-
-GITHUB = "https://raw.githubusercontent.com"
-HUGGING_FACE = "https://huggingface.co/datasets"
 
 
 @choice
@@ -33,7 +27,7 @@ class Source:
     revision: str | None = None
     """Commit of the repository; a hub needs one, so that the benchmark cannot change silently."""
     remote: str | None = None
-    """Path of the JSONL file in the repository."""
+    """Path of the file in the repository: JSONL, JSON, CSV or Parquet."""
     file: str | None = None
     """Name of the file in a local folder of benchmarks (`evaluation.data_dir`)."""
     path: Path | None = aside(default=None)
@@ -92,7 +86,7 @@ class Source:
             return [
                 f"{self.file} is a local file; set evaluation.data_dir to its folder, or this benchmark's source.path to it"
             ]
-        if self._cached().is_file() or _reachable(self._url()):
+        if self._remote().cached() or self._remote().reachable():
             return []
         remote, commit = Path(str(self.remote)), str(self.revision)[:12]
         folder = (
@@ -111,20 +105,19 @@ class Source:
         Raises Mistake naming file and line: a column that is not there, an id twice, an empty question or answer, a
         wrong count, a changed row.
         """
-        path = self._local() or self._fetch()
+        path = self._local() or self._remote().fetch()
         if not path.is_file():
             raise Mistake(self.missing()[0])
         beside = self._beside(path)
-        more = {str(row[self.id]): row for _, row in rows(beside) if self.id in row} if beside and self.id else {}
+        more = {str(row[self.id]): row for _, row in _rows(beside) if self.id in row} if beside and self.id else {}
         problems: list[Problem] = []
         contents: list[Any] = []
-        seen: dict[str, int] = {}
-        for number, row in rows(path):
-            where = f"{path}, line {number}"
+        seen: dict[str, str] = {}
+        for where, row in _rows(path):
             problem, content = self._problem(row, len(problems), where, more)
             if problem.id in seen:
-                raise Mistake(f"{where}: id {problem.id} stands in line {seen[problem.id]} too; ids must differ")
-            seen[problem.id] = number
+                raise Mistake(f"{where}: id {problem.id} stands in {seen[problem.id]} too; ids must differ")
+            seen[problem.id] = where.removeprefix(f"{path}, ")
             problems.append(problem)
             contents.append(content)
         self._check(path, contents)
@@ -187,36 +180,19 @@ class Source:
         more = path.parent / self.beside if path and self.beside else None
         return more if more and more.is_file() else None
 
-    def _url(self) -> str:
-        assert self.hub
-        repository = self.hub.removeprefix("github:")
-        if self.hub.startswith("github:"):
-            return f"{GITHUB}/{repository}/{self.revision}/{self.remote}"
-        return f"{HUGGING_FACE}/{repository}/resolve/{self.revision}/{self.remote}"
-
-    def _cached(self) -> Path:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        assert self.hub
-        return root / "limo" / "benchmarks" / self.hub.removeprefix("github:") / str(self.revision) / str(self.remote)
-
-    def _fetch(self) -> Path:
-        """The file of the hub, kept in the user's cache."""
-        if not self.hub:
+    def _remote(self) -> Remote:
+        if not (self.hub and self.revision and self.remote):
             raise Mistake(self.missing()[0])
-        path = self._cached()
-        if not path.is_file():
-            try:
-                with urllib.request.urlopen(self._url(), timeout=60) as answer:
-                    data = answer.read()
-            except OSError as error:
-                raise Mistake(
-                    f"{self._url()} cannot be fetched ({error}); set this benchmark's source.path to a local copy"
-                ) from None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}")
-            partial.write_bytes(data)
-            partial.replace(path)
-        return path
+        return Remote(self.hub, self.revision, self.remote)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a file, each with its place; some repositories name a file of JSON lines `.json`."""
+    if path.suffix not in FORMATS:
+        raise Mistake(f"{path}: the ending {path.suffix!r} is none of {', '.join(FORMATS)}; convert the file")
+    if path.suffix == ".json" and path.open(encoding="utf-8").read(100).lstrip().startswith("{"):
+        return ((f"{path}, line {number}", row) for number, row in rows(path))
+    return read(path)
 
 
 def fingerprint(contents: list[Any]) -> str:
@@ -243,24 +219,3 @@ def _changed(contents: list[Any], digest: str) -> str:
     if not changed or len(changed) > 5:
         return f"{len(changed) or 'some'} rows were changed"
     return f"line {', '.join(map(str, changed))} was changed"
-
-
-def _reachable(url: str) -> bool:
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") or not _online(urllib.parse.urlsplit(url).netloc):
-        return False
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-@functools.cache
-def _online(host: str) -> bool:
-    """Whether a host answers at all, asked once: ten benchmarks must not wait for ten timeouts."""
-    name, _, port = host.partition(":")
-    try:
-        socket.create_connection((name, int(port or 443)), timeout=5).close()
-    except OSError:
-        return False
-    return True
