@@ -19,7 +19,7 @@ from limo.config import ROOT, Config
 from limo.hardware import Gpu
 from limo.models import Architecture
 from limo.plan import cost, memory, plan
-from limo.plan.__main__ import parse, survey
+from limo.plan.__main__ import main, parse, survey
 from limo.plan.memory import Setup, footprint
 from limo.plan.text import text
 from limo.plan.training import fits
@@ -292,6 +292,13 @@ def test_planning_loads_no_torch_and_a_mistake_is_one_sentence() -> None:
     run = subprocess.run([sys.executable, "-m", "limo.plan", "model=gpt5"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert run.stderr.startswith("limo: model=gpt5 does not exist") and "Traceback" not in run.stderr
+
+
+def test_a_sweep_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["plan", "-m", "+experiment=limo817", "selection.size=1,2"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == "limo: -m: the plan is of one run; leave it out and give one value of each key\n"
 
 
 def test_fits_looks_at_the_gpu_and_at_main_memory() -> None:

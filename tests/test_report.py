@@ -300,6 +300,16 @@ def test_the_same_runs_give_the_same_page(tmp_path: Path) -> None:
     assert pages[0] == pages[1]
 
 
+def test_validation_losses_are_drawn_where_there_are_some(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    lines = (run / "training/metrics.csv").read_text().splitlines()
+    without = report.write([run], tmp_path).read_text()
+    (run / "training/metrics.csv").write_text("\n".join(f"{line}0.5" if line.endswith(",") else line for line in lines))
+    with_ = report.write([run], tmp_path).read_text()
+    dashes = [page.count("stroke-dasharray") for page in (without, with_)]
+    assert dashes[1] == dashes[0] + 1
+
+
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="no such folder"):
         report.table([tmp_path / "nowhere"])

@@ -51,7 +51,9 @@ def _single(runs: Sequence[Run], after: Sequence[Results]) -> Pieces:
 
 
 def _note(before: Sequence[Results], after: Sequence[Results], chances: dict[str, str]) -> str:
-    methods = dict.fromkeys(s.method for m in (*before, *after) for s in m.scores.values() if s.method)
+    methods = dict.fromkeys(
+        s.method.partition(",")[0] for m in (*before, *after) for s in m.scores.values() if s.method
+    )
     over = (
         "over questions and seeds"
         if len(after) > 1

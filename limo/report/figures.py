@@ -140,11 +140,18 @@ def sizes(lines: Sequence[Line], title: str, base: Point | None, claims: Sequenc
     return _svg(figure, title)
 
 
-def losses(curves: Sequence[tuple[str, list[float], list[float], int]], title: str) -> Html:
-    """Training loss against optimizer steps, one line a run."""
+def losses(
+    curves: Sequence[tuple[str, list[float], list[float], int]],
+    checks: Sequence[tuple[list[float], list[float]]],
+    title: str,
+) -> Html:
+    """Training loss against optimizer steps, one line a run, and beside each its validation loss (dashed) where it has one."""
     figure, axes = _figure(2.3)
-    for _, steps, values, colour in curves:
-        axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.4, alpha=0.9 if len(curves) <= 6 else 0.6)
+    faint = 0.9 if len(curves) <= 6 else 0.6
+    for (_, steps, values, colour), check in zip(curves, checks, strict=True):
+        axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.4, alpha=faint)
+        if check[0]:
+            axes.plot(*check, color=SERIES[colour % len(SERIES)], lw=1.4, ls=(0, (3, 2)), marker="o", ms=3, alpha=faint)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("loss per answer token")

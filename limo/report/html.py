@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 VOID = {"meta", "link", "br", "col"}
@@ -35,12 +35,13 @@ def table(
     words: int = 1,
     note: str | None = None,
     last: bool = False,
+    left: Collection[int] = (),
 ) -> Html:
     """A table that scrolls sideways on a narrow screen. The first cell of a row names it; the first `words` columns are text.
 
     `last` sets the last row apart, as a total.
     """
-    classes = [None if i < words else "n" for i in range(len(head))]
+    classes = [None if i < words or i in left else "n" for i in range(len(head))]
     top = el("thead", el("tr", *(el("th", h, scope="col", class_=c) for h, c in zip(head, classes, strict=True))))
     body = list(rows)
     totals = [(row, "total" if last and row is body[-1] else None) for row in body]

@@ -71,13 +71,14 @@ def _table(results: Results, version: str, column: str, title: str) -> Pieces:
         return []
     rows = [row for row in side_by_side(results.raw, version, column, known()) if row.claim is not None]
     body = [_cells(row, row.claim) for row in rows if row.claim is not None]
-    head = ["benchmark", "ours", "paper", "difference", "paper's value is", "what differs"]
-    note = f"{known()[version]['paper'].partition(';')[0]}; ? marks a number that was not seen in the paper itself"
-    return [table(title, head, body, note=note)] if body else []
+    head = ["benchmark", "ours", "paper", "difference", "the paper's is", "what differs"]
+    source = known()[version]["paper"].partition(";")[0]
+    note = f"% correct, 95 % interval over questions; {source}; ? marks a number that was not seen in the paper itself"
+    return [table(title, head, body, note=note, left=(4, 5))] if body else []
 
 
 def _cells(row: Row, claimed: float) -> list[str]:
-    mark = "inside" if row.inside else el("span", "outside", class_="alarm")
+    mark = "inside" if row.inside else el("b", "outside")
     why = el("div", "; ".join(row.differences), class_="wrap small")
     ours = cell(Point(row.value, *row.interval, seeds=()))
     doubt = "" if row.confirmed else " ?"

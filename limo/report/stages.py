@@ -30,12 +30,13 @@ def training(runs: Sequence[Run]) -> Pieces:
     colours = palette(runs)
     lines = [(label, *curve(run), colours[label]) for run, label in zip(runs, name(runs), strict=True)]
     lines = [line for line in lines if line[1]]
+    checks = [curve(run, "validation_loss") for run in runs if curve(run)[0]]
     drawn = {label: colours[label] for label, *_ in lines}
     pieces: Pieces = []
     if lines:
         if len(drawn) > 1:
             pieces.append(settings_key(drawn, "━"))
-        pieces.append(el("figure", figures.losses(lines, "Training loss against optimizer steps")))
+        pieces.append(el("figure", figures.losses(lines, checks, "Training loss against optimizer steps")))
     told = [(r, dict(flat(s))) for r in runs if (s := r.summaries.get("training"))]
     if len(told) == 1:
         pieces.append(facts(told[0][1].items()))

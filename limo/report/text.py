@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from limo.report.arms import MEAN, Arm, Point, arms, bases, benchmarks, combine
+from limo.report.arms import MEAN, Arm, Point, arms, bases, benchmarks, combine, describe, gap
 from limo.report.notes import notes
 from limo.report.runs import Run, Score
 
@@ -18,22 +18,25 @@ Table = tuple[list[str], list[list[str]]]
 
 def terminal(runs: Sequence[Run]) -> str:
     """What is printed at the end of a run or a sweep: one run by benchmark, several by setting."""
-    parts = [grid(*(single(runs[0]) if len(runs) == 1 else several(runs, short=len(benchmarks(runs)) > WIDE)))]
+    one = len(runs) == 1
+    shown = single(runs[0]) if one else several(runs, short=len(benchmarks(runs)) > WIDE)
+    parts = [*describe(runs if one else []), grid(*shown)]
     marks = {"problem": "!", "note": "·"}
     parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(runs)]
     return "\n".join(p for p in parts if p)
 
 
 def single(run: Run) -> Table:
-    """Base and tuned per benchmark."""
+    """Base and tuned per benchmark, and their paired difference."""
     head = ["benchmark", "questions", "base", "tuned", "difference"]
     rows = []
     for name in [*benchmarks([run]), MEAN]:
-        base, tuned = (combine([r], name) if r else None for r in (run.base, run.tuned))
-        if base is None and tuned is None:
-            continue
+        before, after = ([r] if r else [] for r in (run.base, run.tuned))
+        base, tuned = combine(before, name), combine(after, name)
+        change = gap(before, after, name) if before and after else None
         score = run.final.scores.get(name) if run.final else None
-        rows.append([name, asked(score), percent(base), percent(tuned), change(base, tuned)])
+        if base or tuned:
+            rows.append([name, asked(score), percent(base), percent(tuned), percent(change, signed)])
     return head, rows
 
 
@@ -91,11 +94,9 @@ def sheet(runs: Sequence[Run]) -> str:
     return out.getvalue()
 
 
-def percent(point: Point | None) -> str:
-    """`92.1 [89.4, 94.2]`, in percent."""
-    if point is None:
-        return "—"
-    return f"{100 * point.value:.1f} [{100 * point.low:.1f}, {100 * point.high:.1f}]"
+def percent(point: Point | None, write: Callable[[float], str] = lambda value: f"{100 * value:.1f}") -> str:
+    """`92.1 [89.4, 94.2]`, in percent; `signed` writes differences."""
+    return "—" if point is None else f"{write(point.value)} [{write(point.low)}, {write(point.high)}]"
 
 
 def brief(point: Point | None) -> str:
@@ -103,12 +104,8 @@ def brief(point: Point | None) -> str:
     return "—" if point is None else f"{100 * point.value:.1f} ±{50 * (point.high - point.low):.1f}"
 
 
-def change(base: Point | None, tuned: Point | None) -> str:
-    """`+83.7`, in percentage points, with a true minus sign."""
-    return signed(tuned.value - base.value) if base and tuned else "—"
-
-
 def signed(value: float) -> str:
+    """`+83.7`, in percentage points, with a true minus sign."""
     return f"{100 * value:+.1f}".replace("-", "−")
 
 
