@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import multiprocessing
 import os
+import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -64,23 +68,26 @@ def answers_in(store: Path) -> list[str]:
     return [row["key"] for line in lines if "key" in (row := json.loads(line))]
 
 
-def script(store: Path, model: Model, engine: str) -> list[str]:
-    """A command that samples in a process of its own."""
-    code = f"""
-from pathlib import Path
-from engines import Echo
-from limo import Mistake
-from limo.engine import Sampling
-from limo.engine.sampling import sample
-from limo.models import Model
-if __name__ == "__main__":
-    try:
-        sample({engine}, Model(path={model.path!r}, dtype="float32"), {QUESTIONS!r},
-               Sampling(samples=4, temperature=1.0, max_tokens=8), 0, "sums", Path({str(store)!r}))
-    except Mistake as mistake:
-        raise SystemExit(f"mistake: {{mistake}}")
-"""
-    return [sys.executable, "-c", code]
+def start(
+    store: Path, model: Model, engine: Engine, said: Path = Path("/dev/null"), file_size: int = -1
+) -> BaseProcess:
+    """Sample in a process of its own; `said` gets what it prints, then the sentence of its mistake."""
+
+    def work() -> None:
+        os.setpgid(0, 0)
+        if file_size > 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+        with said.open("w") as sink, redirect_stdout(sink), redirect_stderr(io.StringIO()):
+            try:
+                ask(store, model, engine)
+            except Mistake as mistake:
+                print(mistake, flush=True)
+                os._exit(2)
+        os._exit(0)
+
+    run = multiprocessing.get_context("fork").Process(target=work)  # fork: torch is imported already
+    run.start()
+    return run
 
 
 def run_all(engine: Transformers, model: Model, requests: Iterable[Request], length: int = 128) -> list[Completion]:
@@ -172,20 +179,19 @@ def test_another_engine_or_number_format_or_model_has_a_log_of_its_own(tmp_path:
 
 
 def test_a_run_killed_half_way_goes_on_where_it_was(tmp_path: Path, model: Model) -> None:
-    command = script(tmp_path / "killed", model, "Echo(pause=0.15, helper=True)")
-    run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    run = start(tmp_path / "killed", model, Echo(pause=0.15, helper=True))
     try:
         deadline = time.monotonic() + 60
         while (
             len(found := list((tmp_path / "killed/completions").glob("*.jsonl"))) < 1
             or len(found[0].read_bytes().splitlines()) < 6
         ):
-            assert run.poll() is None and time.monotonic() < deadline
+            assert run.is_alive() and time.monotonic() < deadline
             time.sleep(0.05)
         family = psutil.Process(run.pid).children(recursive=True)
     finally:
         os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+        run.join()
     assert len(family) >= 2, "the engine process and its own helper"
     before = answers_in(tmp_path / "killed")
     assert 5 <= len(before) < 16
@@ -198,11 +204,11 @@ def test_a_run_killed_half_way_goes_on_where_it_was(tmp_path: Path, model: Model
 
 
 def test_two_runs_at_once_generate_once(tmp_path: Path, model: Model) -> None:
-    command = script(tmp_path, model, "Echo(pause=0.1)")
-    runs = [subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [run.communicate(timeout=120)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0]
-    assert "".join(said).count("waiting for its answers") == 1
+    runs = [start(tmp_path, model, Echo(pause=0.1), tmp_path / f"said-{i}") for i in range(2)]
+    for run in runs:
+        run.join(120)
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert "".join((tmp_path / f"said-{i}").read_text() for i in range(2)).count("waiting for its answers") == 1
     assert len(answers_in(tmp_path)) == len(set(answers_in(tmp_path))) == 16
 
 
@@ -227,11 +233,10 @@ def test_a_damaged_line_is_named(tmp_path: Path, model: Model) -> None:
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, model: Model) -> None:
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n"
-    *python, code = script(tmp_path, model, "Echo()")
-    run = subprocess.run([*python, limit + code], capture_output=True, text=True)
-    assert run.returncode == 1
-    (sentence,) = [line for line in run.stderr.splitlines() if line.startswith("mistake: ")]
+    run = start(tmp_path, model, Echo(), tmp_path / "said", file_size=1500)
+    run.join(120)
+    assert run.exitcode == 2
+    (sentence,) = (tmp_path / "said").read_text().splitlines()
     assert ".jsonl: File too large" in sentence and "make room" in sentence
     (path,) = (tmp_path / "completions").glob("*.jsonl")
     kept = [line for line in path.read_bytes().split(b"\n")[:-1] if line.startswith(b'{"key"')]
@@ -389,7 +394,7 @@ def test_tokens_are_drawn_with_the_probabilities_of_the_model() -> None:
     from limo.engine.transformers import Row
 
     logits = torch.tensor([[2.0, 1.5, 1.0, 0.0, -1.0, 0.5, -30.0, 1.2]])
-    count = 20000
+    count = 4000
     for temperature, top_p, top_k in [(1.0, 1.0, 0), (0.7, 0.85, 0), (1.3, 1.0, 3), (1.0, 0.8, 5)]:
         warpers = [
             TemperatureLogitsWarper(temperature),
