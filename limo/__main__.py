@@ -44,12 +44,13 @@ def offer() -> None:
     folders = [ROOT / "experiments", *([here] if (here := Path("experiments").absolute()) != ROOT / "experiments" else [])]
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
-            name = file.relative_to(folder).with_suffix("").as_posix()
+            recipe = file.relative_to(folder).with_suffix("")
+            group = Path("experiment", recipe.parent).as_posix()
             try:
                 node = OmegaConf.load(file)
             except Exception as error:  # YAML errors have no common base with OmegaConf's
                 raise Mistake(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
-            store.store(group="experiment", name=name, node=node, package="_global_", provider="limo")
+            store.store(group=group, name=recipe.name, node=node, package="_global_", provider="limo")
     OmegaConf.register_new_resolver("limo.address", address, replace=True)
 
 

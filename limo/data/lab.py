@@ -27,7 +27,7 @@ MOST = len(LETTERS) - 2
 class Lab:
     """An uncurated pool: problems of every length, short ones more often, solutions of every level, poor ones more often, and copies."""
 
-    size: int = 3000
+    size: int = 4000
     """Problems, copies included."""
     seed: int = 0
     """Which pool; another seed draws other problems."""
