@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from limo import Mistake, records
 from limo.__main__ import compose
 from limo.config import dump, load
+from limo.data import Files
 from limo.data.lab import Lab
 from limo.evaluation.grading import Rules
 from limo.models import Model
@@ -429,6 +430,24 @@ def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_b
         "[a-p]<",
         0.5,
     )
+
+
+def test_a_strategy_that_needs_attempts_says_so_before_any_work(tmp_path: Path) -> None:
+    def lacks(selection: Selection, **files: Path) -> list[str]:
+        return SelectionStage(problems=tmp_path / "problems.jsonl", selection=selection, seed=0, **files).missing()
+
+    assert "selection.rank=solve_rate needs attempts" in lacks(strategy("hardest"))[0]
+    assert "selection.candidates=both needs attempts" in lacks(strategy("random", candidates="both"))[0]
+    assert lacks(strategy("random")) == lacks(strategy("limo")) == []
+    assert lacks(strategy("hardest"), attempts=tmp_path / "attempts.jsonl") == []
+
+
+def test_examples_of_one_run_are_problems_of_the_next(tmp_path: Path) -> None:
+    pool = [Problem(f"p{n}", f"q{n}", str(n), ("one \\boxed{1}", "two")) for n in range(4)]
+    records.write(tmp_path / "problems.jsonl", pool)
+    SelectionStage(problems=tmp_path / "problems.jsonl", selection=strategy("all", per_problem=1), seed=0).run(tmp_path)
+    again = Files(path=tmp_path / "examples.jsonl", id="problem").problems()
+    assert [(p.id, p.question, p.answer) for p in again] == [(p.id, p.question, p.answer) for p in pool]
 
 
 def test_source_solutions_are_graded_only_where_a_step_asks_for_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,7 @@ class Match:
     score: float
     """Share of the benchmark question's short runs that the problem holds."""
     text: str
-    """The longest run that both have, as tokens; for `long` the run that decided."""
+    """The longest run that both have, as tokens; for `long` the first that decided, and `score` counts that run alone."""
 
 
 @choice
@@ -63,13 +63,24 @@ class Decontamination:
     def find(self, problems: Sequence[Problem], protected: Mapping[str, Sequence[Problem]]) -> dict[str, Match]:
         """The leaking problems by id. The order of the problems makes no difference."""
         index = _Index(self, [(n, p.id, tokens(p.question)) for n, held in protected.items() for p in held])
-        if self.long and self.common:
-            index.forget_stock_phrases({p.question for p in problems})
-        found = {}
+        found: dict[str, Match] = {}
+        runs: dict[str, list[Gram]] = {}
+        texts: set[Gram] = set()
+        frequency = Counter({gram: len(places) for gram, places in index.long.items()})
         for problem in bar(problems, "looking for benchmark questions", "problem"):
-            if (match := index.match(tokens(problem.question))) is not None:
+            text = tokens(problem.question)
+            if (match := index.match(text)) is not None:
                 found[problem.id] = match
-        return found
+            if shared := index.long_runs(text):
+                runs[problem.id] = shared
+                if text not in texts and text not in index.same:
+                    frequency.update(set(shared))
+                texts.add(text)
+        for name, shared in runs.items():
+            rare = [run for run in shared if not self.common or frequency[run] < self.common]
+            if rare and name not in found:
+                found[name] = index.match_run(rare[0])
+        return {problem.id: found[problem.id] for problem in problems if problem.id in found}
 
 
 class _Index:
@@ -85,14 +96,6 @@ class _Index:
         self.sizes = Counter(number for places in self.short.values() for number in places)
         self.long = self._places(rule.long)
 
-    def forget_stock_phrases(self, questions: Iterable[str]) -> None:
-        """Take no long run for a sign that stands in too many different questions."""
-        counts = Counter({gram: len(places) for gram, places in self.long.items()})
-        for question in bar(questions, "counting stock phrases", "problem"):
-            if (text := tokens(question)) not in self.same:
-                counts.update(gram for gram in set(grams(text, self.rule.long)) if gram in self.long)
-        self.long = {gram: places for gram, places in self.long.items() if counts[gram] < self.rule.common}
-
     def _places(self, length: int) -> dict[Gram, list[int]]:
         places: dict[Gram, list[int]] = defaultdict(list)
         for text, number in self.same.items():
@@ -101,21 +104,25 @@ class _Index:
         return dict(places)
 
     def match(self, text: Gram) -> Match | None:
-        """The benchmark question that a text leaks, if it does."""
-        if not text:
-            return None
+        """The benchmark question that a text is, or holds enough short runs of."""
+        if text and (same := self.same.get(text)) is not None:
+            return self._found(same, "same", 1.0, text)
         shared = Counter(number for gram in set(grams(text, self.rule.short)) for number in self.short.get(gram, ()))
         scores = {number: count / self.sizes[number] for number, count in shared.items()}
-        if (same := self.same.get(text)) is not None:
-            return self._found(same, "same", 1.0, text)
         if scores and scores[nearest := max(scores, key=lambda n: (scores[n], -n))] >= self.rule.share:
             wanted = set(grams(self.items[nearest][2], self.rule.short))
             return self._found(nearest, "share", scores[nearest], longest(text, wanted, self.rule.short))
-        for gram in grams(text, self.rule.long):
-            if places := self.long.get(gram):
-                nearest = max(places, key=lambda n: (scores.get(n, 0.0), -n))
-                return self._found(nearest, "long", scores.get(nearest, 0.0), gram)
         return None
+
+    def long_runs(self, text: Gram) -> list[Gram]:
+        """The long runs of a text that stand in a benchmark question, in order."""
+        return [gram for gram in grams(text, self.rule.long) if gram in self.long]
+
+    def match_run(self, run: Gram) -> Match:
+        """The first benchmark question that holds a long run."""
+        number = self.long[run][0]
+        held = set(grams(run, self.rule.short))
+        return self._found(number, "long", len(held) / max(self.sizes[number], 1), run)
 
     def _found(self, number: int, method: Literal["same", "long", "share"], score: float, text: Gram) -> Match:
         benchmark, problem, _ = self.items[number]

@@ -34,6 +34,13 @@ class SelectionStage(Stage):
     selection: Selection
     seed: int
 
+    def missing(self) -> list[str]:
+        if self.attempts is not None:
+            return []
+        asked = [f"rank={self.selection.rank}"] if self.selection.rank == "solve_rate" else []
+        asked += [f"candidates={self.selection.candidates}"] if self.selection.candidates != "source" else []
+        return [f"selection.{key} needs attempts at the problems; choose a member of attempts" for key in asked]
+
     def run(self, folder: Path) -> None:
         problems = records.read(self.problems, Problem)
         pool = candidates(
