@@ -357,6 +357,19 @@ def test_a_benchmark_question_inside_another_text_is_found(
     assert (found["leak"].benchmark, found["leak"].problem, found["leak"].score) == ("bench", "7", 1.0)
 
 
+def test_splitting_at_blanks_as_others_do_misses_what_is_typeset_otherwise_and_chinese() -> None:
+    questions = [
+        "Let $x$ be a real number such that $x = 1$ and more.",
+        "若实数满足方程求其最大值并说明理由，结果用分数表示。",
+    ]
+    protected = {"b": [problem(str(n), q) for n, q in enumerate(questions)]}
+    pool = [problem(f"{n}{change.__name__}", change(q)) for n, q in enumerate(questions) for change in (str, restyled)]
+    pool += [problem("embedded", f"问：{questions[1]}答：")]
+    s1 = Decontamination(split="words", long=8, short=0, common=0)
+    assert set(s1.find(pool, protected)) == {"0str", "1str", "1restyled"}
+    assert len(Decontamination().find(pool, protected)) == 5
+
+
 def test_a_stock_phrase_is_no_leak_and_a_rare_run_is() -> None:
     stock = "can be written as m over n where m and n are relatively prime positive integers find their sum"
     long = [f"{chr(97 + i)}{chr(97 + j)}" for i in range(20) for j in range(3)]
