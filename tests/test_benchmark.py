@@ -440,3 +440,13 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("2+3? 5")
     with pytest.raises(Mistake, match=r"a\.txt: the ending '\.txt' is none of"):
         Source(path=tmp_path / "a.txt").problems()
+
+
+def test_an_unchecked_file_says_the_digest_that_would_check_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = Source(path=file(tmp_path, row()), id="id")
+    with caplog.at_level("INFO"):
+        made.problems()
+    digest = caplog.text.partition("source.digest=")[2].split()[0]
+    caplog.clear()
+    dataclasses.replace(made, digest=digest).problems()
+    assert not caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from pathlib import Path
@@ -15,6 +16,9 @@ from limo.config import aside, choice
 from limo.data.files import FORMATS, read
 from limo.evaluation.hub import Remote
 from limo.records import Problem, rows
+
+
+log = logging.getLogger(__name__)
 
 
 @choice
@@ -160,7 +164,10 @@ class Source:
             raise Mistake(
                 f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or change source.rows"
             )
-        if self.digest and (found := fingerprint(contents)) != self.digest:
+        found = fingerprint(contents)
+        if self.digest is None:
+            log.info(f"{path}: not checked; source.digest={found} would refuse a changed row")
+        elif found != self.digest:
             raise Mistake(
                 f"{path}: {_changed(contents, self.digest)} (digest {found}, not {self.digest}); take the original "
                 "file, or set this benchmark's source.digest to the new digest (null checks nothing)"
@@ -205,7 +212,7 @@ def fingerprint(contents: list[Any]) -> str:
 
 def _lines(contents: list[Any]) -> Iterator[bytes]:
     for content in contents:
-        yield (json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n").encode()
+        yield (json.dumps(content, ensure_ascii=False, sort_keys=True, default=str) + "\n").encode()
 
 
 def _changed(contents: list[Any], digest: str) -> str:
