@@ -17,7 +17,6 @@ from limo.data.files import FORMATS, read
 from limo.evaluation.hub import Remote
 from limo.records import Problem, rows
 
-
 log = logging.getLogger(__name__)
 
 
