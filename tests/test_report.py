@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -12,6 +13,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from limo import Mistake, report
@@ -108,24 +110,61 @@ def test_every_colour_follows_light_and_dark(pages: dict[str, str]) -> None:
         assert set(re.findall(r"var\((--[\w]+)\)", body)) <= set(re.findall(r"(--\w+):", STYLE)) | {"--k"}
 
 
+def linear(colour: str) -> np.ndarray:
+    """sRGB as linear light."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def theme_colours(theme: int) -> dict[str, str]:
+    block = re.findall(r":root \{(.*?)\}", STYLE, re.S)[theme]
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+
+
 @pytest.mark.parametrize("theme", [0, 1])
 def test_text_and_curves_stand_out_from_the_page_in_both_themes(theme: int) -> None:
-    block = re.findall(r":root \{(.*?)\}", STYLE, re.S)[theme]
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
-
-    def light(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    colours = theme_colours(theme)
 
     def contrast(one: str, other: str) -> float:
-        low, high = sorted((light(colours[one]), light(colours[other])))
+        low, high = sorted(float(linear(colours[c]) @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
         return (high + 0.05) / (low + 0.05)
 
     # WCAG 2: 4.5 for text, 3 for graphics
     assert min(contrast(c, "paper") for c in ("ink", "quiet", "alarm", "c0")) >= 4.5
     assert contrast("quiet", "shade") >= 4.5 and contrast("ink", "alarm-shade") >= 4.5
     assert min(contrast(f"c{i}", "paper") for i in range(8)) >= 3
+
+
+# Machado, Oliveira & Fernandes 2009, severity 1: what dichromats see, in linear RGB
+DICHROMATS = {
+    "none": np.eye(3),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+    ),
+    "tritan": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]]
+    ),
+}
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+@pytest.mark.parametrize("eyes", DICHROMATS)
+def test_curves_can_be_told_apart_by_the_colour_blind(theme: int, eyes: str) -> None:
+    to_xyz = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+    )
+
+    def lab(colour: str) -> np.ndarray:
+        scaled = to_xyz @ np.clip(DICHROMATS[eyes] @ linear(colour), 0, 1) / [0.95047, 1, 1.08883]
+        f = np.where(scaled > 0.008856, np.cbrt(scaled), 7.787 * scaled + 16 / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    seen = [lab(theme_colours(theme)[f"c{i}"]) for i in range(8)]
+    # CIE 1976; 2.3 is just noticeable
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
 
 
 def test_a_run_shows_base_tuned_and_the_exact_paired_test(tmp_path: Path) -> None:
