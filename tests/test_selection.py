@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from limo import Mistake, records
 from limo.__main__ import compose
-from limo.config import dump, load
+from limo.config import choice, dump, load
 from limo.data import Files
 from limo.data.lab import Lab
 from limo.evaluation.grading import Rules
@@ -26,6 +27,7 @@ from limo.selection import (
     Bounds,
     Boxed,
     Correct,
+    Dropped,
     Duplicates,
     Length,
     Quality,
@@ -430,6 +432,20 @@ def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_b
         "[a-p]<",
         0.5,
     )
+
+
+@choice
+class Odd:
+    """A criterion of a user's own project."""
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        return {e.id: Dropped("even") for e in pool if int(e.id[1:3]) % 2 == 0}
+
+
+def test_a_criterion_of_a_users_own_module_is_named_in_the_config() -> None:
+    odd = composed("selection=random", "plugins=[tests.]", "+selection.steps.odd={_target_: tests.test_selection.Odd}")
+    assert load(dump(odd)) == odd
+    assert sorted(choose(odd, [example(f"p{n:02}#0") for n in range(6)]) or []) == ["p01#0", "p03#0", "p05#0"]
 
 
 def test_a_strategy_that_needs_attempts_says_so_before_any_work(tmp_path: Path) -> None:
