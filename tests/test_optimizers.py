@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -19,8 +21,8 @@ def test_a_rate_stays_between_nothing_and_the_peak_and_never_rises_after_warm_up
     shares = [Schedule(shape=shape, warmup=warmup, final=final).at(step, steps) for step in range(steps)]
     assert all(0 <= share <= 1 + 1e-9 for share in shares)
     assert shares[0] > 0
-    assert all(a >= b - 1e-9 for a, b in zip(shares[warmup:], shares[warmup + 1 :], strict=False))
-    assert all(a < b for a, b in zip(shares[: warmup - 1], shares[1:warmup], strict=False))
+    assert all(a >= b - 1e-9 for a, b in pairwise(shares[warmup:]))
+    assert all(a < b for a, b in pairwise(shares[:warmup]))
 
 
 def test_warm_up_is_in_steps_or_in_a_share_of_them() -> None:

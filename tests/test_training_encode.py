@@ -42,7 +42,7 @@ def test_the_answer_and_its_end_token_have_loss_and_the_prompt_has_none(name: st
 
 def test_a_solution_that_contains_the_end_token_is_refused_by_name() -> None:
     bad = Example(id="e9", problem="p", question="1?", answer="1", solution="one<|im_end|>two")
-    with pytest.raises(Mistake, match="e9.*<\\|im_end\\|>"):
+    with pytest.raises(Mistake, match=r"e9.*<\|im_end\|>"):
         encode(tiny.tokenizer(tiny.CHATML), Model(path="."), bad)
 
 

@@ -133,7 +133,7 @@ def test_the_check_before_training_notices_an_attention_that_leaks() -> None:
     made.attention = "sdpa"
     body, made.causal.model.forward = made.causal.model.forward, leaking(made.causal.model.forward)
     try:
-        with pytest.raises(Mistake, match="training.packing=false"):
+        with pytest.raises(Mistake, match=r"training\.packing=false"):
             made.refuse_leaks()
     finally:
         made.causal.model.forward = body
@@ -172,7 +172,7 @@ def test_layers_that_mix_tokens_without_attention_cannot_be_packed(tmp_path) -> 
     made = module(True, 1)
     other = Module(made.recipe, made.base, made.rule, Single(), Plan((), 1, 1), 1, 0)
     other.net, other._trainer = net, FakeTrainer()
-    with pytest.raises(Mistake, match="MambaForCausalLM.*training.packing=false"):
+    with pytest.raises(Mistake, match=r"MambaForCausalLM.*training\.packing=false"):
         other.refuse_leaks()
 
 

@@ -24,7 +24,7 @@ TOLERANCE = {"32-true/float32": 1e-3, "other": 0.05, "quantized": 0.5}
 """Largest root-mean-square difference of logits, relative to their spread: rounding to 16 bits moves them by about a hundredth."""
 
 
-class Broken(RuntimeError):
+class ExportError(RuntimeError):
     """The exported folder is not what was trained: a defect, never the user's mistake."""
 
 
@@ -112,7 +112,7 @@ def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
         if n not in state or state[n].shape != shape
     ]
     if wrong:
-        raise Broken(f"gathered weights do not have the model's shapes: {', '.join(wrong[:5])}")
+        raise ExportError(f"gathered weights do not have the model's shapes: {', '.join(wrong[:5])}")
     net.load_state_dict(state, strict=False, assign=True)
     net.tie_weights()
     return net  # type: ignore[no-any-return]
@@ -127,7 +127,7 @@ def _merged(module: Module, state: dict[str, torch.Tensor], folder: Path) -> Pre
     wrapped = adapter.wrap(base, 0, mixed=True)
     unexpected = wrapped.load_state_dict(state, strict=False).unexpected_keys
     if unexpected or not state:
-        raise Broken(f"the adapter's weights do not fit the base: {unexpected[:5]}")
+        raise ExportError(f"the adapter's weights do not fit the base: {unexpected[:5]}")
     wrapped.save_pretrained(folder / "adapter")
     return wrapped.merge_and_unload().to(getattr(torch, module.recipe.export))  # type: ignore[no-any-return]
 
@@ -168,13 +168,13 @@ def compare(folder: Path, written: PreTrainedModel, reference: torch.Tensor, pro
     want = dict(written.named_parameters())
     for name, parameter in net.named_parameters():
         if name not in want or not torch.equal(parameter, want[name]):
-            raise Broken(f"{folder}: {name} is not what was written")
+            raise ExportError(f"{folder}: {name} is not what was written")
     if net.config.tie_word_embeddings and net.get_input_embeddings().weight is not net.get_output_embeddings().weight:
-        raise Broken(f"{folder}: embeddings and head are no longer tied")
+        raise ExportError(f"{folder}: embeddings and head are no longer tied")
     with torch.no_grad():
         found = net.float()(input_ids=torch.tensor([probe])).logits[0]
     off = float((found - reference).pow(2).mean().sqrt() / reference.std())
     if not off <= allowed:
-        raise Broken(
+        raise ExportError(
             f"{folder}: its logits differ from those in training by {off:.3g} of their spread, more than {allowed}"
         )

@@ -90,10 +90,8 @@ class Module(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         named = [(n, p) for n, p in self.net.named_parameters() if p.requires_grad]
-        if isinstance(self.spread, Zero) and self.spread.offload_optimizer:
-            live = offloaded(self.rule, named)
-        else:
-            live = self.rule.open(named)
+        away = isinstance(self.spread, Zero) and self.spread.offload_optimizer
+        live = offloaded(self.rule, named) if away else self.rule.open(named)
         self.peaks = [group["lr"] for group in live.param_groups]
         return live
 
@@ -153,7 +151,7 @@ class Module(lightning.LightningModule):
         head = self.causal.get_output_embeddings()
         chunks = self.recipe.chunks
         if chunks == 1:
-            whole: torch.Tensor = _weighted(head, rows, batch.targets, batch.weights)
+            whole: torch.Tensor = weighted(head, rows, batch.targets, batch.weights)
             return whole
         total: torch.Tensor = rows.new_zeros((), dtype=torch.float32)
         # a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
@@ -164,7 +162,7 @@ class Module(lightning.LightningModule):
             strict=True,
         )
         for hidden_part, targets, weights in parts:
-            total = total + checkpoint(_weighted, head, hidden_part, targets, weights, use_reentrant=False)
+            total = total + checkpoint(weighted, head, hidden_part, targets, weights, use_reentrant=False)
         return total
 
     @torch.no_grad()
@@ -191,9 +189,7 @@ class Module(lightning.LightningModule):
             checkpoint["state_dict"] = {n: v for n, v in checkpoint["state_dict"].items() if n in trained}
 
 
-def _weighted(
-    head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
+def weighted(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     loss = functional.cross_entropy(head(hidden).float(), targets, reduction="none")
     return (loss * weights).sum()
 

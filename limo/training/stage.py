@@ -18,7 +18,7 @@ import transformers
 from torch.utils.data import DataLoader, IterableDataset
 
 from limo import Mistake
-from limo.hardware import free_disk
+from limo.hardware import cores, free_disk
 from limo.models import load_tokenizer
 from limo.process import die_with_parent
 from limo.records import Example, read
@@ -33,6 +33,8 @@ from limo.training.strategies import Strategy, Zero, title
 
 log = logging.getLogger(__name__)
 
+SMALL = 5_000_000
+"""Weights below which threads cost more than they give: measured on the lab's base of 0.4 million."""
 PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 """Dense bf16 FLOP/s from the makers' data sheets, by a part of the GPU's name."""
 
@@ -71,6 +73,7 @@ def train(stage: TrainingStage, folder: Path) -> None:
     start = int(saved[-1].name.rpartition("-")[2]) if saved else 0
     _same_ranks(folder, rank, {"strategy": title(strategy), "ranks": ranks, "accumulation": run.accumulation}, start)
     weights = _weights(stage)
+    _threads(weights)
     if rank == 0:
         room(folder, training, weights)
 
@@ -219,8 +222,8 @@ def room(folder: Path, training: Training, weights: int) -> None:
     need = trained * state * (training.keep + 1) + weights * (2 if training.export == "bfloat16" else 4)
     if (free := free_disk(folder)) < need:
         raise Mistake(
-            f"training needs about {need / 2**30:.1f} GiB of disk in {folder} (checkpoints and exported weights) and {free / 2**30:.1f} GiB "
-            "are free; free some, or set store=<folder on a larger disk>, training.keep=1, or training=lora"
+            f"training needs about {need / 2**30:.1f} GiB of disk in {folder} (checkpoints and exported weights) "
+            f"and {free / 2**30:.1f} GiB are free; free some, or set store=<folder on a larger disk>, training.keep=1, or training=lora"
         )
 
 
@@ -231,10 +234,22 @@ def _same_ranks(folder: Path, rank: int, now: dict[str, Any], start: int) -> Non
         before = json.loads(path.read_text(encoding="utf-8"))
         if before != now:
             raise Mistake(
-                f"{folder}: this run was begun with {before} and would go on with {now}; use the same, or delete its checkpoints/ to start over"
+                f"{folder}: this run was begun with {before} and would go on with {now}; "
+                "use the same, or delete its checkpoints/ to start over"
             )
     elif rank == 0:
         path.write_text(json.dumps(now), encoding="utf-8")
+
+
+def _threads(weights: int) -> None:
+    """On a CPU: one thread for a model too small to share out, which also makes its result the same on any number of cores."""
+    if torch.cuda.is_available():
+        return
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if weights < SMALL:
+        torch.set_num_threads(1)
+    elif local > 1 or "OMP_NUM_THREADS" not in os.environ:  # torchrun sets it to 1 for its workers
+        torch.set_num_threads(max(1, cores() // local))
 
 
 def _peak(ranks: int) -> float | None:

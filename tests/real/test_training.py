@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,16 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "metrics.csv").open()))
 
 
+@pytest.fixture
+def ended() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 @pytest.fixture(scope="module")
 def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "alone"
@@ -87,6 +98,41 @@ def test_two_processes_end_with_the_weights_of_one(name: str, base: Path, alone:
         for column in ("loss", "grad_norm", "lr"):
             assert float(one[column]) == pytest.approx(float(two[column]), rel=1e-4), column
         assert (one["supervised_tokens"], one["step"]) == (two["supervised_tokens"], two["step"])
+
+
+def test_two_machines_end_with_the_weights_of_one(
+    base: Path, alone: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    """Two torchrun agents that meet over loopback, one process each, as two nodes of a cluster would."""
+    stage = tiny.stage(
+        tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=Zero(stage=2, devices=1, nodes=2), **TWO_STEPS
+    )
+    request(stage, tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for node in (0, 1):
+        meet = ["--nnodes", "2", "--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)]
+        agent = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            *meet,
+            "--nproc-per-node",
+            "1",
+            "-m",
+            "limo.training",
+            str(tmp_path),
+        ]
+        with (tmp_path / f"node{node}.txt").open("wb") as output:
+            env, here = os.environ | {"OMP_NUM_THREADS": "1"}, Path(__file__).parents[1]
+            ended.append(
+                subprocess.Popen(agent, stdout=output, stderr=output, cwd=here, env=env, start_new_session=True)
+            )
+    for node, process in enumerate(ended):
+        assert process.wait(timeout=300) == 0, (tmp_path / f"node{node}.txt").read_text()[-4000:]
+    assert (summary(tmp_path)["ranks"], summary(tmp_path)["strategy"]) == (2, "zero2")
+    assert tiny.furthest(tiny.weights(alone), tiny.weights(tmp_path)) < 1e-5
 
 
 UNPATCHED = """
@@ -122,16 +168,6 @@ def test_lightning_with_deepspeed_still_divides_twice_and_ours_divides_once(base
     run(tiny.stage(single, base, optimizer=tiny.Sgd(lr=1.0), **(how | {"strategy": ONE})), single)
     assert moved["ours"] == pytest.approx(float(rows(single)[0]["grad_norm"]), rel=1e-4)
     assert moved["theirs"] == pytest.approx(moved["ours"] / 4, rel=1e-4)
-
-
-@pytest.fixture
-def ended() -> Iterator[list[subprocess.Popen[bytes]]]:
-    started: list[subprocess.Popen[bytes]] = []
-    yield started
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,329 @@
+"""Our trainer, a bare PyTorch loop, Hugging Face Trainer and TRL's SFTTrainer on the same weights and examples: tokens per second, memory.
+
+    python benchmarks/training.py <model folder> --data ragged --examples 16      # all four, each in a process of its own
+    python benchmarks/training.py --loss 2048                                     # peak memory of the loss at vocabulary 151,936
+
+`trl` is needed for its row only (pip install trl). Rates count real tokens, never padding. CPU seconds are shown beside wall seconds,
+because a shared machine makes the latter noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from limo.models import Model, load_tokenizer
+from limo.records import Example, write
+from limo.training.encode import Encoded, encode
+
+TEXT = (
+    "so we add the two numbers and then take half of what is left because each box holds seven more apples 12 30 45 7"
+)
+TRAINERS = ("ours", "padded", "loop", "hf", "trl")
+RATE = 1e-5
+
+
+def examples(kind: str, count: int) -> list[Example]:
+    """`short`: like GSM8K, 100 to 250 tokens; `long`: 1k to 2k tokens; `ragged`: half of each, mixed."""
+    draw = random.Random(0)
+    sizes = {"short": [(80, 200)], "long": [(900, 1850)], "ragged": [(80, 200), (900, 1850)]}[kind]
+    rows = []
+    for i in range(count):
+        low, high = sizes[i % len(sizes)]
+        solution = " ".join(draw.choices(TEXT.split(), k=draw.randint(low, high)))
+        rows.append(
+            Example(
+                id=f"e{i}",
+                problem=f"p{i}",
+                question=" ".join(draw.choices(TEXT.split(), k=45)),
+                answer="7",
+                solution=solution,
+            )
+        )
+    draw.shuffle(rows)
+    return rows
+
+
+class Clock:
+    """Wall and CPU seconds since `start`, as of the last `tick`."""
+
+    def start(self) -> None:
+        self.zero = (time.perf_counter(), time.process_time())
+
+    def tick(self) -> None:
+        self.wall, self.cpu = time.perf_counter() - self.zero[0], time.process_time() - self.zero[1]
+
+
+def ours(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock, packing: bool = True) -> None:
+    from limo.optimizers import AdamW, Schedule
+    from limo.training import Training, TrainingStage
+    from limo.training.callbacks import Record
+
+    before, after = Record.on_train_start, Record.on_train_batch_end
+    Record.on_train_start = lambda *a, **k: (before(*a, **k), clock.start())[0]  # type: ignore[method-assign, func-returns-value]
+    Record.on_train_batch_end = lambda *a, **k: (after(*a, **k), clock.tick())[0]  # type: ignore[method-assign, func-returns-value]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "examples.jsonl", rows)
+        how = Training(
+            epochs=1,
+            global_batch=batch,
+            max_length=4096,
+            precision="bf16-mixed" if bf16 else "32-true",
+            packing=packing,
+            micro_batch=None if packing else batch,
+        )
+        stage = TrainingStage(
+            training=how,
+            model=model,
+            optimizer=AdamW(lr=RATE, schedule=Schedule(shape="constant")),
+            examples=folder / "examples.jsonl",
+            seed=0,
+            store=folder / "store",
+        )
+        stage.run(folder)
+
+
+def padded(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock) -> None:
+    ours(model, rows, batch, bf16, clock, packing=False)
+
+
+def loop(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock) -> None:
+    """What one writes by hand: padded rows in the given order, all logits at once, the loss of transformers."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = load_tokenizer(model)
+    net = AutoModelForCausalLM.from_pretrained(model.folder(), dtype=torch.float32).to(device).train()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, foreach=True)
+    encoded = [encode(tokenizer, model, row) for row in rows]
+    clock.start()
+    for start in range(0, len(encoded), batch):
+        ids, mask, labels = _padded(encoded[start : start + batch], int(tokenizer.pad_token_id))
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            net(
+                input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device), use_cache=False
+            ).loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        _wait()
+        clock.tick()
+
+
+def _padded(members: list[Encoded], pad: int) -> tuple[Any, Any, Any]:
+    import torch
+
+    longest = max(len(m.tokens) for m in members)
+    ids = torch.tensor([[*m.tokens, *[pad] * (longest - len(m.tokens))] for m in members])
+    mask = torch.tensor([[1] * len(m.tokens) + [0] * (longest - len(m.tokens)) for m in members])
+    labels = ids.clone()
+    for row, member in enumerate(members):
+        labels[row, : member.prompt] = -100
+        labels[row, len(member.tokens) :] = -100
+    return ids, mask, labels
+
+
+def _wait() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _callback(clock: Clock) -> Any:
+    from transformers import TrainerCallback
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            clock.start()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            _wait()
+            clock.tick()
+
+    return Watch()
+
+
+def _settings(batch: int, bf16: bool, folder: str) -> dict[str, Any]:
+    return {
+        "output_dir": folder, "per_device_train_batch_size": batch, "num_train_epochs": 1, "learning_rate": RATE, "bf16": bf16,
+        "lr_scheduler_type": "constant", "save_strategy": "no", "logging_strategy": "no", "report_to": [], "disable_tqdm": True,
+        "dataloader_pin_memory": False, "gradient_checkpointing": False, "optim": "adamw_torch",
+    }  # fmt: skip
+
+
+def hf(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+    tokenizer = load_tokenizer(model)
+    net = AutoModelForCausalLM.from_pretrained(model.folder(), dtype=torch.float32)
+    encoded = [encode(tokenizer, model, row) for row in rows]
+    data = [{"input_ids": list(e.tokens), "labels": [-100] * e.prompt + list(e.tokens[e.prompt :])} for e in encoded]
+    with tempfile.TemporaryDirectory() as folder:
+        Trainer(
+            model=net,
+            args=TrainingArguments(**_settings(batch, bf16, folder)),
+            train_dataset=data,
+            data_collator=DataCollatorForSeq2Seq(tokenizer),
+            callbacks=[_callback(clock)],
+        ).train()
+
+
+def trl(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock) -> None:
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    net = AutoModelForCausalLM.from_pretrained(model.folder(), dtype=torch.float32)
+    turns = [
+        {
+            "prompt": [{"role": "user", "content": r.question}],
+            "completion": [{"role": "assistant", "content": r.solution}],
+        }
+        for r in rows
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        SFTTrainer(
+            model=net,
+            args=SFTConfig(**_settings(batch, bf16, folder), max_length=4096),
+            train_dataset=Dataset.from_list(turns),
+            processing_class=load_tokenizer(model),
+            callbacks=[_callback(clock)],
+        ).train()
+
+
+def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """One trainer in this process."""
+    import torch
+
+    clock, model = Clock(), Model(path=args.model)
+    rows = examples(args.data, args.examples)
+    tokenizer = load_tokenizer(model)
+    encoded = [encode(tokenizer, model, row) for row in rows]
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    globals()[name](model, rows, args.batch, args.bf16, clock)
+    tokens = sum(len(e.tokens) for e in encoded)
+    cuda = torch.cuda.is_available()
+    peak = (
+        torch.cuda.max_memory_allocated()
+        if cuda
+        else (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024
+    )
+    found = {
+        "wall": clock.wall,
+        "cpu": clock.cpu,
+        "tokens": tokens,
+        "supervised": sum(e.supervised for e in encoded),
+        "peak": peak,
+    }
+    if cuda:
+        weights = sum(p.numel() for p in _parameters(model))
+        found["flops"] = 6 * weights * tokens / clock.wall
+    return found
+
+
+def _parameters(model: Model) -> Any:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return list(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model.folder())).parameters())
+
+
+def loss(tokens: int, chunks: int) -> float:
+    """Peak extra bytes of head and cross-entropy, forward and backward, hidden size 896, vocabulary 151,936; 0 chunks is the plain loss."""
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    from limo.training.module import weighted
+
+    head = torch.nn.Linear(896, 151_936, bias=False)
+    head.weight.grad = torch.zeros_like(head.weight)
+    hidden = torch.randn(tokens, 896, requires_grad=True)
+    targets, weights = torch.randint(0, 151_936, (tokens,)), torch.full((tokens,), 1 / tokens)
+    # both accumulate one more copy of the head's gradient: made once here, so that it is not counted
+    weighted(head, hidden[:8], targets[:8], weights[:8]).backward()
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if chunks == 0:
+        torch.nn.functional.cross_entropy(head(hidden).float(), targets).backward()
+    else:
+        pieces = zip(
+            hidden.tensor_split(chunks), targets.tensor_split(chunks), weights.tensor_split(chunks), strict=True
+        )
+        torch.stack([checkpoint(weighted, head, *piece, use_reentrant=False) for piece in pieces]).sum().backward()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024.0
+
+
+def child(*arguments: str) -> Any:
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--data", choices=("short", "long", "ragged"), default="ragged")
+    parser.add_argument("--examples", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--trainers", default=",".join(TRAINERS))
+    parser.add_argument("--loss", type=int, metavar="TOKENS")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(loss(args.loss, int(args.child)) if args.loss else measure(args.child, args)))
+    elif args.loss:
+        plain, chunked = (child("--loss", str(args.loss), "--child", n) for n in ("0", "8"))
+        print(
+            f"peak memory of the loss at {args.loss} tokens: plain {plain / 2**30:.2f} GiB, "
+            f"ours {chunked / 2**30:.2f} GiB ({chunked / plain:.2f})"
+        )
+    elif args.model is None:
+        parser.error("give a model folder")
+    else:
+        print(
+            "| trainer | tokens/s | supervised/s | tokens per CPU second | seconds | peak GiB |\n|---|---|---|---|---|---|"
+        )
+        for name in args.trainers.split(","):
+            same = [
+                "--data",
+                args.data,
+                "--examples",
+                str(args.examples),
+                "--batch",
+                str(args.batch),
+                *(["--bf16"] if args.bf16 else []),
+            ]
+            got = child(args.model, *same, "--child", name)
+            rates = (
+                got["tokens"] / got["wall"],
+                got["supervised"] / got["wall"],
+                got["tokens"] / got["cpu"],
+                got["wall"],
+                got["peak"] / 2**30,
+            )
+            flops = f" ({got['flops'] / 1e12:.0f} TFLOP/s)" if "flops" in got else ""
+            print(
+                f"| {name}{flops} | "
+                + " | ".join(f"{rate:.2f}" if rate < 100 else f"{rate:.0f}" for rate in rates)
+                + " |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
