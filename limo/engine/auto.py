@@ -11,7 +11,7 @@ from limo import hardware
 from limo.config import aside, choice
 from limo.engine import Engine, Session
 from limo.engine.transformers import Transformers
-from limo.engine.vllm import Vllm
+from limo.engine.vllm import Vllm, build
 from limo.models import Model
 
 log = logging.getLogger(__name__)
@@ -39,36 +39,37 @@ class Auto:
         self._vllm()
 
     def pick(self, model: Model) -> Engine:
-        vllm = self._vllm()
-        reasons = vllm.missing(model) or _small(model)
-        if not reasons or self.tensor_parallel > 1:
-            log.info(
-                "engine: vllm, which is installed and serves this model here"
-                if not reasons
-                else f"engine: vllm; {reasons[0]}"
-            )
-            return vllm
-        log.info(f"engine: transformers; {reasons[0].removeprefix('engine=vllm: ')}")
-        common = {
-            "dtype": self.dtype,
-            "adapter": self.adapter,
-            "batch_size": self.batch_size,
-            "replicas": self.replicas,
-        }
-        return Transformers(**common)  # type: ignore[arg-type]
+        engine, reason = self._choose(model)
+        log.info(f"engine: {type(engine).__name__.lower()}; {reason}")
+        return engine
 
     def missing(self, model: Model) -> list[str]:
-        return self.pick(model).missing(model)
+        return self._choose(model)[0].missing(model)
 
     def open(self, model: Model, max_length: int, requests: int) -> Session:
-        return self.pick(model).open(model, max_length, requests)
+        return self._choose(model)[0].open(model, max_length, requests)
 
     def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """Another device or a vLLM that is there now gives other numbers, so they enter the key of a result."""
-        from limo.engine.vllm import build
-
         adapter = digest(self.adapter) if self.adapter else None
-        return {"vllm": build(), "gpu": bool(hardware.gpus()), "dtype": self.dtype, "adapter": adapter}
+        return {
+            "vllm": (build() or "").partition(" ")[0],
+            "gpu": bool(hardware.gpus()),
+            "dtype": self.dtype,
+            "adapter": adapter,
+        }
+
+    def _choose(self, model: Model) -> tuple[Engine, str]:
+        """An engine and why it is taken."""
+        vllm = self._vllm()
+        if self.tensor_parallel > 1:
+            return vllm, f"tensor_parallel={self.tensor_parallel} is its alone"
+        if reasons := vllm.missing(model) or _small(model):
+            transformers = Transformers(
+                dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size, replicas=self.replicas
+            )
+            return transformers, reasons[0].removeprefix("engine=vllm: ")
+        return vllm, "it is installed and serves this model here"
 
     def _vllm(self) -> Vllm:
         return Vllm(
