@@ -177,6 +177,7 @@ def test_a_broken_file_is_said_so(name: str, content: str, message: str, tmp_pat
 def test_a_path_that_is_missing_or_not_given_is_told_before_any_work(tmp_path: Path) -> None:
     assert "data.path is not set" in Files().missing()[0]
     assert "nothing.jsonl: no such file" in Files(path=tmp_path / "nothing.jsonl").missing()[0]
+    assert "that is a folder" in Files(path=tmp_path).missing()[0]
     assert "nothing.jsonl: no such file" in Hub(repo="a/b", path=tmp_path / "nothing.jsonl").missing()[0]
 
 
@@ -218,6 +219,12 @@ def test_the_answer_is_taken_from_the_box_and_rows_without_one_are_dropped_and_c
     assert [p.answer for p in kept] == ["\\frac{1}{2}"]
     assert [d["reason"] for d in dropped] == ["no answer"]
     assert facts["dropped"] == {"no answer": 1}
+
+
+def test_a_solution_without_a_box_gets_one_and_no_solution_stays_none(tmp_path: Path) -> None:
+    rows = [{"question": str(n), "answer": "7", "solution": s} for n, s in enumerate(["so 7", "\\boxed{7}", "", None])]
+    boxes = Files(path=jsonl(tmp_path / "p.jsonl", rows), box=True).problems()
+    assert [p.solutions for p in boxes] == [("so 7\n\\boxed{7}",), ("\\boxed{7}",), (), ()]
 
 
 def test_a_folder_that_datasets_reads_gives_what_its_file_gives(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ class Source:
             solutions = (ANNOTATION.sub("", worked).strip(), *solutions)
         elif self.answer_from == "box":
             answer = next((held for s in solutions if (held := boxed(s))), "")
+        solutions = tuple(filter(None, solutions))
         if self.box:
             solutions = tuple(s if boxed(s) is not None else f"{s}\n\\boxed{{{answer}}}" for s in solutions)
         name = (
@@ -122,7 +123,7 @@ class Source:
         if not name:
             raise Mistake(f"{place}: column {self.id!r} holds no id; fill it, or set data.id=null")
         meta = {column: self._cell(place, row, "meta", column) for column in self.meta}
-        return Problem(id=name, question=question, answer=answer, solutions=tuple(filter(None, solutions)), meta=meta)
+        return Problem(id=name, question=question, answer=answer, solutions=solutions, meta=meta)
 
     def _solutions(self, place: str, row: dict[str, Any]) -> tuple[str, ...]:
         if self.solution is None or (self.answer_from == "hashes" and self.solution == self.answer):
@@ -154,8 +155,9 @@ def paths(path: Path | tuple[Path, ...] | None) -> tuple[Path, ...]:
 
 def absent(files: Iterable[Path]) -> list[str]:
     """One sentence for each file that is not there."""
+    remedy = "give the path of a JSONL, JSON, CSV or Parquet file"
     return [
-        f"data.path={file}: no such file; give the path of a JSONL, JSON, CSV or Parquet file"
+        f"data.path={file}: {'that is a folder' if file.is_dir() else 'no such file'}; {remedy}"
         for file in files
         if not file.is_file()
     ]
