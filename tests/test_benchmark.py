@@ -8,13 +8,14 @@ import json
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from limo import Mistake
 from limo.__main__ import compose
 from limo.config import identity
-from limo.evaluation import Benchmark, Source, golds, hub, scoring, source
+from limo.evaluation import Benchmark, Source, golds, hub, options, scoring, source
 from limo.evaluation.grading import Rules, grade_all
 from limo.evaluation.grading import grade as grade_one
 from limo.records import Attempt, Problem
@@ -119,7 +120,7 @@ def test_the_right_option_of_gpqa_is_spread_over_the_letters_and_stays_the_right
     assert set(spread) == set("ABCD") and min(spread.values()) > 30
     for p in after:
         assert p.meta["choices"][p.meta["gold"]] == before[p.id].meta["choices"]["A"]
-        assert golds.cut_options(p.question) == p.meta["choices"]
+        assert options.cut(p.question) == p.meta["choices"]
         assert len(p.question) == len(before[p.id].question)
     again = {p.id: p.meta["gold"] for p in dataclasses.replace(benchmark, shuffle=1).load().problems}
     assert again != {p.id: p.meta["gold"] for p in after} == {p.id: p.meta["gold"] for p in benchmark.load().problems}
@@ -181,7 +182,7 @@ def test_a_rule_mends_the_golds_it_is_for_and_no_others(
 
 
 @pytest.mark.parametrize(
-    ("question", "options"),
+    ("question", "found"),
     [
         ("z 的共轭是 ( ) A. 1 B. -1 C. i D. -i", {"A": "1", "B": "-1", "C": "i", "D": "-i"}),
         ("A 与 B 的关系 A. A=B B. A>B C A<B D. 无法确定", {"A": "A=B", "B": "A>B", "C": "A<B", "D": "无法确定"}),
@@ -189,8 +190,8 @@ def test_a_rule_mends_the_golds_it_is_for_and_no_others(
         ("设集合 A 与 B 相交", None),
     ],
 )
-def test_options_are_cut_from_the_end_of_a_question(question: str, options: dict[str, str] | None) -> None:
-    assert golds.cut_options(question) == options
+def test_options_are_cut_from_the_end_of_a_question(question: str, found: dict[str, str] | None) -> None:
+    assert options.cut(question) == found
 
 
 def test_options_cannot_be_shuffled_where_there_are_none() -> None:
@@ -442,7 +443,9 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
         Source(path=tmp_path / "a.txt").problems()
 
 
-def test_an_unchecked_file_says_the_digest_that_would_check_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unchecked_file_says_the_digest_that_would_check_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = Source(path=file(tmp_path, row()), id="id")
     with caplog.at_level("INFO"):
         made.problems()
@@ -450,3 +453,7 @@ def test_an_unchecked_file_says_the_digest_that_would_check_it(tmp_path: Path, c
     caplog.clear()
     dataclasses.replace(made, digest=digest).problems()
     assert not caplog.text
+
+
+def test_every_rule_that_a_config_may_name_exists() -> None:
+    assert set(golds.RULES) == set(get_args(golds.Repair))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import random
 import re
 from collections.abc import Callable
 from typing import Any, Literal
 
 from limo import Mistake
+from limo.evaluation.options import LETTERS, cut, permute
 from limo.records import Problem
 
 Repair = Literal[
@@ -27,15 +26,6 @@ Repair = Literal[
     "metadata",
     "forms",
 ]
-LETTERS = "ABCDEFGHIJ"
-LABELS = (
-    (re.compile(r"(?m)^([A-J])\. "), 2),
-    (re.compile(r"[(（]\s*([A-J])\s*[)）]\s*"), 4),
-    (re.compile(r"(?:(?<![A-Za-z\\^_{])|(?<=\\n))([A-J])\s*[.．、]\s*"), 3),
-)
-"""How options are labelled: `A. ` at the start of a line, `（A）`, `A.`; and how many in order make it no coincidence."""
-INSTRUCTION = re.compile(r"\\boxed|\b(answer|choice|letter|option)\b|答案|选项", re.IGNORECASE)
-"""What a paragraph after the options says that tells how to answer."""
 TYPES = {
     "Numerical": "auto",
     "Expression": "expression",
@@ -67,7 +57,7 @@ def repair(
             applied.append(name)
             problem = mended
     if shuffle is not None:
-        problem = permute(problem, shuffle)
+        problem = shuffled(problem, shuffle)
         applied.append("shuffle")
     check(problem)
     return problem, applied
@@ -180,7 +170,7 @@ def options(problem: Problem) -> Problem:
     answer differ, the option of the question wins, because it is what the model read.
     """
     gold, chosen = problem.meta["gold"], str(problem.meta.get("letter") or "").strip()
-    found = cut_options(problem.question)
+    found = cut(problem.question)
     if not chosen and (problem.meta["answer_type"] != "letter" or not isinstance(gold, str)):
         return problem
     if not chosen:
@@ -215,81 +205,20 @@ def forms(problem: Problem) -> Problem:
     return _text(problem, mend)
 
 
-RULES: dict[Repair, Callable[[Problem], Problem]] = {
-    "integral": integral,
-    "thousands": thousands,
-    "delimiters": delimiters,
-    "currency": currency,
-    "punctuation": punctuation,
-    "backslash": backslash,
-    "code": code,
-    "exponent": exponent,
-    "parts": parts,
-    "letter": letter,
-    "options": options,
-    "metadata": metadata,
-    "forms": forms,
-}
+_EVERY = (integral, thousands, delimiters, currency, punctuation, backslash, code, exponent, parts, letter, options)
+RULES: dict[str, Callable[[Problem], Problem]] = {rule.__name__: rule for rule in (*_EVERY, metadata, forms)}
+"""Every rule by its name."""
 
 
-def cut_options(question: str) -> dict[str, str] | None:
-    """The options A., B., C., … written at the end of a question, letter -> text; None where they cannot be told
-    apart."""
-    spans = _labels(question)
-    if spans is None:
-        return None
-    ends = [start for start, _ in spans[1:]] + [_end(question, spans[-1][1])]
-    texts = [re.sub(r"(\s|\\n|\\\\)+$", "", question[stop:end]) for (_, stop), end in zip(spans, ends, strict=True)]
-    return dict(zip(LETTERS, texts, strict=False)) if all(texts) else None
-
-
-def permute(problem: Problem, seed: int) -> Problem:
-    """The options of a question in an order drawn from `seed` and the question itself, the gold letter moved along.
-
-    LIMO's GPQA file has the right option first in all 198 questions. Raises Mistake where the options cannot be found.
-    """
-    spans, choices = _labels(problem.question), problem.meta.get("choices")
-    if spans is None or not choices:
-        raise Mistake(
-            f"{problem.meta.get('where', problem.id)}: no options A., B., … in the question to shuffle; set shuffle=null"
-        )
-    gold, letters = problem.meta["gold"], list(choices)
-    draw = random.Random(hashlib.sha256(f"{seed}\0{problem.question}".encode()).hexdigest())
-    order = draw.sample(letters, len(letters))
-    shuffled = {new: choices[old] for new, old in zip(letters, order, strict=True)}
-    question, last = problem.question, len(spans) - 1
-    pieces = [question[: spans[0][0]]]
-    for i, (new, (start, stop)) in enumerate(zip(letters, spans, strict=True)):
-        end = spans[i + 1][0] if i < last else _end(question, stop)
-        text = choices[new]
-        pieces.append(question[start:stop] + shuffled[new] + question[stop + len(text) : end])
-    pieces.append(question[_end(question, spans[-1][1]) :])
-    right = letters[order.index(gold)]
-    mended = _with(problem, right, choices=shuffled, raw=right)
-    return dataclasses.replace(mended, question="".join(pieces))
-
-
-def _labels(question: str) -> list[tuple[int, int]] | None:
-    """Where each option's label starts and its text begins: the last A., B., C., … in order; a label may lack its
-    full stop."""
-    for pattern, least in LABELS:
-        found = list(pattern.finditer(question))
-        letters = "".join(m.group(1) for m in found)
-        run = found[letters.rfind("A") :] if "A" in letters else []
-        if len(run) >= least and LETTERS.startswith(letters[-len(run) :]):
-            return [m.span() for m in run]
-    lenient = re.search(
-        r"(?s).*[\s(（](A[.．、]?\s)(?:.+?)\s(B[.．、]?\s)(?:.+?)\s(C[.．、]?\s)(?:.+?)\s(D[.．、]\s?)(?:.+)$", question
-    )
-    return [lenient.span(i) for i in (1, 2, 3, 4)] if lenient else None
-
-
-def _end(question: str, start: int) -> int:
-    """Where the last option ends: before a last paragraph that says how to answer, else with the question."""
-    found = re.search(r"\n\s*\n(?=(?:(?!\n\s*\n).)*$)", question[start:], re.DOTALL)
-    if found and INSTRUCTION.search(question, start + found.end()):
-        return start + found.start()
-    return len(question)
+def shuffled(problem: Problem, seed: int) -> Problem:
+    """The options in a random order, the gold letter moved along. Raises Mistake where the options cannot be found."""
+    choices = problem.meta.get("choices")
+    moved = permute(problem.question, choices, problem.meta["gold"], seed) if choices else None
+    if moved is None:
+        where = problem.meta.get("where", problem.id)
+        raise Mistake(f"{where}: no options A., B., … in the question to shuffle; set shuffle=null")
+    question, choices, right = moved
+    return dataclasses.replace(_with(problem, right, choices=choices, raw=right), question=question)
 
 
 def _relative(error: str, gold: str) -> float:
