@@ -21,7 +21,19 @@ from limo.evaluation.grading import TYPES, Case, Rules, Verdict, grade_all
 from limo.evaluation.judge import regrade
 from limo.models import Model
 
-GOLD = ("gold", "gold_answer", "ground_truth", "groundtruth", "gt", "target", "reference", "reference_answer", "expected_answer", "label", "answer")
+GOLD = (
+    "gold",
+    "gold_answer",
+    "ground_truth",
+    "groundtruth",
+    "gt",
+    "target",
+    "reference",
+    "reference_answer",
+    "expected_answer",
+    "label",
+    "answer",
+)
 """Names of the field that holds the right answer; the first one that a row has counts."""
 RESPONSE = (
     "response", "responses", "completion", "completions", "generation", "generated_text", "generated_responses", "model_output", "output",
@@ -93,7 +105,11 @@ def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[
         raise Mistake(f"{where}: no gold answer; give one of {', '.join(GOLD)}")
     name = field or _first({k: v for k, v in row.items() if k != gold}, RESPONSE)
     if name is None or name not in row:
-        raise Mistake(f"{where}: no {field}; --field names a field that every row has" if field else f"{where}: no response; give one of {', '.join(RESPONSE)}, or name another by --field")
+        raise Mistake(
+            f"{where}: no {field}; --field names a field that every row has"
+            if field
+            else f"{where}: no response; give one of {', '.join(RESPONSE)}, or name another by --field"
+        )
     kind = row.get("answer_type") or "auto"
     if not isinstance(kind, str) or kind.lower() not in TYPES:
         raise Mistake(f"{where}: answer_type is {kind!r}; give one of {', '.join(TYPES)}, or leave it out")
@@ -109,7 +125,10 @@ def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[
         raise Mistake(f"{where}: {name} holds no text; give what the model wrote, or name another field by --field")
     key = _first(row, IDENTITY)
     facts: dict[str, Any] = {"id": row[key]} if key else {"id": None}
-    facts |= {"expected": expected if expected is None else bool(expected), "kind": row.get("kind") or row.get("benchmark")}
+    facts |= {
+        "expected": expected if expected is None else bool(expected),
+        "kind": row.get("kind") or row.get("benchmark"),
+    }
     asked = _first(row, QUESTION)
     facts["question"] = row[asked] if asked else ""
     cases = []
@@ -133,7 +152,9 @@ def responses(value: Any) -> list[str] | None:
     if isinstance(value, int | float):
         return [str(value)]
     if isinstance(value, dict):
-        inner = next((value[key] for key in ("completion", "content", "text", "message", "response") if key in value), None)
+        inner = next(
+            (value[key] for key in ("completion", "content", "text", "message", "response") if key in value), None
+        )
         return None if inner is None else responses(inner)
     if isinstance(value, list) and value:
         if all(isinstance(turn, dict) and "role" in turn for turn in value):
@@ -199,9 +220,13 @@ def _parser() -> argparse.ArgumentParser:
         "Optional: id, answer_type, choices, finish, benchmark, kind, and expected (true or false) to measure the grader itself.",
     )
     parser.add_argument("cases", type=Path)
-    parser.add_argument("--out", type=Path, help="write the verdicts there; else to standard output, and the summary to standard error")
+    parser.add_argument(
+        "--out", type=Path, help="write the verdicts there; else to standard output, and the summary to standard error"
+    )
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (0: one a core)")
-    parser.add_argument("--rules", choices=("limo", "paper"), default="limo", help="paper: what LIMO's published grader accepts")
+    parser.add_argument(
+        "--rules", choices=("limo", "paper"), default="limo", help="paper: what LIMO's published grader accepts"
+    )
     parser.add_argument(
         "--judge", nargs="+", metavar="KEY=VALUE",
         help="a second model for free-form answers that the rules reject: model=<hub id or folder>, optional revision= and dtype=",

@@ -7,13 +7,16 @@ import dataclasses
 import re
 from typing import Any
 
-from limo.evaluation.grading.match import Result, match, members, wordy
+from limo.evaluation.grading.match import match
 from limo.evaluation.grading.normalise import normalise, same_words, tight
+from limo.evaluation.grading.relation import members
 from limo.evaluation.grading.rules import Rules
 from limo.evaluation.grading.shape import Shape, shape
+from limo.evaluation.grading.values import Result, wordy
 
 _LETTER = re.compile(
-    r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer|选项|答案)\s*(?:is|是|为)?\s*:?\s*)?[(\[]?\s*([A-Za-z])\s*[)\]]?\s*(?:[.:)、,;]\s*(.*))?", re.I | re.S
+    r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer|选项|答案)\s*(?:is|是|为)?\s*:?\s*)?[(\[]?\s*([A-Za-z])\s*[)\]]?\s*(?:[.:)、]\s*(.*))?",
+    re.I | re.S,
 )
 _LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])\s*[.:、．：])\s*(\S.*)", re.S)
 

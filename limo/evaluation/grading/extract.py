@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from limo.evaluation.grading.vocabulary import names
 from limo.evaluation.grading.normalise import normalise, tight
 from limo.evaluation.grading.rules import Case, Rules, Verdict
 
@@ -26,17 +27,22 @@ _PHRASE = re.compile(
     re.I,
 )
 _DENIED = re.compile(rf"(?:{_ANSWER})\s+(?:\w+\s+)?(?:not|cannot|\w+n['’]t)\b[^.\n]*(?:[.\n]|$)", re.I)
-_REASON = re.compile(r"\s*[,;(]?\s*\(?(?<![a-zA-Z])(?:because|since|which|as it|as we|but|instead|rather|so that|due to)(?![a-zA-Z])", re.I)
-_LITTLE = frozenset("so is we it to of be by if as or an at on the thus hence therefore".split()) - {"or"}
+_REASON = re.compile(
+    r"\s*[,;(]?\s*\(?(?<![a-zA-Z])(?:because|since|which|as it|as we|but|instead|rather|so that|due to)(?![a-zA-Z])",
+    re.I,
+)
+_LITTLE = names("so is we it to of be by if as an at on the thus hence therefore")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$((?:[^$\\]|\\.)+?)\$", re.S)
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.\\^{-])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\%|%|percent))?"
 )
 _WORDS = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}\s+[a-zA-Z]{2,}")
 _BOUND = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]\s*(?:[<>]=?|≤|≥|\\[lg]eq?)\s*[-−]?\d+(?:\.\d+|/\d+)?")
-_SUBJECT = re.compile(r"(?:\b(?:is|are|was|equals|be)|[=:：]|为|是|≈)\s+(?:at (?:least|most)|about|just|only|exactly|approximately)?\s*\(?\s*$|=\s*$")
+_SUBJECT = re.compile(
+    r"(?:\b(?:is|are|was|equals|be)|[=:：]|为|是|≈)\s+(?:at (?:least|most)|about|just|only|exactly|approximately)?\s*\(?\s*$|=\s*$"
+)
 _STOP = re.compile(r"\n|(?<=[^\d\s])[.!?](?=\s|$)|(?<=\d)\.(?=\s|$)|。")
-_PLAIN = frozenset("sin cos tan cot sec csc log exp sqrt arcsin arccos arctan sinh cosh tanh and infinity inf abs pi".split())
+_PLAIN = names("sin cos tan cot sec csc log exp sqrt arcsin arccos arctan sinh cosh tanh and infinity inf abs pi")
 """Words that a formula in plain letters may hold."""
 _LETTER_LINE = re.compile(r"^\W*(?:option|choice)?\W*\(?([A-Za-z])\)?(?![a-zA-Z'’])(?=\W|$|[^\x00-\x7f])", re.I)
 
@@ -141,7 +147,13 @@ def adjacent(text: str, boxes: list[tuple[int, int, int]]) -> str:
 
 def bare(text: str) -> bool:
     """Whether a text is an answer and nothing else, as a harness stores it that has extracted it already."""
-    if not text or len(text) > 400 or (text.count("$") > 2) or "####" in text or re.search(r"[\u3040-\u9fff\u0600-\u06ff\u0400-\u04ff]{3}", text):
+    if (
+        not text
+        or len(text) > 400
+        or (text.count("$") > 2)
+        or "####" in text
+        or re.search(r"[\u3040-\u9fff\u0600-\u06ff\u0400-\u04ff]{3}", text)
+    ):
         return False
     if "\n" in text and "\\begin" not in text:
         return False
@@ -166,11 +178,17 @@ def letter(text: str) -> Found | None:
     for match in reversed(phrases):
         if line := _LETTER_LINE.match(text[match.end() :].split("\n")[0]):
             return Found(line[1].upper(), "phrase")
-    marked = re.findall(r"(?:choice|option|choose|select|settled on|choix|wahl)\s*(?:is|:|on|=)?\s*[*(\[]*([A-Z])(?![a-zA-Z'])", text, re.I)
+    marked = re.findall(
+        r"(?:choice|option|choose|select|settled on|choix|wahl)\s*(?:is|:|on|=)?\s*[*(\[]*([A-Z])(?![a-zA-Z'])",
+        text,
+        re.I,
+    )
     marked = [m for m in marked if m.isupper()]
     if marked:
         return Found(marked[-1], "phrase")
-    settled = re.findall(r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best|answer)", text)
+    settled = re.findall(
+        r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best|answer)", text
+    )
     if settled:
         return Found(settled[-1], "phrase")
     bracketed = re.findall(r"[(\[]([A-Z])[)\]]", text)
@@ -201,14 +219,20 @@ def clause(text: str) -> str | None:
     """The answer in the clause at the start of a text: after "is" or "=", else the first formula or number."""
     text = text.lstrip("*_ \n")
     math = _MATH.match(text)
-    stops = [m.start() for m in (_STOP.search(text, math.end() if math else 0), _REASON.search(text, math.end() if math else 0)) if m]
+    stops = [
+        m.start()
+        for m in (_STOP.search(text, math.end() if math else 0), _REASON.search(text, math.end() if math else 0))
+        if m
+    ]
     head = (text[: min(stops)] if stops else text).strip().strip("*_").strip()
     head = head.rstrip(".")
     if not head:
         return None
     if math and math.end() >= len(head):
         return inside(math)
-    if re.fullmatch(r"[-−+\d\\({\[|√.].*", head, re.S) and not re.search(r"\\text|[a-z]{3,}(?<!sqrt)(?<!frac)\s+[a-z]{2,}|\$", head):
+    if re.fullmatch(r"[-−+\d\\({\[|√.].*", head, re.S) and not re.search(
+        r"\\text|[a-z]{3,}(?<!sqrt)(?<!frac)\s+[a-z]{2,}|\$", head
+    ):
         return head
     if bare(head) and "$" not in head:
         return head
@@ -220,13 +244,19 @@ def prose(text: str) -> Found | None:
     text = text.strip()[-PROSE:]
     if not text:
         return None
-    if len(text) <= 120 and "\n" not in text and not re.search(r"[a-z]{2,}\s+[a-z]{2,}\s+[a-z]{2,}", _MATH.sub(" ", text)):
+    if (
+        len(text) <= 120
+        and "\n" not in text
+        and not re.search(r"[a-z]{2,}\s+[a-z]{2,}\s+[a-z]{2,}", _MATH.sub(" ", text))
+    ):
         math = _MATH.fullmatch(text.rstrip(". "))
         if math:
             return Found(inside(math), "prose")
-        if not re.search(r"[a-z]{2,}.*?[a-z]{2,}", _MATH.sub(" ", text)) and (len(list(_MATH.finditer(text))) > 1 or not _MATH.search(text)):
+        if not re.search(r"[a-z]{2,}.*?[a-z]{2,}", _MATH.sub(" ", text)) and (
+            len(list(_MATH.finditer(text))) > 1 or not _MATH.search(text)
+        ):
             found = thing(text, prefer_last=True)
-            return Found(found or text, "prose")
+            return Found(found, "prose") if found else None
     bold = re.findall(r"\*\*([^*\n]+)\*\*", text)
     last = re.split(r"\n|(?<=[.。!?])\s+(?=[A-Z\u4e00-\u9fff])", text)[-1]
     if bold and bold[-1] in last and _NUMBER.search(bold[-1]):
@@ -242,7 +272,10 @@ def thing(text: str, prefer_last: bool) -> str | None:
     masked = text
     for start, end, _t in spans:
         masked = masked[:start] + "\x00" * (end - start) + masked[end:]
-    spans += [(m.start(), m.end(), m[0]) for m in re.finditer(r"\(\\frac\{\d+\}\{\d+\}\)|\\d?frac\{[^{}]+\}\{[^{}]+\}", masked)]
+    spans += [
+        (m.start(), m.end(), m[0])
+        for m in re.finditer(r"\(\\frac\{\d+\}\{\d+\}\)|\\d?frac\{[^{}]+\}\{[^{}]+\}", masked)
+    ]
     for start, end, _t in list(spans):
         masked = masked[:start] + "\x00" * (end - start) + masked[end:]
     bounds = [(m.start(), m.end(), m[0]) for m in _BOUND.finditer(masked)]

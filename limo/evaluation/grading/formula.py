@@ -8,23 +8,36 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from limo.evaluation.grading.vocabulary import names
+
 Node = tuple[Any, ...]
 """("num", Fraction, decimal) ("sym", name) ("+"|"*"|"/"|"^", a, b) ("neg", a) ("call", name, *args) ("opaque", name, *args)."""
 
-GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega Gamma Delta Theta "
-    "Lambda Xi Pi Sigma Phi Psi Omega ell hbar infty nabla partial Re Im aleph emptyset square star".split()
+GREEK = names(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
+    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar infty nabla partial Re Im aleph "
+    "emptyset square star"
 )
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh log ln lg exp sqrt abs floor ceil".split()
+FUNCTIONS = names(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh sech csch coth arcsinh "
+    "arccosh arctanh asinh acosh atanh log ln lg exp sqrt abs floor ceil"
 )
-SPECIAL = {"infinity": "infty", "inf": "infty", "oo": "infty", "Infinity": "infty", "pi": "pi", "Pi": "pi"}
+SPECIAL = {
+    "infinity": "infty",
+    "inf": "infty",
+    "oo": "infty",
+    "Infinity": "infty",
+    "pi": "pi",
+    "Pi": "pi",
+    "Abs": "abs",
+}
 UNKNOWN = frozenset("fghFGH")
 """Letters that, before a parenthesis, name a function nobody has defined."""
-MARKS = frozenset("overline vec hat bar tilde widehat overrightarrow mathbb mathcal mathfrak dot ddot underline widetilde".split())
+MARKS = names("overline vec hat bar tilde widehat overrightarrow mathbb mathcal mathfrak dot ddot underline widetilde")
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<num>\d+\.\d*|\.\d+|\d+)|\\(?P<cmd>[a-zA-Z]+)|\\(?P<esc>[{}|%&])|(?P<word>[a-zA-Z]{3,}(?![a-zA-Z]))|(?P<chr>.))", re.S
+    r"\s*(?:(?P<num>\d+\.\d*|\.\d+|\d+)|\\(?P<cmd>[a-zA-Z]+)|\\(?P<esc>[{}|%&])|(?P<word>[a-zA-Z]{3,}(?![a-zA-Z]))|(?P<chr>.))",
+    re.S,
 )
 _WORDS = re.compile("|".join(sorted(FUNCTIONS | SPECIAL.keys(), key=len, reverse=True)))
 
@@ -42,17 +55,17 @@ class Token:
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> Node:
-    """The tree of a normalised formula without relations or lists. Raises UnreadableError."""
+def read(text: str, mixed: bool = True) -> Node:
+    """The tree of a normalised formula without relations or lists. mixed: 1\\frac{1}{2} is 3/2. Raises UnreadableError."""
     if len(text) > 2000:
         raise UnreadableError("too long")
-    if match := re.fullmatch(r"(-?)\s*(\d+) (\d+) ?/ ?(\d+)", text):
+    if mixed and (match := re.fullmatch(r"(-?)\s*(\d+) (\d+) ?/ ?(\d+)", text)):
         sign, whole, top, bottom = match.groups()
         if int(bottom):
             value = int(whole) + Fraction(int(top), int(bottom))
             return ("num", -value if sign else value, False)
     try:
-        reader = _Reader(text)
+        reader = _Reader(text, mixed)
         node = reader.sum()
     except (RecursionError, IndexError, ValueError) as error:
         raise UnreadableError(str(error)) from None
@@ -90,14 +103,19 @@ def _tokens(text: str) -> list[Token]:
             tokens.append(Token("cmd", SPECIAL.get(name, name), match.start("chr"), known.end()))
             at = known.end()
             continue
-        tokens.append(Token("cmd" if kind == "cmd" else "esc" if kind == "esc" else kind, value, match.start(kind), match.end(kind)))
+        tokens.append(
+            Token(
+                "cmd" if kind == "cmd" else "esc" if kind == "esc" else kind, value, match.start(kind), match.end(kind)
+            )
+        )
         at = match.end()
     return tokens
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, mixed: bool) -> None:
         self.text = text
+        self.mixed = mixed
         self.tokens = _tokens(text)
         self.position = 0
         self.bars = 0
@@ -154,7 +172,7 @@ class _Reader:
                 right = self.power()
                 if node[0] == "num" and right[0] == "num":
                     raise UnreadableError("two numbers in a row")
-                if self._mixed(node, right):
+                if self.mixed and self._mixed(node, right):
                     node = ("+", node, right)
                 else:
                     node = ("*", node, right)
@@ -186,7 +204,19 @@ class _Reader:
         if token.kind in ("num",):
             return True
         if token.kind == "cmd":
-            return token.text not in ("cdot", "times", "rfloor", "rceil", "rangle", "pmod", "bmod", "mod", "end", "text", "circ")
+            return token.text not in (
+                "cdot",
+                "times",
+                "rfloor",
+                "rceil",
+                "rangle",
+                "pmod",
+                "bmod",
+                "mod",
+                "end",
+                "text",
+                "circ",
+            )
         if token.kind == "esc":
             return False
         if token.text == "|":
@@ -267,7 +297,11 @@ class _Reader:
             raise UnreadableError("unexpected end")
         if token.kind == "num":
             self.take()
-            value: Node = ("num", Fraction(token.text if token.text[-1] != "." else token.text[:-1]), "." in token.text.rstrip("."))
+            value: Node = (
+                "num",
+                Fraction(token.text if token.text[-1] != "." else token.text[:-1]),
+                "." in token.text.rstrip("."),
+            )
             if "." in token.text and self.command("overline", "dot"):
                 return self.repeating(token.text)
             if self.is_("_"):
@@ -305,7 +339,11 @@ class _Reader:
         if not period.isdigit():
             raise UnreadableError("overline in a number")
         places = len(text.partition(".")[2])
-        return ("num", Fraction(text.rstrip(".") or "0") + Fraction(int(period), 10**places * (10 ** len(period) - 1)), False)
+        return (
+            "num",
+            Fraction(text.rstrip(".") or "0") + Fraction(int(period), 10**places * (10 ** len(period) - 1)),
+            False,
+        )
 
     def based(self, digits: str, base: str) -> Node:
         if not base.isdigit() or not 2 <= int(base) <= 36 or not digits.isdigit():
@@ -371,7 +409,12 @@ class _Reader:
             return self.symbol(f"{name}({self.raw()})")
         if name in ("angle", "triangle"):
             letters = ""
-            while (token := self.peek()) is not None and token.kind == "chr" and token.text.isalpha() and token.text.isupper():
+            while (
+                (token := self.peek()) is not None
+                and token.kind == "chr"
+                and token.text.isalpha()
+                and token.text.isupper()
+            ):
                 letters += self.take().text
             return self.symbol(name + " " + letters)
         if name in GREEK:
@@ -394,8 +437,7 @@ class _Reader:
             inner = self.group("{", "}")
         else:
             inner = self.applied()
-        inverse = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
-        name = inverse.get(name, name)
+        name = re.sub(r"^a(?=sin|cos|tan)", "arc", name)
         if exponent == ("neg", ("num", Fraction(1), False)) and name in ("sin", "cos", "tan", "cot"):
             return ("call", "arc" + name, inner)
         node: Node = ("call", name, inner) if base is None else ("/", ("call", "ln", inner), ("call", "ln", base))
@@ -407,7 +449,11 @@ class _Reader:
             self.take()
             return ("neg", self.applied())
         node = self.power()
-        while self.starts() and not self.is_("(", "[") and not ((t := self.peek()) and t.kind == "cmd" and t.text in FUNCTIONS):
+        while (
+            self.starts()
+            and not self.is_("(", "[")
+            and not ((t := self.peek()) and t.kind == "cmd" and t.text in FUNCTIONS)
+        ):
             node = ("*", node, self.power())
         if self.is_("/") and (t := self.peek(1)) is not None and (t.kind == "num" or t.text.isalpha()):
             self.take()
@@ -427,4 +473,10 @@ class _Reader:
         body = self.product()
         index, _, start = lower.partition("=")
         ends = [read(part) for part in (start, upper) if part]
-        return ("opaque", f"{name} {index}", *ends, body)
+        return ("opaque", name, *ends, _renamed(body, index, "bound variable"))
+
+
+def _renamed(node: Node, old: str, new: str) -> Node:
+    if node[:2] == ("sym", old):
+        return ("sym", new)
+    return tuple(_renamed(child, old, new) if isinstance(child, tuple) else child for child in node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,9 +14,8 @@ from limo.config import dump, load
 from limo.evaluation.grading import paper, pool, symbolic
 from limo.evaluation.grading.compare import compare
 from limo.evaluation.grading.extract import extract
-from limo.evaluation.grading.match import Result
 from limo.evaluation.grading.rules import Case, Rules, Verdict
-
+from limo.evaluation.grading.values import Result
 
 LONGEST = 4000
 """Characters; what is longer is no final answer."""
@@ -78,10 +78,18 @@ def grade_all(
         if progress:
             progress(-len(rest))
         late = pool.run(
-            f"{__name__}:thorough", [items[i] for i in rest], jobs=jobs, seconds=seconds, progress=progress, warm=f"{symbolic.__name__}:warm"
+            f"{__name__}:thorough",
+            [items[i] for i in rest],
+            jobs=jobs,
+            seconds=seconds,
+            progress=progress,
+            warm=f"{symbolic.__name__}:warm",
         )
     for i, result in zip(rest, late, strict=True):
         results[i] = result
+    lost = [result.reason for result in results if isinstance(result, pool.Failure)]
+    if lost:
+        logging.getLogger(__name__).warning("%d of %d cases could not be graded (%s)", len(lost), len(items), lost[0])
     return [Verdict("timeout", None, r.reason) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
 
 

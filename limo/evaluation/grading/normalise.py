@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from limo.evaluation.grading.vocabulary import names
+
 _CHARACTERS = {
     "−": "-", "–": "-", "—": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
     "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "∞": "\\infty ", "π": "\\pi ",
@@ -40,8 +42,9 @@ _TEXT = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|mat
 _AND = r"(?:and|or|And|Or|和|或|及|与)"
 _UNITS = frozenset("mgshLlNJWVATKCFHΩ")
 """Letters that are units when set upright after a number."""
-_FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh log ln lg exp sqrt min max gcd lcm det deg".split()
+_FUNCTIONS = names(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh sech csch coth log ln lg exp sqrt min "
+    "max gcd lcm det deg"
 )
 
 
@@ -62,7 +65,11 @@ def normalise(text: str) -> str:
     s = re.sub(r"\\(?:tag|label|phantom|vphantom|hspace|vspace|color|hskip)\*?\{[^{}]*\}", " ", s)
     s = s.replace("\\left.", "").replace("\\right.", "")
     s = re.sub(rf"\\(?:{_DROPPED})(?![a-zA-Z])\s*", "", s)
-    s = re.sub(r"\\(?:checkmark|blacksquare|qed|hspace|noindent|centering|par)(?![a-zA-Z])|\\not\s*(?==)", lambda m: "!" if "not" in m[0][:4] and "noi" not in m[0] else " ", s)
+    s = re.sub(
+        r"\\(?:checkmark|blacksquare|qed|hspace|noindent|centering|par)(?![a-zA-Z])|\\not\s*(?==)",
+        lambda m: "!" if "not" in m[0][:4] and "noi" not in m[0] else " ",
+        s,
+    )
     s = re.sub(r"\\degrees?(?![a-zA-Z])", r"^\\circ ", s)
     s = re.sub(r"\\([a-zA-Z]+)\*?", _synonym, s)
     s = re.sub(r"\\+\$|[$€£¥]|\\(?:euro|pounds)(?![a-zA-Z])", "", s)
@@ -76,11 +83,17 @@ def normalise(text: str) -> str:
     s = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", "^\\\\circ ", s)
     s = re.sub(r"(?<![a-zA-Z\d\\.])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?)0*(\d+)(?![\d.a-zA-Z])", _scientific, s)
     s = re.sub(r"\\\{\s*\\\}", r"\\emptyset ", s)
+    s = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", s)
+    s = re.sub(
+        r"\\pmod\s*\{?\s*([^{}\s]+)\s*\}?|\(\s*(?:\\bmod|\\mod|\\text\{mod\}|mod)\s*([^()]+?)\s*\)",
+        lambda m: f"\\pmod{{{m[1] or m[2]}}}",
+        s,
+    )
+    s = re.sub(r"(?<=\d)\s*\\text\{to\}\s*(?=\d)", ":", re.sub(r"\\(?:vee|wedge)(?![a-zA-Z])", ",", s))
     s = re.sub(r"\\(?:overline|bar)\s*\{\s*([A-Z]\s*[A-Z])\s*\}", r"\1", s)
     s = re.sub(r"^\s*(?:\\text\{[^{}]*(?::|\bis|\bare|\bequals)\}\s*|(?:\\approx|\\Rightarrow|=)\s*)+", "", s)
     s = re.sub(r"\s+", " ", s).strip()
-    s = re.sub(r"(?<=[\d}\)a-zA-Z%])\s*\.$|^\.(?=\s)", "", s)
-    return s.strip(" ,;:")
+    return s.lstrip(" ,;:").rstrip(" ,;:.")
 
 
 def tight(text: str) -> str:
@@ -146,11 +159,19 @@ def _words(match: re.Match[str]) -> str:
     if (between := re.fullmatch(rf"(.+?)\s+{_AND}", bare)) or (between := re.fullmatch(rf"{_AND}\s+(.+?)", bare)):
         part = f" \\text{{{between[1]}}} "
         return f"{part}, " if bare.startswith(between[1]) else f" ,{part}"
+    if re.search(r"\d", bare) and not set(re.findall(r"[^\W\d_]{2,}", bare)) - {"and", "or"}:
+        return f" {bare} "
     if bare.lstrip("\\") in _FUNCTIONS:
         return "\\" + bare.lstrip("\\") + " "
-    if len(bare) == 1 and bare in _UNITS and re.search(r"[\d)}/*]\s*$|\\cdot\s*$", match.string[: match.start()].rstrip(" ~")):
+    if (
+        len(bare) == 1
+        and bare in _UNITS
+        and re.search(r"[\d)}/*]\s*$|\\cdot\s*$", match.string[: match.start()].rstrip(" ~"))
+    ):
         return f" \\text{{{bare}}} "
-    if re.fullmatch(r"[a-zA-Z]{1,3}(?:\s*/\s*[a-zA-Z]{1,3})+(?:\^\{?-?\d\}?)?", bare) and re.search(r"[\d)}]\s*$", match.string[: match.start()].rstrip(" ~")):
+    if re.fullmatch(r"[a-zA-Z]{1,3}(?:\s*/\s*[a-zA-Z]{1,3})+(?:\^\{?-?\d\}?)?", bare) and re.search(
+        r"[\d)}]\s*$", match.string[: match.start()].rstrip(" ~")
+    ):
         return f" \\text{{{bare}}} "
     # a lone letter or anything with mathematics in it needs no mark; words keep it, so that units can be told apart
     if len(bare) == 1 or not re.search(r"[^\W\d_]{2}", bare) or re.search(r"[\\^_=]", bare):
@@ -163,7 +184,9 @@ def _words(match: re.Match[str]) -> str:
 def _numbers(s: str) -> str:
     """Digits grouped by thousands become plain: 1,234  1{,}234  1\\,234  1,\\!234  and a whole "1 234"."""
     s = re.sub(r"(?<=\d)\{,\}(?=\d{3})|(?<=\d),\s*\\!\s*(?=\d{3})|(?<=\d)\\[,!;: ](?=\d{3}(?!\d))", "", s)
-    s = re.sub(r"(?<![\d.,(\[])(?<!\\\{)(\d{1,3}(?:,\d{3})+)(?![\d)\]])(?!,\d)(?!\\\})", lambda m: m[1].replace(",", ""), s)
+    s = re.sub(
+        r"(?<![\d.,(\[])(?<!\\\{)(\d{1,3}(?:,\d{3})+)(?![\d)\]])(?!,\d)(?!\\\})", lambda m: m[1].replace(",", ""), s
+    )
     if re.fullmatch(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?", s):
         s = s.replace(" ", "")
     return s

@@ -11,8 +11,8 @@ from math import isclose
 from typing import Any
 
 from limo.evaluation.grading import formula, probe, unit
-from limo.evaluation.grading.match import Result
 from limo.evaluation.grading.rules import Case, Verdict
+from limo.evaluation.grading.values import Result
 
 DEPTH = 5
 """How deep its comparison follows lists in lists."""
@@ -20,12 +20,13 @@ CLOSE = 1e-4
 """Absolute difference below which it takes two numbers for equal."""
 
 _UNITS = (
-    "east|degree|mph|kmph|ft|deg|mile|monkey|prime|ratio|rd|o|gm|lb|tile|per|dm|lt|gain|ab|way|west|t|a|h|no change|men|soldier|pie|bc"
-    "|excess|st|inches|noon|percent|by|gal|kmh|c|acre|rise|th|sq|mark|l|toy|coin|gallon|profit|yr|women|feet|am|pm|hr|cu cm|square|are"
-    "|rupee|rounds|cubic|cc|mtr|s|ohm|number|day|hour|minute|min|second|man|woman|sec|cube|mt|sq inch|mp|hectare|more|unit|cm 2|rs|kg|g"
-    "|month|km|m|cm|mm|apple|liter|loss|yard|pure|year|increase|decrease|d|less|Surface|litre|metre|meter|inch"
-).split("|")
-_UNIT = [re.compile(rf"(^|\W){name}{plural}($|\W)") for plural in ("", "s") for name in _UNITS]
+    "east|degree|mph|kmph|ft|deg|mile|monkey|prime|ratio|rd|o|gm|lb|tile|per|dm|lt|gain|ab|way|west|t|a|h|no c"
+    "hange|men|soldier|pie|bc|excess|st|inches|noon|percent|by|gal|kmh|c|acre|rise|th|sq|mark|l|toy|coin|gallo"
+    "n|profit|yr|women|feet|am|pm|hr|cu cm|square|are|rupee|rounds|cubic|cc|mtr|s|ohm|number|day|hour|minute|m"
+    "in|second|man|woman|sec|cube|mt|sq inch|mp|hectare|more|unit|cm 2|rs|kg|g|month|km|m|cm|mm|apple|liter|lo"
+    "ss|yard|pure|year|increase|decrease|d|less|Surface|litre|metre|meter|inch"
+)
+_UNIT = [re.compile(rf"(^|\W){name}{plural}($|\W)") for plural in ("", "s") for name in _UNITS.split("|")]
 _OPTION = re.compile(r"^(?:\([A-E]\)|[A-E][.):]|\*\*[A-E]\*\*)\s*")
 _MONTH = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b", re.I
@@ -116,7 +117,10 @@ def _equal(answer: str, gold: str, depth: int) -> Result:
             return Result(True, "list")
     numbers = _number(answer), _number(gold)
     if numbers[0] is not None and numbers[1] is not None:
-        return Result(any(isclose(numbers[0], n, abs_tol=CLOSE) for n in (numbers[1] / 100, numbers[1], numbers[1] * 100)), "number")
+        return Result(
+            any(isclose(numbers[0], n, abs_tol=CLOSE) for n in (numbers[1] / 100, numbers[1], numbers[1] * 100)),
+            "number",
+        )
     if not answer:
         return Result(False, "empty")
     return Result(True, "form") if _same_form(answer, gold, depth) else Result(_symbolic(answer, gold), "symbols")
@@ -129,7 +133,9 @@ def _same_form(answer: str, gold: str, depth: int) -> bool:
         a, b = a.strip("[]()"), b.strip("[]()")
     if a.translate(brackets).lower() == b.translate(brackets).lower():
         return True
-    if all(re.match(r"[(\[].+[)\]]", text) for text in (answer, gold)) and _pairwise(answer[1:-1], gold[1:-1], ",", depth):
+    if all(re.match(r"[(\[].+[)\]]", text) for text in (answer, gold)) and _pairwise(
+        answer[1:-1], gold[1:-1], ",", depth
+    ):
         return True
     matrix = re.compile(r"\\begin\{pmatrix\}(.*)\\end\{pmatrix\}", re.S)
     if (m := matrix.fullmatch(answer)) and (n := matrix.fullmatch(gold)):
@@ -179,7 +185,7 @@ def _tree(text: str) -> formula.Node | None:
     # its LaTeX reader stops where a formula can't go on, at a comma above all, and takes what it has
     for part in (text, text.split(",")[0]):
         try:
-            return formula.read(part)
+            return formula.read(part, mixed=False)
         except formula.UnreadableError:
             continue
     return None

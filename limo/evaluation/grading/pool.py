@@ -96,7 +96,9 @@ def run(
         """The first item of a worker failed with it; the others go back."""
         if not worker.ready:
             stop(worker)
-            raise RuntimeError(f"a grading worker could not start ({reason}); run `python -m {WORKER} {target} 5 0` to see why")
+            raise RuntimeError(
+                f"a grading worker could not start ({reason}); run `python -m {WORKER} {target} 5 0` to see why"
+            )
         if worker.owed:
             results[worker.owed.popleft()] = Failure(reason)
             if progress:

@@ -98,7 +98,10 @@ def points(names: list[str], steps: bool = False) -> Iterator[dict[str, Any]]:
         for i in range(40):
             yield {"": 1, **{name: Fraction(int(_draw(name, i) * 1009) % 30 + i % 11) for name in names}}
     for i in range(POINTS, POINTS + 3):
-        yield {"": -1, **{name: _draw(name, i) * (-1 if (i + j) % 2 or len(names) == 1 else 1) for j, name in enumerate(names)}}
+        yield {
+            "": -1,
+            **{name: _draw(name, i) * (-1 if (i + j) % 2 or len(names) == 1 else 1) for j, name in enumerate(names)},
+        }
 
 
 @lru_cache(maxsize=4096)
@@ -123,7 +126,9 @@ def decimal(node: Node) -> bool:
 
 def stepped(node: Node) -> bool:
     """Whether a tree has jumps."""
-    return node[:2] in (("call", "floor"), ("call", "ceil")) or any(stepped(child) for child in node[1:] if isinstance(child, tuple))
+    return node[:2] in (("call", "floor"), ("call", "ceil")) or any(
+        stepped(child) for child in node[1:] if isinstance(child, tuple)
+    )
 
 
 def value(node: Node, point: dict[str, Any]) -> Any:
@@ -162,7 +167,9 @@ def close(x: Any, y: Any, loose: float) -> bool:
 
 
 def divide(x: Any, y: Any) -> Any:
-    return Fraction(x) / y if isinstance(x, int | Fraction) and isinstance(y, int | Fraction) else inexact(x) / inexact(y)
+    return (
+        Fraction(x) / y if isinstance(x, int | Fraction) and isinstance(y, int | Fraction) else inexact(x) / inexact(y)
+    )
 
 
 def inexact(x: Any) -> Any:
@@ -268,15 +275,28 @@ def _call(name: str, arguments: list[Any]) -> Any:
             if top * top == x.numerator and bottom * bottom == x.denominator:
                 return Fraction(top, bottom)
         return mpmath.sqrt(inexact(x))
-    if abs(x) > 1e9 and name in ("exp", "sinh", "cosh", "tanh", "sin", "cos", "tan", "cot", "sec", "csc"):
+    if abs(x) > 1e9 and name in (
+        "exp",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sech",
+        "csch",
+        "coth",
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+    ):
         raise UndefinedError("too large")
     x = inexact(x)
     if name in ("ln", "log", "lg"):
         if negligible(x):
             raise UndefinedError
         return mpmath.log(x) / mpmath.log(10) if name == "lg" else mpmath.log(x)
-    function = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot"}.get(name, name)
-    return getattr(mpmath, function)(x)
+    return getattr(mpmath, name.replace("arc", "a"))(x)
 
 
 def _opaque(name: str, arguments: list[Any]) -> Any:

@@ -49,7 +49,9 @@ class Rules:
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < 1:
-            raise ValueError(f"tolerance is {self.tolerance}; give a relative difference from 0 to below 1, such as 1e-6 or 0.01")
+            raise ValueError(
+                f"tolerance is {self.tolerance}; give a relative difference from 0 to below 1, such as 1e-6 or 0.01"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,22 @@ from functools import lru_cache
 
 OPENING = "([{"
 CLOSING = ")]}"
-RELATIONS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\approx", "\\sim", "\\equiv", "\\in", "\\to", "\\subset", "\\subseteq", "\\mapsto")
+RELATIONS = (
+    "=",
+    "<",
+    ">",
+    "\\le",
+    "\\ge",
+    "\\ne",
+    "\\approx",
+    "\\sim",
+    "\\equiv",
+    "\\in",
+    "\\to",
+    "\\subset",
+    "\\subseteq",
+    "\\mapsto",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,9 @@ def shape(text: str) -> Shape:
         return matrix
     if text.startswith("\\{") and text.endswith("\\}") and text.find("\\}") == len(text) - 2:
         inside = text[2:-2]
+        # {x | x > 1}: the condition says it all
+        if builder := re.fullmatch(r"\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?[|:]\s*([^|]+)", inside):
+            return shape(builder[1])
         if not re.search(r"\\mid|[|:]", inside):
             return Shape("set", text, _items(inside))
     if text and text[0] in "([" and _partner(text, 0) == len(text) - 1:
@@ -51,7 +69,7 @@ def shape(text: str) -> Shape:
     signs, sides = _relation(text)
     if signs:
         return Shape("relation", text, tuple(shape(side) for side in sides), signs)
-    if "\\pm" in text or "\\mp" in text:
+    if re.search(r"\\(?:pm|mp)(?![a-zA-Z])", text):
         plus = re.sub(r"\\mp(?![a-zA-Z])", "-", re.sub(r"\\pm(?![a-zA-Z])", "+", text))
         minus = re.sub(r"\\mp(?![a-zA-Z])", "+", re.sub(r"\\pm(?![a-zA-Z])", "-", text))
         return Shape("list", text, (shape(plus.lstrip("+ ")), shape(minus)))
@@ -127,7 +145,8 @@ def _partner(text: str, start: int) -> int:
 
 
 _ENVIRONMENT = re.compile(
-    r"^\(?\[?\s*\\begin\s*\{([a-zA-Z]*matrix|array|cases|aligned)\*?\}(?:\s*\{[lcr| ]*\})?(.*)\\end\s*\{\1\*?\}\s*\]?\)?$", re.S
+    r"^\(?\[?\s*\\begin\s*\{([a-zA-Z]*matrix|array|cases|aligned)\*?\}(?:\s*\{[lcr| ]*\})?(.*)\\end\s*\{\1\*?\}\s*\]?\)?$",
+    re.S,
 )
 
 
@@ -135,7 +154,11 @@ def _matrix(text: str) -> Shape | None:
     match = _ENVIRONMENT.match(text)
     if match is None or "\\begin" in match[2]:
         return None
-    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\cr(?![a-zA-Z])", re.sub(r"\\hline", "", match[2])) if row.strip()]
+    rows = [
+        row
+        for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\cr(?![a-zA-Z])", re.sub(r"\\hline", "", match[2]))
+        if row.strip()
+    ]
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)&", row)] for row in rows]
     if match[1] in ("cases", "aligned"):
         return Shape("list", text, tuple(shape(" ".join(row)) for row in cells))

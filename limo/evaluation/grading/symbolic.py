@@ -57,7 +57,9 @@ def _parse(text: str) -> Any:
     from math_verify import LatexExtractionConfig, parse
 
     text = re.sub(r"\\text\{[^{}]*\}", " ", text)
-    return parse(f"${text}$", extraction_config=[LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
+    return parse(
+        f"${text}$", extraction_config=[LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None
+    )
 
 
 @contextlib.contextmanager

@@ -30,8 +30,8 @@ def work(target: str, seconds: float, memory: int, warm: str = "") -> None:
             answer = {"result": function(json.loads(line))}
         except MemoryError:
             answer = {"failure": "out of memory"}
-        except RecursionError:
-            answer = {"failure": "nested too deeply"}
+        except Exception as error:
+            answer = {"failure": f"{type(error).__name__}: {error}"}
         signal.setitimer(signal.ITIMER_PROF, 0)
         print(json.dumps(answer), file=answers, flush=True)
 
