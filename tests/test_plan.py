@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from limo import Mistake
+from limo import Mistake, pipeline
 from limo.__main__ import compose
 from limo.config import ROOT, Config
 from limo.hardware import Gpu
@@ -23,6 +23,8 @@ from limo.plan.__main__ import main, parse, survey
 from limo.plan.memory import Setup, footprint
 from limo.plan.text import text
 from limo.plan.training import fits
+from limo.stage import Stage
+from limo.store import Store
 
 GIB = 2**30
 H100 = (Gpu("NVIDIA H100 80GB HBM3", 80 * GIB),) * 8
@@ -266,6 +268,33 @@ def test_a_step_whose_result_is_in_the_store_costs_nothing_more(tmp_path: Path) 
     assert [one.step for one in made.generations] == ["evaluation/tuned"]
     assert dict(made.steps) == {name: name in ("selection", "evaluation/base") for name in steps}
     assert text(made).count("in the store") == 2
+
+
+def test_what_the_store_has_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "pool.jsonl"
+    file.write_text(json.dumps({"question": "1+1?", "answer": "2", "solution": "2"}) + "\n")
+    config = composed(f"data.path={file}", f"store={tmp_path / 'store'}", "data.decontamination=null")
+    assert set(survey(config).values()) == {None}
+    stages: list[Stage] = []
+
+    def note(name: str, stage: Stage) -> Path:
+        stages.append(stage)
+        return Path(f"<{name}>")
+
+    pipeline.road(config, note)
+    store = Store(tmp_path / "store")
+    with store.building("data", pipeline.key(stages[0], store)) as (folder, _):
+        (folder / "problems.jsonl").write_text("")
+        result = store.finish(folder, {})
+    found = survey(config)
+    assert found["data"] == result and set(found.values()) == {None, result}
+
+
+def test_engines_are_as_large_as_the_weights_need() -> None:
+    made = plan(composed(), dict.fromkeys(("evaluation/base", "evaluation/tuned")), parse("4xH100")[0])
+    assert "engines of 2 GPUs, 2 at once" in text(made)
+    made = plan(composed(), dict.fromkeys(("evaluation/base", "evaluation/tuned")), parse("1x4090")[0])
+    assert "needs 8 GPUs in one machine" in text(made)
 
 
 def test_a_small_model_is_planned_for_the_processor_where_there_is_no_gpu() -> None:

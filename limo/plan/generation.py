@@ -51,14 +51,20 @@ def _one(
     step: str, model: Model, answers: int | None, length: float, machine: Machine, unknown: list[str] | None = None
 ) -> Generation:
     shape = model.shape()
-    note = f"{length:,.0f} tokens an answer"
-    note += f"; without {', '.join(unknown)}, whose size is not known" if unknown else ""
+    notes = [f"{length:,.0f} tokens an answer"]
+    notes += [f"without {', '.join(unknown)}, whose size is not known"] if unknown else []
     tokens = None if answers is None else answers * length
     hours = None
+    if shape and not machine.cpu:
+        split = cost.tensor_parallel(shape, machine.chip)
+        engines = machine.count // split * machine.nodes
+        notes.append(f"engines of {split} GPU{'s' if split > 1 else ''}, {engines} at once")
+        if engines == 0:
+            notes[-1] = f"needs {split} GPUs in one machine to serve its weights"
     if shape and tokens is not None:
         speed = cost.tokens_per_second(shape, machine.chip, PROMPT + length)
-        engine = 1 if machine.cpu else cost.tensor_parallel(shape, machine.chip)
-        hours = tokens / speed * engine / 3600
+        hours = tokens / speed * (1 if machine.cpu else cost.tensor_parallel(shape, machine.chip)) / 3600
+    note = "; ".join(notes)
     return Generation(step, answers, tokens, hours, note)
 
 
