@@ -208,6 +208,18 @@ def test_a_failed_run_is_named_with_its_reason_and_the_others_stand(sweep: Path,
     assert "No evaluation yet" in pages["broken"] and "the GPU is on fire" in pages["broken"]
 
 
+def test_of_a_long_error_the_telling_line_comes_first(tmp_path: Path) -> None:
+    errors = {
+        "Traceback (most recent call last):\n  File x\nKeyError: 3": "KeyError: 3",
+        "one thing\nanother": "one thing (and 1 more, below)",
+    }
+    for seed, error in enumerate(errors):
+        write_run(tmp_path, seed=seed, error=error)
+    said = [sentence.partition("failed: ")[2] for _, sentence in notes(read.find([tmp_path]))]
+    assert said[:2] == list(errors.values())
+    assert "another" in report.write([tmp_path], tmp_path).read_text()
+
+
 def test_curves_have_a_panel_per_benchmark_and_appear_only_where_sizes_differ(pages: dict[str, str]) -> None:
     for name in ("main", "hard", "long", "mean"):
         assert f'aria-label="{name}: accuracy against the number of examples"' in pages["sweep"]

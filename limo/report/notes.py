@@ -23,10 +23,17 @@ def notes(runs: Sequence[Run]) -> list[Note]:
 def _failures(runs: Sequence[Run]) -> Iterator[Note]:
     for run, words in zip(runs, describe(runs), strict=True):
         if run.state == "failed":
-            reason = (run.error or "no reason given").strip().splitlines()[-1]
-            yield "problem", f"{words}: failed: {reason}"
+            yield "problem", f"{words}: failed: {_reason(run.error)}"
         elif run.state != "done":
             yield "problem", f"{words}: did not finish; the same command resumes it"
+
+
+def _reason(error: str | None) -> str:
+    """One line of an error: the last of a traceback, the first of several sentences."""
+    lines = (error or "no reason given").strip().splitlines()
+    if lines[0].startswith("Traceback") or len(lines) == 1:
+        return lines[-1]
+    return f"{lines[0]} (and {len(lines) - 1} more, below)"
 
 
 def _answers(runs: Sequence[Run]) -> Iterator[Note]:
