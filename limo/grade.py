@@ -216,8 +216,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m limo.grade",
         description="Grade a JSONL file of answers, one JSON object a line.",
-        epilog=f"The right answer is read from the first of {', '.join(GOLD)}; what the model wrote from the first of {', '.join(RESPONSE)}. "
-        "Optional: id, answer_type, choices, finish, benchmark, kind, and expected (true or false) to measure the grader itself.",
+        epilog=f"The right answer is read from the first of {', '.join(GOLD)}; what the model wrote from the first of "
+        f"{', '.join(RESPONSE)}. Optional: id, answer_type, choices, finish, benchmark, kind, and expected (true or false) "
+        "to measure the grader itself.",
     )
     parser.add_argument("cases", type=Path)
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from typing import Any
+from typing import Any, Literal
 
 from limo.evaluation.grading.match import match
 from limo.evaluation.grading.normalise import normalise, same_words, tight
@@ -80,7 +80,7 @@ def _parts(parts: list[tuple[str, str]], answer: str, answer_type: str, rules: R
         return Result("gold_unparsed", "empty part of gold")
     if given.kind not in ("list", "group", "set"):
         return Result(False, "different number of answers")
-    order = "any" if answer_type in ("multi", "set") else "given"
+    order: Literal["any", "given"] = "any" if answer_type in ("multi", "set") else "given"
     whole = Shape("list", ", ".join(part.text for part in right), tuple(right))
     answers = Shape("list", given.text, tuple(members(given)))
     return match(whole, answers, dataclasses.replace(rules, order=order))

@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from limo.evaluation.grading.vocabulary import names
+from limo.evaluation.grading.tokens import Cursor, Token, UnreadableError
+from limo.evaluation.grading.vocabulary import FUNCTIONS, GREEK, MARKS, UNKNOWN
 
 Node = tuple[Any, ...]
 """("num", Fraction, decimal) ("sym", name) ("+"|"*"|"/"|"^", a, b) ("neg", a) ("call", name, *args) ("opaque", name, *args)."""
-
-GREEK = names(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
-    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar infty nabla partial Re Im aleph "
-    "emptyset square star"
-)
-FUNCTIONS = names(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh sech csch coth arcsinh "
-    "arccosh arctanh asinh acosh atanh log ln lg exp sqrt abs floor ceil"
-)
-SPECIAL = {
-    "infinity": "infty",
-    "inf": "infty",
-    "oo": "infty",
-    "Infinity": "infty",
-    "pi": "pi",
-    "Pi": "pi",
-    "Abs": "abs",
-}
-UNKNOWN = frozenset("fghFGH")
-"""Letters that, before a parenthesis, name a function nobody has defined."""
-MARKS = names("overline vec hat bar tilde widehat overrightarrow mathbb mathcal mathfrak dot ddot underline widetilde")
-
-_TOKEN = re.compile(
-    r"\s*(?:(?P<num>\d+\.\d*|\.\d+|\d+)|\\(?P<cmd>[a-zA-Z]+)|\\(?P<esc>[{}|%&])|(?P<word>[a-zA-Z]{3,}(?![a-zA-Z]))|(?P<chr>.))",
-    re.S,
-)
-_WORDS = re.compile("|".join(sorted(FUNCTIONS | SPECIAL.keys(), key=len, reverse=True)))
-
-
-class UnreadableError(ValueError):
-    """Not a formula that this reader knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    kind: str
-    text: str
-    start: int
-    end: int
+LONGEST = 2000
+"""Characters of a formula."""
+DEPTH = 60
+"""Brackets in brackets."""
 
 
 @lru_cache(maxsize=4096)
 def read(text: str, mixed: bool = True) -> Node:
     """The tree of a normalised formula without relations or lists. mixed: 1\\frac{1}{2} is 3/2. Raises UnreadableError."""
-    if len(text) > 2000:
+    if len(text) > LONGEST:
         raise UnreadableError("too long")
     if mixed and (match := re.fullmatch(r"(-?)\s*(\d+) (\d+) ?/ ?(\d+)", text)):
         sign, whole, top, bottom = match.groups()
@@ -74,78 +38,18 @@ def read(text: str, mixed: bool = True) -> Node:
     return node
 
 
-def _tokens(text: str) -> list[Token]:
-    tokens = []
-    at = 0
-    text = text.rstrip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise UnreadableError("unexpected end")
-        kind = match.lastgroup or "chr"
-        value = match[kind]
-        if kind == "word":
-            # `sqrt(2)`, `pi`, `sinx`: known words; letters in a row are symbols, three or more only beside mathematics
-            known = _WORDS.match(value)
-            if known:
-                name = known[0]
-                tokens.append(Token("cmd", SPECIAL.get(name, name), match.start(kind), match.start(kind) + len(name)))
-                at = match.start(kind) + len(name)
-                continue
-            if len(value) > 4 or text.strip() == value:
-                raise UnreadableError(f"a word, {value}")
-            kind, value = "chr", value[0]
-            tokens.append(Token("chr", value, match.start("word"), match.start("word") + 1))
-            at = match.start("word") + 1
-            continue
-        if kind == "chr" and value.isalpha() and (known := re.compile(r"pi|oo|ln|lg").match(text, match.start("chr"))):
-            name = known[0]
-            tokens.append(Token("cmd", SPECIAL.get(name, name), match.start("chr"), known.end()))
-            at = known.end()
-            continue
-        tokens.append(
-            Token(
-                "cmd" if kind == "cmd" else "esc" if kind == "esc" else kind, value, match.start(kind), match.end(kind)
-            )
-        )
-        at = match.end()
-    return tokens
+class _Reader(Cursor):
+    """Recursive descent: a sum of products of powers of atoms."""
 
-
-class _Reader:
     def __init__(self, text: str, mixed: bool) -> None:
-        self.text = text
+        super().__init__(text)
         self.mixed = mixed
-        self.tokens = _tokens(text)
-        self.position = 0
         self.bars = 0
         self.depth = 0
 
-    def peek(self, ahead: int = 0) -> Token | None:
-        i = self.position + ahead
-        return self.tokens[i] if i < len(self.tokens) else None
-
-    def is_(self, *texts: str, ahead: int = 0) -> bool:
-        token = self.peek(ahead)
-        return token is not None and token.kind in ("chr", "esc") and token.text in texts
-
-    def command(self, *names: str) -> bool:
-        token = self.peek()
-        return token is not None and token.kind == "cmd" and token.text in names
-
-    def take(self) -> Token:
-        token = self.tokens[self.position]
-        self.position += 1
-        return token
-
-    def expect(self, text: str) -> Token:
-        if not self.is_(text):
-            raise UnreadableError(f"missing {text}")
-        return self.take()
-
     def sum(self) -> Node:
         self.depth += 1
-        if self.depth > 60:
+        if self.depth > DEPTH:
             raise UnreadableError("nested too deeply")
         node = self.product()
         while self.is_("+", "-"):
@@ -172,10 +76,7 @@ class _Reader:
                 right = self.power()
                 if node[0] == "num" and right[0] == "num":
                     raise UnreadableError("two numbers in a row")
-                if self.mixed and self._mixed(node, right):
-                    node = ("+", node, right)
-                else:
-                    node = ("*", node, right)
+                node = ("+" if self.mixed and self._mixed(node, right) else "*", node, right)
             else:
                 return node
 
@@ -277,19 +178,6 @@ class _Reader:
         self.bars = bars
         self.expect(close)
         return node
-
-    def raw(self) -> str:
-        """A braced group or one token, as text."""
-        if not self.is_("{"):
-            return self.take().text
-        depth = 0
-        start = self.tokens[self.position].end
-        while True:
-            token = self.take()
-            if token.kind == "chr":
-                depth += (token.text == "{") - (token.text == "}")
-            if depth == 0:
-                return self.text[start : token.start].replace(" ", "")
 
     def atom(self) -> Node:
         token = self.peek()

@@ -10,7 +10,7 @@ import re
 from math import isclose
 from typing import Any
 
-from limo.evaluation.grading import formula, probe, unit
+from limo.evaluation.grading import compute, formula, probe, tokens, unit
 from limo.evaluation.grading.rules import Case, Verdict
 from limo.evaluation.grading.values import Result
 
@@ -171,14 +171,14 @@ def _symbolic(answer: str, gold: str) -> bool:
     if probe.same(a, b, 0.0):
         return True
     x, y = _constant(a), _constant(b)
-    return x is not None and y is not None and abs(probe.inexact(x) - probe.inexact(y)) <= CLOSE
+    return x is not None and y is not None and abs(compute.inexact(x) - compute.inexact(y)) <= CLOSE
 
 
 def _constant(node: formula.Node) -> Any:
     if probe.symbols(node):
         return None
-    value = probe.value(node, {})
-    return None if value is None or not probe.real(value) else value.real
+    value = compute.value(node, {})
+    return None if value is None or not compute.real(value) else value.real
 
 
 def _tree(text: str) -> formula.Node | None:
@@ -186,6 +186,6 @@ def _tree(text: str) -> formula.Node | None:
     for part in (text, text.split(",")[0]):
         try:
             return formula.read(part, mixed=False)
-        except formula.UnreadableError:
+        except tokens.UnreadableError:
             continue
     return None

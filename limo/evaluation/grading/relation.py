@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from limo.evaluation.grading import probe
+from limo.evaluation.grading import compute, probe
 from limo.evaluation.grading.normalise import same_words, tight
 from limo.evaluation.grading.rules import Rules
 from limo.evaluation.grading.shape import Shape, shape
@@ -171,7 +171,7 @@ def _same_step(gold: Step, given: Step, rules: Rules) -> bool:
             [tight(given[2]), FLIPPED.get(given[1], given[1]), tight(given[0])],
         )
     ratio = probe.proportional(trees[0], trees[1], rules.tolerance)
-    if ratio is None or not probe.real(ratio):
+    if ratio is None or not compute.real(ratio):
         return False
     sign = given[1] if ratio.real > 0 else FLIPPED.get(given[1], given[1])
     return sign == gold[1]

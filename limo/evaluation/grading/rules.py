@@ -37,7 +37,7 @@ class Rules:
     boxes: Literal["last", "adjacent"] = "last"
     """`last`: the last box wins. `adjacent`: boxes joined by a comma, "and" or "or" are one list of answers."""
     cut: Literal["truncated", "graded"] = "truncated"
-    """A response cut at the token limit before its reasoning was closed by `</think>`: counted as truncated, or graded as far as it goes."""
+    """A response cut at the token limit before `</think>` closed its reasoning: truncated, or graded as far as it goes."""
     percent: Literal["either", "value", "same"] = "either"
     """10% equals: `either` 10 or 0.1, the `value` 0.1 only, or the `same` percentage only."""
     tolerance: float = 1e-6

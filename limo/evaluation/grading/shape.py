@@ -53,9 +53,9 @@ def shape(text: str) -> Shape:
         if not re.search(r"\\mid|[|:]", inside):
             return Shape("set", text, _items(inside))
     if text and text[0] in "([" and _partner(text, 0) == len(text) - 1:
-        inside = split(text[1:-1], (",", ";"))
-        if len(inside) > 1:
-            return Shape("group", text, tuple(shape(part) for part in inside), text[0] + text[-1])
+        parts = split(text[1:-1], (",", ";"))
+        if len(parts) > 1:
+            return Shape("group", text, tuple(shape(part) for part in parts), text[0] + text[-1])
         if text[0] == "(":
             inner = shape(text[1:-1])
             if inner.kind in ("group", "set", "matrix", "union"):

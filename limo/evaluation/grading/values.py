@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from limo.evaluation.grading import formula, probe, symbolic, unit
+from limo.evaluation.grading import formula, probe, symbolic, tokens, unit
 from limo.evaluation.grading.normalise import same_words, tight
 from limo.evaluation.grading.rules import Rules
 
@@ -135,7 +135,7 @@ def tree(text: str) -> formula.Node | None:
     """The tree of a formula, if it can be read."""
     try:
         return formula.read(text)
-    except formula.UnreadableError:
+    except tokens.UnreadableError:
         return None
 
 
