@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,7 +111,10 @@ class Model:
         if folder and (folder / "config.json").is_file():
             found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             names = Architecture.__dataclass_fields__
-            return Architecture(**{k: v for k, v in found.items() if k in names})
+            known = {k: v for k, v in found.items() if k in names}
+            # other families name their sizes otherwise: then the config's `architecture`, if any, must do
+            if all(name in known for name, field in names.items() if field.default is MISSING):
+                return Architecture(**known)
         return self.architecture
 
 

@@ -17,15 +17,15 @@ import tiny
 import torch
 
 from limo import Mistake
-from limo.models import Model, load_tokenizer, prompt_ids
+from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example
 from limo.stage import request, summary
 from limo.training import Lora, TrainingStage
 from limo.training.callbacks import found
+from limo.training.disk import lacking
 from limo.training.export import ExportError, compare
 from limo.training.loggers import TensorBoard
-from limo.training.stage import room
 from limo.training.strategies import Auto, Ddp, Single, Zero
 
 
@@ -283,11 +283,20 @@ def test_an_export_that_is_not_what_was_trained_is_noticed(trained: Path, tmp_pa
         compare(trained / "model", other, reference, probe, 1e-3)
 
 
-def test_too_little_disk_is_said_before_training(base: Path, tmp_path: Path) -> None:
+def test_too_little_disk_is_said_before_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     how = tiny.stage(tmp_path, base).training
-    with pytest.raises(Mistake, match=r"needs about .* GiB of disk.*training.keep=1"):
-        room(tmp_path, how, 10**15)
-    room(tmp_path, how, 10**6)
+    assert re.search(r"needs about .* GiB of disk.*training.keep=1", lacking(tmp_path, how, 10**15) or "")
+    assert lacking(tmp_path, how, 10**6) is None
+    assert lacking(tmp_path, replace(how, adapter=Lora()), 10**9) is None
+
+    stage = tiny.stage(tmp_path, base)
+    assert stage.missing() == []
+    huge = Architecture(hidden_size=10**5, num_hidden_layers=1000, num_attention_heads=8, num_key_value_heads=8,
+                        intermediate_size=10**6, vocab_size=10**5)  # fmt: skip
+    monkeypatch.setattr(Model, "shape", lambda _: huge)
+    assert "GiB of disk" in " ".join(stage.missing())
+    with pytest.raises(Mistake, match="GiB of disk"):
+        stage.run(tmp_path)
 
 
 def test_no_examples_are_a_mistake(base: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from limo.hardware import gpus
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.stage import Stage
+from limo.training.disk import lacking
 from limo.training.loggers import Csv
 from limo.training.strategies import Auto, Strategy, Zero, title
 
@@ -199,6 +200,8 @@ class TrainingStage(Stage):
             )
         if how.adapter is not None and how.adapter.quantize and not gpus():
             lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
+        if (shape := self.model.shape()) and (lack := lacking(self.store, how, shape.parameters)):
+            lacks.append(lack)
         return lacks
 
     def run(self, folder: Path) -> None:

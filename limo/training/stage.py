@@ -18,14 +18,15 @@ import transformers
 from torch.utils.data import DataLoader, IterableDataset
 
 from limo import Mistake
-from limo.hardware import cores, free_disk
+from limo.hardware import cores
 from limo.models import load_tokenizer
 from limo.process import die_with_parent
 from limo.records import Example, read
 from limo.stage import summarise
-from limo.training import Training, TrainingStage
+from limo.training import TrainingStage
 from limo.training.batches import Batch, Layout, Plan, batches, plan
 from limo.training.callbacks import BEST, Checkpoints, Record, found, memory, remove
+from limo.training.disk import lacking
 from limo.training.encode import Encoded, encode_all, fit
 from limo.training.export import export
 from limo.training.module import Module
@@ -74,8 +75,8 @@ def train(stage: TrainingStage, folder: Path) -> None:
     _same_ranks(folder, rank, {"strategy": title(strategy), "ranks": ranks, "accumulation": run.accumulation}, start)
     weights = _weights(stage)
     _threads(weights)
-    if rank == 0:
-        room(folder, training, weights)
+    if rank == 0 and (lack := lacking(folder, training, weights)):
+        raise Mistake(lack)
 
     module = Module(training, stage.model, stage.optimizer, strategy, run, ranks, stage.seed)
     save = run.per_epoch if training.save == "epoch" else training.save
@@ -211,20 +212,10 @@ def _size(parameter: torch.nn.Parameter) -> int:
 
 
 def _weights(stage: TrainingStage) -> int:
-    shape = stage.model.shape()
-    return shape.parameters if shape else 0
-
-
-def room(folder: Path, training: Training, weights: int) -> None:
-    """Refuse to begin what the disk cannot hold: the checkpoints kept and one being written, and the exported weights."""
-    trained = weights if training.adapter is None else weights // 50
-    state = 12 if training.precision == "32-true" else 14
-    need = trained * state * (training.keep + 1) + weights * (2 if training.export == "bfloat16" else 4)
-    if (free := free_disk(folder)) < need:
-        raise Mistake(
-            f"training needs about {need / 2**30:.1f} GiB of disk in {folder} (checkpoints and exported weights) "
-            f"and {free / 2**30:.1f} GiB are free; free some, or set store=<folder on a larger disk>, training.keep=1, or training=lora"
-        )
+    """Number of weights: from the architecture, else from the size of the files (two bytes each at least)."""
+    if shape := stage.model.shape():
+        return shape.parameters
+    return sum(file.stat().st_size for file in stage.model.folder().glob("*.safetensors")) // 2
 
 
 def _same_ranks(folder: Path, rank: int, now: dict[str, Any], start: int) -> None:

@@ -87,7 +87,7 @@ class Zero(Strategy):
     """Weights in main memory between uses; stage 3 only."""
     pin_memory: bool = False
     """Page-locked buffers for offloading: faster copies, more main memory."""
-    bucket: int = 500_000_000
+    bucket: int = 200_000_000
     """Elements sent in one message."""
     persistence: int = 100_000
     """Stage 3 keeps weights smaller than this whole on every process."""
