@@ -267,7 +267,7 @@ def test_a_path_comes_before_the_folder_and_the_folder_before_the_hub(tmp_path: 
     assert folder.problems()[0].question == "flat"
     assert dataclasses.replace(folder, path=file(tmp_path, row())).problems()[0].question == "What is 2 + 3?"
     assert dataclasses.replace(folder, file="two.jsonl").missing() == [
-        f"{tmp_path / 'set'} holds no two.jsonl; put it there, or set this benchmark's source.path to the file"
+        f"{tmp_path / 'set'} holds no two.jsonl; put it there, or set this benchmark's path to the file"
     ]
 
 
@@ -457,3 +457,15 @@ def test_an_unchecked_file_says_the_digest_that_would_check_it(
 
 def test_every_rule_that_a_config_may_name_exists() -> None:
     assert set(golds.RULES) == set(get_args(golds.Repair))
+
+
+def test_one_benchmark_is_read_from_a_file_given_on_the_command_line(tmp_path: Path) -> None:
+    path = file(tmp_path, {"question": "2+3?", "answer": "#### 5"})
+    changes = [f"path={path}", "source.rows=1", "source.digest=null"]
+    suite = compose(["evaluation=gsm8k", *(f"evaluation.benchmarks.gsm8k.{c}" for c in changes)]).evaluation
+    assert suite.missing() == []
+    assert [p.answer for p in suite.placed()["gsm8k"].load().problems] == ["5"]
+    assert [p.question for p in suite.sources()["gsm8k"].problems()] == ["2+3?"]
+    assert Source().missing() == ["its rows are in a local file; set this benchmark's path to the file"]
+    with pytest.raises(Mistake, match="questions of LabProblems are made, not read"):
+        compose(["evaluation=lab", f"evaluation.benchmarks.lab_main.path={path}"])

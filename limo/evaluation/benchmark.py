@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from limo import Mistake
-from limo.config import choice
+from limo.config import aside, choice
 from limo.engine import Sampling
 from limo.evaluation.golds import Repair, repair
 from limo.evaluation.grading import TYPES, Rules
@@ -44,6 +44,8 @@ class Benchmark:
 
     source: Any
     """Where the rows come from: `limo.evaluation.Source`, or anything with `missing()` and `problems()`."""
+    path: Path | None = aside(default=None)
+    """A local file with the rows of the source; None reads `evaluation.data_dir`, or the hub."""
     language: Literal["en", "zh", "none"] = "en"
     domain: Literal["in", "out"] = "in"
     """In or out of the domain of the training data, as LIMO's tables divide them."""
@@ -76,6 +78,10 @@ class Benchmark:
     def __post_init__(self) -> None:
         if not isinstance(self.source, Problems):
             raise ValueError(f"source={self.source!r} gives no problems; name a limo.evaluation.Source")
+        if self.path is not None and not isinstance(self.source, Source):
+            raise ValueError(
+                f"path={self.path}: the questions of {type(self.source).__name__} are made, not read; drop it"
+            )
         if "{question}" not in self.prompt:
             raise ValueError(f"prompt={self.prompt!r} must contain {{question}}")
         if self.answer_type not in TYPES:
@@ -114,7 +120,8 @@ class Benchmark:
         return Loaded(problems, dict(repairs), [ids for ids in same.values() if len(ids) > 1])
 
     def at(self, folder: Path | None) -> Benchmark:
-        """The same benchmark, read from a local folder of benchmark files where one is given."""
-        if folder is None or not isinstance(self.source, Source):
+        """The same benchmark, read from its own local file, or from a folder of benchmark files, where one is given."""
+        if not isinstance(self.source, Source) or (self.path is None and folder is None):
             return self
-        return dataclasses.replace(self, source=dataclasses.replace(self.source, folder=folder))
+        source = dataclasses.replace(self.source, path=self.path or self.source.path, folder=folder)
+        return dataclasses.replace(self, source=source)

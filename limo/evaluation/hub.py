@@ -62,7 +62,7 @@ class Remote:
         except OSError as error:
             reason = config.first_line(error)
             raise Mistake(
-                f"{self._url()} cannot be fetched ({reason}); set this benchmark's source.path to a local copy"
+                f"{self._url()} cannot be fetched ({reason}); set this benchmark's path to a local copy"
             ) from None
 
     def _download(self) -> Path:

@@ -34,7 +34,7 @@ class Source:
     file: str | None = None
     """Name of the file in a local folder of benchmarks (`evaluation.data_dir`)."""
     path: Path | None = aside(default=None)
-    """A local file, before any other place."""
+    """A local file, before any other place; set by `path` of the benchmark."""
     folder: Path | None = aside(default=None)
     """A local folder of benchmarks that holds `file`; set by `evaluation.data_dir`."""
     beside: str | None = None
@@ -57,8 +57,6 @@ class Source:
     def __post_init__(self) -> None:
         if self.hub and not (self.revision and self.remote):
             raise ValueError(f"hub={self.hub} needs a revision (commit) and remote (path in the repository)")
-        if not (self.hub or self.file or self.path):
-            raise ValueError("a source needs path=<file.jsonl>, or file=<name> with evaluation.data_dir, or a hub")
 
     def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """By content, wherever the rows lie: a checked digest, else the local file, else the commit of the hub."""
@@ -81,14 +79,11 @@ class Source:
             if local.is_file():
                 return []
             if self.path is None:
-                return [
-                    f"{self.folder} holds no {self.file}; put it there, or set this benchmark's source.path to the file"
-                ]
-            return [f"{local} does not exist; set this benchmark's source.path to its JSONL file"]
+                return [f"{self.folder} holds no {self.file}; put it there, or set this benchmark's path to the file"]
+            return [f"{local} does not exist; set this benchmark's path to its JSONL file"]
         if not self.hub:
-            return [
-                f"{self.file} is a local file; set evaluation.data_dir to its folder, or this benchmark's source.path to it"
-            ]
+            by_name = f"evaluation.data_dir to the folder of {self.file}, or " if self.file else ""
+            return [f"its rows are in a local file; set {by_name}this benchmark's path to the file"]
         if self._remote().cached() or self._remote().reachable():
             return []
         remote, commit = Path(str(self.remote)), str(self.revision)[:12]
@@ -99,7 +94,7 @@ class Source:
         )
         return [
             f"{self.hub} cannot be reached; fetch its commit {commit} where there is network, and set evaluation.data_dir to "
-            f"its folder {folder}, or this benchmark's source.path to the file"
+            f"its folder {folder}, or this benchmark's path to the file"
         ]
 
     def problems(self) -> list[Problem]:
