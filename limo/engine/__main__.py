@@ -26,7 +26,7 @@ from limo.engine import Engine, Request, Session
 
 PR_SET_PDEATHSIG = 1
 TELL_SECONDS = 1.0
-GRACE = 8.0
+GRACE = 20.0
 """Seconds that an engine's own process gets to end."""
 
 ending = threading.Event()
@@ -100,14 +100,16 @@ def listen(inbox: TextIO, lines: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 
 def end() -> None:
-    """End the engine's own processes, which then give back their shared memory, and this one with all that is left."""
+    """End the engine's own processes, which then give back their shared memory, and this one; by force if need be."""
     ending.set()
     children = multiprocessing.active_children()
     for child in children:
         child.terminate()
+    deadline = time.monotonic() + GRACE
     for child in children:
-        child.join(GRACE)
-    if os.getpgrp() == os.getpid():
+        child.join(max(0.1, deadline - time.monotonic()))
+    # where they ended well, Python's resource tracker is left to remove their shared memory; it ends by itself
+    if os.getpgrp() == os.getpid() and any(child.is_alive() for child in children):
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)
 

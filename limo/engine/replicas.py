@@ -24,7 +24,7 @@ TICK = 0.5
 """Seconds between looks at the processes when none says anything."""
 LIVES = 2
 """How many processes may die under a request before it is given up."""
-GRACE = 10.0
+GRACE = 25.0
 """Seconds that a process gets to end when it is no longer needed."""
 ERROR = re.compile(r"\b[A-Z]\w*(Error|Exception): .+")
 
@@ -173,9 +173,10 @@ def _dismiss(children: list[subprocess.Popen[bytes]]) -> None:
         assert child.stdin is not None
         child.stdin.close()
     for child in children:
-        with suppress(subprocess.TimeoutExpired):
+        try:
             child.wait(GRACE)
-        process.stop(child, grace=0)
+        except subprocess.TimeoutExpired:
+            process.stop(child, grace=0)
 
 
 def send(child: subprocess.Popen[bytes], message: dict[str, Any]) -> None:

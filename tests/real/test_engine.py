@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +147,27 @@ if __name__ == "__main__":
     assert len(family) >= 2, "the engine process and vLLM's own"
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_vllm_process_that_dies_is_replaced_and_no_answer_is_lost(
+    smollm2: Path, served: tuple[list[Attempt], list[Attempt]], tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        """End vLLM's own process when the first answers are there."""
+        while not any(path.stat().st_size > 2000 for path in (tmp_path / "completions").glob("*.jsonl")):
+            time.sleep(0.05)
+        for process in psutil.Process().children(recursive=True):
+            if "EngineCore" in process.name() or "EngineCore" in "".join(process.cmdline()):
+                process.kill()
+                killed.append(process.pid)
+
+    watcher = threading.Thread(target=kill, daemon=True)
+    watcher.start()
+    # two at a time, so that the first answers are there before the last ones are begun
+    assert answers(Vllm(batch_size=2), smollm2, tmp_path) == served
+    watcher.join(10)
+    assert killed
+    (log,) = (tmp_path / "completions").glob("*.log")
+    assert "EngineDeadError" in log.read_text()
