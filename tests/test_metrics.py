@@ -145,6 +145,19 @@ def test_the_mean_over_benchmarks_combines_their_errors():
     mean, over = metrics.mean_of([(0.5, one), (1 / 3, two)])
     assert mean == pytest.approx(5 / 12)
     assert over.error == pytest.approx(math.hypot(one.error, two.error) / 2)
+    assert over.high - mean == pytest.approx(math.hypot(one.high - 0.5, two.high - 1 / 3) / 2)
+
+
+def test_the_interval_of_the_mean_covers_also_where_benchmarks_are_near_their_ends():
+    rng = np.random.default_rng(5)
+    hits, trials = 0, 300
+    for _ in range(trials):
+        tables = [
+            (rng.random((30, 4)) < rng.beta(a, b, (30, 1))).astype(int).tolist() for a, b in ((1.9, 0.1), (0.4, 0.6))
+        ]
+        mean, over = metrics.mean_of([(metrics.average(t), metrics.interval(t)) for t in tables])
+        hits += over.low <= (0.95 + 0.4) / 2 <= over.high
+    assert hits / trials > 0.9
 
 
 @pytest.mark.parametrize("table", [[], [[1], [1, 0]], [[], []]])

@@ -161,13 +161,17 @@ def detectable(table: Table, power: float = 0.8) -> float:
 
 
 def mean_of(intervals: Sequence[tuple[float, Interval]]) -> tuple[float, Interval]:
-    """The plain mean over benchmarks and its interval; the errors of the benchmarks are independent."""
-    from scipy import stats
+    """The plain mean over benchmarks and its interval, from theirs: independent, and not symmetric near 0 and 1.
 
-    mean = math.fsum(value for value, _ in intervals) / len(intervals)
-    error = math.sqrt(math.fsum(i.error**2 for _, i in intervals)) / len(intervals)
-    z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
-    return mean, _interval(mean, error, z, "normal, errors of the benchmarks combined")
+    Each bound is as far from the mean as the root of the sum of squared distances of the benchmarks' bounds, divided by
+    their number (Zou and Donner 2008).
+    """
+    n = len(intervals)
+    mean = math.fsum(value for value, _ in intervals) / n
+    below = math.sqrt(math.fsum((value - i.low) ** 2 for value, i in intervals)) / n
+    above = math.sqrt(math.fsum((i.high - value) ** 2 for value, i in intervals)) / n
+    error = math.sqrt(math.fsum(i.error**2 for _, i in intervals)) / n
+    return mean, Interval(max(0.0, mean - below), min(1.0, mean + above), error, "from the benchmarks' intervals")
 
 
 def steps(k: int) -> list[int]:
