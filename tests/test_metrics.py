@@ -155,7 +155,7 @@ def test_the_interval_of_the_mean_covers_also_where_benchmarks_are_near_their_en
         tables = [
             (rng.random((30, 4)) < rng.beta(a, b, (30, 1))).astype(int).tolist() for a, b in ((1.9, 0.1), (0.4, 0.6))
         ]
-        mean, over = metrics.mean_of([(metrics.average(t), metrics.interval(t)) for t in tables])
+        _, over = metrics.mean_of([(metrics.average(t), metrics.interval(t)) for t in tables])
         hits += over.low <= (0.95 + 0.4) / 2 <= over.high
     assert hits / trials > 0.9
 
