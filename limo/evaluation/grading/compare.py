@@ -143,11 +143,14 @@ def _same_option(gold: str, given: str, rules: Rules) -> bool:
 
 
 def _labelled(gold: re.Match[str], given: str, rules: Rules) -> Result:
-    """A gold answer such as `C. 1-i`: the letter, or the text."""
+    """A gold answer such as `C. 1-i`: the letter, or the text; an answer that gives both must have both right."""
     own = _LABELLED.fullmatch(given)
-    chosen = letter(given)
-    if own or chosen:
-        return Result((chosen or (own and (own[1] or own[2]))) == (gold[1] or gold[2]), "letter")
-    if same_words(gold[3], given):
+    text = own[3] if own else given
+    chosen = (own[1] or own[2]) if own else letter(given)
+    if chosen and chosen != (gold[1] or gold[2]):
+        return Result(False, "letter")
+    if chosen and not own:
+        return Result(True, "letter")
+    if same_words(gold[3], text):
         return Result(True, "same text")
-    return match(shape(normalise(gold[3])), shape(given), rules)
+    return match(shape(normalise(gold[3])), shape(normalise(text)), rules)

@@ -153,6 +153,10 @@ def _call(name: str, arguments: list[Any]) -> Any:
         if abs(n) > 1e12 or abs(k) > 1e12:
             raise UndefinedError("too large")
         return mpmath.binomial(inexact(n), inexact(k))
+    if name == "mod":
+        if not (isinstance(x, Fraction) and isinstance(arguments[1], Fraction)) or arguments[1] == 0:
+            raise UndefinedError
+        return x % arguments[1]
     if name in ("floor", "ceil"):
         if not real(x) or abs(x) > 1e30:
             raise UndefinedError

@@ -56,6 +56,9 @@ class _Reader(Cursor):
             sign = self.take().text
             right = self.product()
             node = ("+", node, right if sign == "+" else ("neg", right))
+        if self.command("bmod", "mod"):
+            self.take()
+            node = ("call", "mod", node, self.product())
         self.depth -= 1
         return node
 
@@ -242,9 +245,13 @@ class _Reader(Cursor):
             raise UnreadableError("a digit not below the base") from None
 
     def symbol(self, name: str) -> Node:
+        token = self.peek()
         if self.is_("_"):
             self.take()
             name += "_" + self.raw()
+        elif token and token.kind == "num" and token.text.isdigit() and token.start == self.tokens[self.position - 1].end:
+            # c1 in plain notation is c_1
+            name += "_" + self.take().text
         while self.is_("'"):
             self.take()
             name += "'"
@@ -254,7 +261,7 @@ class _Reader(Cursor):
             return ("call", "e")
         if name == "i":
             return ("call", "i")
-        if name[0] in UNKNOWN and self.is_("("):
+        if self.is_("(") and (name[0] in UNKNOWN or self.at_number()):
             self.take()
             arguments = [self.sum()]
             while self.is_(","):
@@ -264,11 +271,18 @@ class _Reader(Cursor):
             return ("opaque", name, *arguments)
         return ("sym", name)
 
+    def at_number(self) -> bool:
+        """Whether `(0)` follows, which is no factor."""
+        inner = self.peek(1)
+        return inner is not None and inner.text == "0" and self.is_(")", ahead=2)
+
     def named(self) -> Node:
         name = self.take().text
         if name == "frac":
             top = self.argument()
             bottom = self.argument()
+            if top[:2] == ("sym", "d") and bottom[:2] == ("*", ("sym", "d")):
+                raise UnreadableError("derivative")
             # the fourth element marks a typeset fraction, which may follow a whole number
             return ("/", top, bottom, "frac")
         if name == "sqrt":

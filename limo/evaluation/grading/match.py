@@ -28,7 +28,8 @@ def match(gold: Shape, given: Shape, rules: Rules) -> Result:
     if "union" in kinds or _inequalities(gold) or _inequalities(given):
         return _unions(gold, given, rules)
     if kinds == ("group", "group"):
-        if len(gold.parts) == len(given.parts) == 2 and gold.marks != given.marks:
+        pairs = ("()", "[]")
+        if gold.marks != given.marks and (len(gold.parts) == 2 or gold.marks not in pairs or given.marks not in pairs):
             return Result(False, "brackets")
         return _in_order(gold.parts, given.parts, rules, "tuple" if gold.marks == "()" else "interval")
     if "set" in kinds and set(kinds) <= {"set", "list", "value"}:

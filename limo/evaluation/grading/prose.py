@@ -9,7 +9,7 @@ from limo.evaluation.grading.vocabulary import names
 
 _ENDS = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>?|<\|end▁of▁sentence\|>|</s>")
 _HOPE = re.compile(r"\.?\s*I hope (?:it|this) is (?:correct|right)\.?", re.I)
-_MARK = re.compile(r"^\s*####\s*(.+?)\s*$", re.M)
+_MARK = re.compile(r"^\s*####\s*(.+?)\s*$|<answer>\s*(.+?)\s*</answer>", re.M | re.S)
 _ANSWER = (
     "answer|solution|réponse|respuesta|solución|antwort|lösung|risposta|resposta|resultado|antwoord|svar|vastaus|odpowiedź|odpověď|răspuns"
     "|válasz|cevap|yanıt|ответ|відповідь|отговор|απάντηση|jawaban|đáp án|câu trả lời|答案|答え|解答|回答|정답|답|उत्तर|উত্তর|คำตอบ|תשובה"
@@ -42,6 +42,11 @@ _PLAIN = names("sin cos tan cot sec csc log exp sqrt arcsin arccos arctan sinh c
 """Words that a formula in plain letters may hold."""
 _LETTER_LINE = re.compile(r"^\W*(?:option|choice)?\W*\(?([A-Za-z])\)?(?![a-zA-Z'’])(?=\W|$|[^\x00-\x7f])", re.I)
 
+_CHOSEN = re.compile(
+    r"(?:choice|option|choose|chose|chosen|pick(?:ed)?|select(?:ed)?|opt(?:ed)?\s+for|settled?\s+on|go(?:ing)?\s+with|conclude|choix|wahl)"
+    r"\s*(?:is|:|on|=)?\s*[*(\[]*([A-Z])(?![a-zA-Z'])",
+    re.I,
+)
 LONGEST = 4000
 """Characters at the end of a text in which an unmarked answer is looked for."""
 
@@ -84,11 +89,7 @@ def letter(text: str) -> Found | None:
     for match in reversed(phrases):
         if line := _LETTER_LINE.match(text[match.end() :].split("\n")[0]):
             return Found(line[1].upper(), "phrase")
-    marked = re.findall(
-        r"(?:choice|option|choose|select|settled on|choix|wahl)\s*(?:is|:|on|=)?\s*[*(\[]*([A-Z])(?![a-zA-Z'])",
-        text,
-        re.I,
-    )
+    marked = _CHOSEN.findall(text)
     marked = [m for m in marked if m.isupper()]
     if marked:
         return Found(marked[-1], "phrase")
@@ -113,7 +114,7 @@ def letter(text: str) -> Found | None:
 def phrase(text: str) -> Found | None:
     """What follows the last answer phrase, or a `####` mark."""
     if marks := _MARK.findall(text):
-        return Found(marks[-1], "phrase")
+        return Found(marks[-1][0] or marks[-1][1], "phrase")
     matches = list(_PHRASE.finditer(text))
     for match in reversed(matches):
         if found := clause(text[match.end() :]):

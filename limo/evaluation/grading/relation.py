@@ -99,11 +99,12 @@ def _same_function(left: str, right: str) -> bool:
 
 
 def _renamed(part: Shape, name: str, wanted: str) -> Shape:
-    """The value of f(t) with t called x, if the other answer speaks of f(x)."""
+    """The value of f(t) with t called x, if the other answer speaks of f(x); an x that stood there is another symbol."""
     old, new = (re.fullmatch(r"[a-zA-Z](?:_\w+)?\((\w)\)", text) for text in (name, wanted))
-    if not old or not new or old[1] == new[1] or new[1] in part.text:
+    if not old or not new or old[1] == new[1]:
         return part
-    return shape(re.sub(rf"(?<![a-zA-Z\\]){old[1]}(?![a-zA-Z])", new[1], part.text))
+    letters = {old[1]: new[1], new[1]: f"{new[1]}_{{other}}"}
+    return shape(re.sub(rf"(?<![a-zA-Z\\])(?:{old[1]}|{new[1]})(?![a-zA-Z])", lambda m: letters[m[0]], part.text))
 
 
 def _readable(part: Shape) -> bool:
@@ -128,7 +129,8 @@ def _equations(gold: Shape, given: Shape, rules: Rules, match: Match) -> Result:
 
 def _subject(part: Shape) -> str:
     """What an inequality bounds."""
-    return next((tight(side.text) for side in part.parts if is_name(side.text)), "")
+    sides = part.parts[1:2] if len(part.parts) == 3 else part.parts
+    return next((tight(side.text) for side in sides if is_name(side.text)), "")
 
 
 def _inequality(gold: Shape, given: Shape, rules: Rules, match: Match) -> Result:
