@@ -285,6 +285,14 @@ def test_duplicates_are_dropped_merged_or_kept(tmp_path: Path) -> None:
     assert (kept, dropped) == (list(held), [])
 
 
+def test_the_same_row_twice_without_an_id_is_a_duplicate_and_no_clash(tmp_path: Path) -> None:
+    source = Files(path=jsonl(tmp_path / "p.jsonl", [{"question": "q", "answer": "1"}] * 3), solution=None)
+    first, *others = [p.id for p in source.problems()]
+    assert others == [f"{first}.2", f"{first}.3"]
+    kept, dropped, _ = run(tmp_path / "out", source)
+    assert ([p.id for p in kept], [d["id"] for d in dropped]) == ([first], others)
+
+
 def test_the_solutions_are_offered_for_grading_under_their_problem_and_place(tmp_path: Path) -> None:
     run(
         tmp_path,

@@ -107,6 +107,7 @@ def test_order_makes_no_difference_and_all_are_accounted_for(
     assert choose(strategies[name], shuffled, seed) == whole
     if whole is None:
         return
+    assert strategies[name].choose(shuffled, seed) == strategies[name].choose(pool, seed), "reasons and scores too"
     for size in range(1, len(whole) + 1):
         outcome = dataclasses.replace(strategies[name], size=size).choose(pool, seed)
         assert [e.id for e in outcome.kept] == whole[:size], "a smaller size keeps the first of a larger one"
@@ -218,7 +219,7 @@ def test_the_rule_score_is_the_weighted_sum_of_the_papers_four_terms() -> None:
         "steps": Trait(weight=0.25, pattern=r"=\d;"),
     }
     quality = Quality(traits=traits, unit="words", scaling="none")
-    found = quality.score([example("a#0", "Double check. a=3; b=4; unchecked CHECK")], 0)["a#0"]
+    found = quality.score([example("a#0", "Double check. a=3; b=4; unchecked,recheck CHECK")], 0)["a#0"]
     assert (found["length"], found["verification"], found["steps"]) == (6.0, 2 / 6, 2 / 6)
     assert found[""] == pytest.approx(0.3 * 6 + 0.2 * 2 / 6 + 0.25 * 2 / 6)
 
