@@ -310,6 +310,7 @@ def test_a_claim_is_inside_or_outside_our_interval_and_differences_in_protocol_a
     rows = {r.benchmark: r for r in claims.side_by_side(results(0.57), "v1")}
     assert rows["aime24"].claim == pytest.approx(0.571) and rows["aime24"].inside is True
     assert rows["math500"].inside is False and rows["mean"].claim == pytest.approx(0.728)
+    assert claims.side_by_side(results(0.9), "v1")[0].inside is False  # 57.1 lies below
     assert rows["aime24"].differences == ("grader: our rules, paper LIMO's rule code",)
     assert "judge model" in rows["kaoyan"].differences[0]
     other = {r.benchmark: r for r in claims.side_by_side(results(0.57, max_tokens=4096, limit=50), "v2")}
