@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from limo.config import PACKAGE
 from limo.data.lab import KINDS, Lab, LabProblems
+from limo.lab.corpus import CURRICULUM, Writer
 from limo.lab.problems import LEVELS, draw, solve
 from limo.lab.tokenizer import make
 from limo.records import Problem
@@ -80,6 +81,26 @@ def test_lower_levels_lose_the_plan_the_steps_and_the_right_answer() -> None:
     assert steps[5] == steps[4] == 7 > steps[3] > 6 > steps[2] > 1
     assert right[5] == right[4] == right[3] == right[2] == 300 and 100 < right[1] < 200
     assert [all("<" in t for t in texts[level]) for level in LEVELS] == [False, False, True, True, True]
+
+
+def test_what_a_base_reads_is_true_and_questions_are_answered_only_directly() -> None:
+    writer = Writer(CURRICULUM[-1], random.Random(0))
+    for kind, write in writer.kinds.items():
+        for _ in range(60):
+            text = "".join(piece for piece, _ in write())
+            assert text.startswith("Q:") == (kind == "direct")
+            if kind == "facts":
+                assert all(
+                    eval(f"{a}{o}{b}") % 10 == int(r) for a, o, b, r in re.findall(r"(\d)([-+*])(\d)=(\d)", text)
+                )
+            elif kind == "direct":
+                question, _, answer = text.removeprefix("Q:").partition("A:")
+                assert answer == f"\\boxed{{{evaluate(question)[0]}}}"
+            elif kind in ("notes", "worked"):
+                context, _, rest = text.partition(":")[2].partition("?")
+                steps = STEP.findall(rest)
+                values = evaluate(f"{context}{steps[-1][0]}?")[1]
+                assert steps and all(values[name] == int(result or first) for name, first, _, _, result in steps)
 
 
 def test_the_same_seed_gives_the_same_pool_and_another_seed_another() -> None:
