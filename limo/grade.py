@@ -127,7 +127,7 @@ def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[
     facts: dict[str, Any] = {"id": row[key]} if key else {"id": None}
     facts |= {
         "expected": expected if expected is None else bool(expected),
-        "kind": row.get("kind") or row.get("benchmark"),
+        "kind": row.get("policy") or row.get("kind") or row.get("benchmark"),
     }
     asked = _first(row, QUESTION)
     facts["question"] = row[asked] if asked else ""

@@ -249,7 +249,9 @@ class _Reader(Cursor):
         if self.is_("_"):
             self.take()
             name += "_" + self.raw()
-        elif token and token.kind == "num" and token.text.isdigit() and token.start == self.tokens[self.position - 1].end:
+        elif (
+            token and token.kind == "num" and token.text.isdigit() and token.start == self.tokens[self.position - 1].end
+        ):
             # c1 in plain notation is c_1
             name += "_" + self.take().text
         while self.is_("'"):

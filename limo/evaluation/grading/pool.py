@@ -16,8 +16,12 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 WORKER = "limo.evaluation.grading.worker"
-BATCH = 16
-"""Items sent to a worker at once; results come back one by one, so the clock of an item starts when its predecessor is done."""
+SHARE = 16
+"""Items for which one more worker is worth its start."""
+AHEAD = 8
+"""Items a worker holds at most, so that it need not wait for the next."""
+PIPE = 48 << 10
+"""Bytes on their way to a worker beside the first item: less than a pipe holds, so that a write never blocks on a hang."""
 START = 120.0
 """Seconds a worker may take to import what it needs before its first item."""
 
@@ -31,11 +35,11 @@ class Failure:
 
 @dataclass(slots=True)
 class Worker:
-    """A child process, the items it still owes, and since when it works on the first of them."""
+    """A child process, the items it owes (with their bytes), and since when it works on the first."""
 
     process: subprocess.Popen[bytes]
-    owed: deque[int] = field(default_factory=deque)
-    since: float = 0.0
+    since: float
+    owed: deque[tuple[int, int]] = field(default_factory=deque)
     ready: bool = False
     pending: bytes = b""
 
@@ -43,6 +47,26 @@ class Worker:
     def output(self) -> IO[bytes]:
         assert self.process.stdout is not None
         return self.process.stdout
+
+    def lines(self) -> tuple[list[bytes], bool]:
+        """The whole lines it has written, and whether its output is still open."""
+        data = self.output.read()
+        *lines, self.pending = (self.pending + (data or b"")).split(b"\n")
+        return lines, data != b""
+
+    def give(self, item: int, value: Any) -> bool:
+        """One more item, if it can be written at once. The death of the child is seen by the end of its output."""
+        line = json.dumps(value).encode() + b"\n"
+        if self.owed and (len(self.owed) >= AHEAD or sum(size for _, size in self.owed) + len(line) > PIPE):
+            return False
+        if not self.owed:
+            self.since = time.monotonic()
+        self.owed.append((item, len(line)))
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
+        return True
 
 
 def run(
@@ -58,22 +82,20 @@ def run(
     """The results of the function `target` ("module:name") on JSON values, in order; a `Failure` where there is none.
 
     seconds: wall time of one item, counted from when its work starts. memory: bytes of address space of a worker.
-    progress: called with the number of items finished since its last call. warm: a function that a worker calls before its
-    first item, off the clock.
+    progress: called with 1 for each item finished. warm: a function that a worker calls before its first item, off the clock.
     """
     results: list[Any] = [None] * len(items)
     todo = deque(range(len(items)))
     workers: list[Worker] = []
     selector = selectors.DefaultSelector()
 
-    def start() -> Worker:
+    def start() -> None:
         command = [sys.executable, "-m", WORKER, target, str(seconds), str(memory), warm]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         worker = Worker(process, since=time.monotonic())
         os.set_blocking(worker.output.fileno(), False)
         selector.register(worker.output, selectors.EVENT_READ, worker)
         workers.append(worker)
-        return worker
 
     def stop(worker: Worker) -> None:
         selector.unregister(worker.output)
@@ -81,57 +103,45 @@ def run(
         worker.process.kill()
         worker.process.communicate()
 
-    def feed(worker: Worker) -> None:
-        share = max(1, min(BATCH, len(todo) // (2 * jobs)))
-        worker.owed.extend(todo.popleft() for _ in range(min(share, len(todo))))
+    def finish(worker: Worker, result: Any) -> None:
+        results[worker.owed.popleft()[0]] = result
         worker.since = time.monotonic()
-        text = "".join(json.dumps(items[i]) + "\n" for i in worker.owed)
-        assert worker.process.stdin is not None
-        # a worker that died meanwhile is found by the end of its output
-        with contextlib.suppress(BrokenPipeError):
-            worker.process.stdin.write(text.encode())
-            worker.process.stdin.flush()
+        if progress:
+            progress(1)
 
     def lose(worker: Worker, reason: str) -> None:
-        """The first item of a worker failed with it; the others go back."""
+        """The first item of a worker fails with it; the others go back."""
+        stop(worker)
         if not worker.ready:
-            stop(worker)
             raise RuntimeError(
                 f"a grading worker could not start ({reason}); run `python -m {WORKER} {target} 5 0` to see why"
             )
         if worker.owed:
-            results[worker.owed.popleft()] = Failure(reason)
-            if progress:
-                progress(1)
-        todo.extendleft(reversed(worker.owed))
-        stop(worker)
+            finish(worker, Failure(reason))
+        todo.extendleft(item for item, _ in reversed(worker.owed))
 
     try:
         while todo or any(worker.owed for worker in workers):
-            while len(workers) < jobs and len(workers) * BATCH < len(todo) + sum(len(w.owed) for w in workers):
+            while todo and len(workers) < jobs and len(workers) * SHARE < len(todo) + sum(len(w.owed) for w in workers):
                 start()
             for worker in workers:
-                if worker.ready and not worker.owed and todo:
-                    feed(worker)
+                while worker.ready and todo and worker.give(todo[0], items[todo[0]]):
+                    todo.popleft()
             for key, _ in selector.select(timeout=0.2):
                 worker = key.data
-                received, open_ = _receive(worker)
-                for message in received:
-                    worker.since = time.monotonic()
-                    if not worker.ready:
-                        worker.ready = True
-                        continue
-                    value = json.loads(message)
-                    results[worker.owed.popleft()] = value["result"] if "result" in value else Failure(value["failure"])
-                    if progress:
-                        progress(1)
+                received, open_ = worker.lines()
+                for line in received:
+                    if worker.ready:
+                        value = json.loads(line)
+                        finish(worker, value["result"] if "result" in value else Failure(value["failure"]))
+                    worker.ready = True
                 if not open_:
                     lose(worker, _death(worker.process.wait()))
-            now = time.monotonic()
             for worker in list(workers):
-                if not worker.ready and now - worker.since > START:
+                waited = time.monotonic() - worker.since
+                if not worker.ready and waited > START:
                     lose(worker, f"not ready after {START:g} s")
-                elif worker.ready and worker.owed and now - worker.since > seconds:
+                elif worker.owed and waited > seconds:
                     lose(worker, f"over {seconds:g} s")
     finally:
         for worker in list(workers):
@@ -140,14 +150,7 @@ def run(
     return results
 
 
-def _receive(worker: Worker) -> tuple[list[bytes], bool]:
-    """The whole lines a worker has written, and whether its output is still open."""
-    data = worker.output.read()
-    *lines, worker.pending = (worker.pending + (data or b"")).split(b"\n")
-    return lines, data != b""
-
-
 def _death(code: int) -> str:
-    if code in (-signal.SIGPROF, -signal.SIGXCPU):
+    if code == -signal.SIGPROF:
         return "over its processor time"
     return f"worker killed by {signal.Signals(-code).name}" if code < 0 else f"worker ended with code {code}"

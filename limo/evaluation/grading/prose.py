@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -42,6 +43,11 @@ _PLAIN = names("sin cos tan cot sec csc log exp sqrt arcsin arccos arctan sinh c
 """Words that a formula in plain letters may hold."""
 _LETTER_LINE = re.compile(r"^\W*(?:option|choice)?\W*\(?([A-Za-z])\)?(?![a-zA-Z'’])(?=\W|$|[^\x00-\x7f])", re.I)
 
+_FOREIGN = re.compile(r"[^\W\d_a-zA-Z]{3}|[\u0590-\u1eff].*[\u0590-\u1eff]|\\begin\s*\{align", re.S)
+"""Words of scripts that no formula is written in, and derivations."""
+_LINK = re.compile(r"^(?:(?:so|thus|hence|therefore|then|finally|and|we (?:get|have|find|obtain))\b,?\s*)+", re.I)
+_MEASURE = re.compile(r"[-\d.,]+[a-zA-Z]+[²³]?")
+"""A number with a unit stuck to it, which a formula could be too."""
 _CHOSEN = re.compile(
     r"(?:choice|option|choose|chose|chosen|pick(?:ed)?|select(?:ed)?|opt(?:ed)?\s+for|settled?\s+on|go(?:ing)?\s+with|conclude|choix|wahl)"
     r"\s*(?:is|:|on|=)?\s*[*(\[]*([A-Z])(?![a-zA-Z'])",
@@ -66,13 +72,7 @@ def clean(text: str) -> str:
 
 def bare(text: str) -> bool:
     """Whether a text is an answer and nothing else, as a harness stores it that has extracted it already."""
-    if (
-        not text
-        or len(text) > 400
-        or (text.count("$") > 2)
-        or "####" in text
-        or re.search(r"[\u3040-\u9fff\u0600-\u06ff\u0400-\u04ff]{3}", text)
-    ):
+    if not text or len(text) > 400 or (text.count("$") > 2) or "####" in text or _FOREIGN.search(text):
         return False
     if "\n" in text and "\\begin" not in text:
         return False
@@ -94,14 +94,15 @@ def letter(text: str) -> Found | None:
     if marked:
         return Found(marked[-1], "phrase")
     settled = re.findall(
-        r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best|answer)", text
+        r"[(\[*]*(?<![A-Za-z'])([A-Z])[)\]*]*\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|valid|true|best|answer|only|one)",
+        text,
     )
     if settled:
         return Found(settled[-1], "phrase")
     bracketed = re.findall(r"[(\[]([A-Z])[)\]]", text)
     if bracketed and len(set(bracketed)) == 1:
         return Found(bracketed[0], "prose")
-    first = re.match(r"\W*([A-Z])(?=[.)：:。,]|\s*$|[^\x00-\x7f])", text)
+    first = re.match(r"\W*([A-Z])(?=[.)：:。,]|\s*$|[^\x00-\x7f]|\s[-–—]\s)", text)
     if first:
         return Found(first[1], "prose")
     alone = set(re.findall(r"(?<![A-Za-z])[A-H](?![A-Za-z])", text))
@@ -164,8 +165,13 @@ def prose(text: str) -> Found | None:
         ):
             found = thing(text, prefer_last=True)
             return Found(found, "prose") if found else None
-    bold = re.findall(r"\*\*([^*\n]+)\*\*", text)
     last = re.split(r"\n|(?<=[.。!?])\s+(?=[A-Z\u4e00-\u9fff])", text)[-1]
+    statement = _LINK.sub("", last.rstrip(" ."))
+    value = re.search(r".*\b(?:is|are|equals)\s+(.+)$", statement)
+    for whole in (statement, value[1] if value else ""):
+        if "$" not in whole and re.search(r"\d", whole) and bare(whole) and not _MEASURE.fullmatch(whole):
+            return Found(whole, "prose")
+    bold = re.findall(r"\*\*([^*\n]+)\*\*", text)
     if bold and bold[-1] in last and _NUMBER.search(bold[-1]):
         return Found(thing(bold[-1], prefer_last=True) or bold[-1], "prose")
     found = thing(last, prefer_last=True) or thing(text, prefer_last=True)
@@ -197,17 +203,20 @@ def thing(text: str, prefer_last: bool) -> str | None:
     return ", ".join(span[2] for span in _series(text, spans, spans.index(chosen)))
 
 
-def _series(text: str, spans: list[tuple[int, int, str]], first: int) -> list[tuple[int, int, str]]:
-    """A span with those that follow it in a series that ends in "and" or "or"; alone if there is no such series."""
-    series = [spans[first]]
-    for span in spans[first + 1 :]:
-        between = text[series[-1][1] : span[0]].strip().lower()
-        if between in ("and", "or", ", and", ", or", "和", "或"):
-            return [*series, span]
-        if between not in (",", "、"):
-            break
-        series.append(span)
-    return series[:1]
+def _series(text: str, spans: list[tuple[int, int, str]], chosen: int) -> list[tuple[int, int, str]]:
+    """A span with its neighbours in a series that ends in "and" or "or"; alone if there is no such series."""
+    between = [text[a[1] : b[0]].strip().lower() for a, b in itertools.pairwise(spans)]
+    start = end = chosen
+    joined = ("and", "or", ", and", "和", "或")
+    if chosen == len(spans) - 1 and chosen and between[chosen - 1] in joined:
+        start -= 1
+        while start and between[start - 1] in (",", "、"):
+            start -= 1
+    while end < len(between) and between[end] in (",", "、"):
+        end += 1
+    if end < len(between) and between[end] in (*joined, *([", or"] if end > chosen else [])):
+        return spans[start : end + 2]
+    return spans[start : chosen + 1]
 
 
 def inside(match: re.Match[str]) -> str:
