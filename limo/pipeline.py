@@ -63,7 +63,7 @@ def road(config: Config, make: Make) -> None:
         if "training" in stages:
             weights = make("training", TrainingStage(
                 training=config.training, model=config.model, optimizer=config.optimizer, logger=config.logger,
-                examples=examples, seed=seed,
+                examples=examples, seed=seed, store=store,
             )) / "model"  # fmt: skip
             tuned = dataclasses.replace(config.model, path=str(weights), revision=None)
     if "evaluation" in stages:

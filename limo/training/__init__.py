@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from limo.config import aside, choice
-from limo.hardware import gpus
+from limo.hardware import gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.stage import Stage
@@ -200,8 +200,16 @@ class TrainingStage(Stage):
             )
         if how.adapter is not None and how.adapter.quantize and not gpus():
             lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
-        if (shape := self.model.shape()) and (lack := lacking(self.store, how, shape.parameters)):
-            lacks.append(lack)
+        if shape := self.model.shape():
+            if lack := lacking(self.store, how, shape.parameters):
+                lacks.append(lack)
+            # weights, gradients and two moments in 4 bytes each, or frozen weights in 2
+            need = shape.parameters * (16 if how.adapter is None else 2)
+            if not gpus() and need > memory():
+                lacks.append(
+                    f"training: {shape.parameters / 1e9:.1f} billion weights take {need / 2**30:.0f} GiB or more, and this machine has "
+                    f"no GPU and {memory() / 2**30:.0f} GiB; run it where nvidia-smi shows GPUs, or choose a smaller model"
+                )
         return lacks
 
     def run(self, folder: Path) -> None:
