@@ -28,7 +28,7 @@ class Echo:
     """Seconds for an answer."""
     noise: bool = aside(default=False)
     helper: bool = aside(default=False)
-    """Start a process of its own, as vLLM does."""
+    """Start a process of its own, as vLLM does; when it dies, the engine waits for ever, as vLLM does."""
     fatal: int = aside(default=-1)
     """A process dies at a request whose prompt has this token …"""
     grave: Path = aside(default=Path("/dev/null"))
@@ -79,6 +79,9 @@ class Answers:
         if self.engine.fatal in request.prompt and not self.engine.grave.is_file():
             if self.engine.grave != Path("/dev/null"):
                 self.engine.grave.touch()
+            if self.engine.helper:
+                multiprocessing.active_children()[0].kill()
+                time.sleep(600)
             print("ValueError: the kernel has had enough", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(self.engine.pause)

@@ -295,6 +295,14 @@ def test_an_engine_that_dies_once_is_replaced(tmp_path: Path, model: Model) -> N
     assert len(answers_in(tmp_path / "deadly")) == 16
 
 
+def test_an_engine_whose_own_process_dies_is_replaced_and_not_waited_for(tmp_path: Path, model: Model) -> None:
+    token = prompt_ids(load_tokenizer(model), model, QUESTIONS[2][1])[2]
+    deadly = Echo(fatal=token, grave=tmp_path / "grave", helper=True)
+    assert ask(tmp_path / "deadly", model, deadly) == ask(tmp_path / "well", model)
+    (log,) = (tmp_path / "deadly/completions").glob("*.log")
+    assert "a process of the engine, ended with exit code -9" in log.read_text()
+
+
 def test_an_engine_that_dies_twice_under_a_request_says_its_last_words_and_keeps_the_rest(
     tmp_path: Path, model: Model
 ) -> None:

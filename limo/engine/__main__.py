@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import Any, TextIO
 
 from limo import Mistake
@@ -54,6 +55,7 @@ def main() -> None:
         engine = load(work["engine"])
         assert isinstance(engine, Engine)
         session = engine.open(load(work["model"]), work["max_length"], work["requests"])
+        threading.Thread(target=watch, daemon=True).start()
         tell(window=session.window)
         serve(session, lines, tell)
     except Mistake as mistake:
@@ -97,6 +99,21 @@ def listen(inbox: TextIO, lines: queue.SimpleQueue[dict[str, Any]]) -> None:
     for line in inbox:
         lines.put(json.loads(line))
     end()
+
+
+def watch() -> None:
+    """End this process when one that the engine started dies: vLLM would wait for its answer for ever."""
+    children = multiprocessing.active_children()
+    if not children:
+        return
+    wait([child.sentinel for child in children])
+    if not ending.is_set():
+        dead = next(child for child in children if not child.is_alive())
+        print(
+            f"RuntimeError: {dead.name}, a process of the engine, ended with exit code {dead.exitcode}", file=sys.stderr
+        )
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def end() -> None:
