@@ -100,9 +100,6 @@ class Module(lightning.LightningModule):
         if self.packed:
             self.refuse_leaks()
 
-    def on_fit_start(self) -> None:
-        restore_frequencies(self.net)
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # every random number of a micro-batch (dropout) follows from its place in the run: nothing to save or restore
         torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) % 2**31)
