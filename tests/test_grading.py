@@ -331,6 +331,7 @@ def test_neighbouring_boxes_may_be_one_list() -> None:
     assert grade(Case("2,3", response), Rules(boxes="adjacent")).correct
     assert not grade(Case("3", response), Rules(boxes="adjacent")).correct
     assert grade(Case("3", "\\boxed{2}? No: \\boxed{3}"), Rules(boxes="adjacent")).correct
+    assert grade(Case("3", "\\boxed{3}\n\\boxed{3}"), Rules(boxes="adjacent")).correct
 
 
 # ---- conventions
@@ -394,6 +395,17 @@ def test_units_may_be_left_out_but_not_swapped() -> None:
         ("90^\\circ", "\\frac{\\pi}{2}", True),
         ("\\frac{1}{\\sqrt{n}}", "\\sqrt{1/n}", True),
         ("|x|", "x", False),
+        ("y^{\\prime}+r y=0", "y'=-ry", True),
+        ("f(n)=n", "f(m)=m", True),
+        ("f(n)=n", "f(m)=n", False),
+        ("I(0) e^{-\\frac{t}{R C}}", "I(0) e^{-t/(RC)}", True),
+        ("I(0) e^{-\\frac{t}{R C}}", "I(0) e^{t/(RC)}", False),
+        ("\\sum_{k=1}^{n} k^2", "\\sum_{i=1}^{n} i^2", True),
+        ("\\sum_{k=1}^{n} k^2", "\\sum_{k=1}^{n} k^3", False),
+        ("b>a>c", "b>b>c", False),
+        ("\\{x \\mid x>1\\}", "(1,+\\infty)", True),
+        ("x^2+y^2=1", "1-x^2-y^2=0", True),
+        ("x^2+y^2=1", "x^2-y^2=1", False),
         ("(-1)^n", "\\cos(n\\pi)", True),
         ("e^{t}/3", "e^{s}/3", False),
         ("C. $1-i$", "C", True),

@@ -91,11 +91,13 @@ def adjacent(text: str, boxes: list[tuple[int, int, int]]) -> str:
     """The last box with those before it that only a comma, "and" or "or" parts from it."""
     parts = [text[slice(*boxes[-1][1:])]]
     for earlier, later in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
-        between = re.sub(r"\\text\{([^{}]*)\}|\\q?quad|[$\s\\()\[\],;}]+", r" \1 ", text[earlier[2] + 1 : later[0]])
+        between = re.sub(
+            r"\\text\{([^{}]*)\}|\\q?quad|\\[,;!()\[\] ]|[$\s,;]+", r" \1 ", text[earlier[2] + 1 : later[0]]
+        )
         if between.strip().lower() not in ("", "and", "or", "和", "或"):
             break
         parts.append(text[slice(*earlier[1:])])
-    return ", ".join(reversed(parts))
+    return ", ".join(dict.fromkeys(reversed(parts)))
 
 
 def wants_letter(case: Case) -> bool:

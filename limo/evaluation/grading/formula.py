@@ -381,6 +381,7 @@ class _Reader(Cursor):
 
 
 def _renamed(node: Node, old: str, new: str) -> Node:
-    if node[:2] == ("sym", old):
+    # an index called i is no imaginary unit
+    if node[:2] in (("sym", old), ("call", old)):
         return ("sym", new)
     return tuple(_renamed(child, old, new) if isinstance(child, tuple) else child for child in node)

@@ -78,6 +78,7 @@ def normalise(text: str) -> str:
     s = s.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ").replace("==", "=")
     s = re.sub(r"(?:(?:np|numpy|math|sympy|torch)\.)(?=[a-z])", "", s)
     s = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", "^\\\\circ ", s)
+    s = re.sub(r"\s*\^\s*\{\s*('+)\s*\}|\s*\^\s*('+)", r"\1\2", s)
     s = re.sub(r"(?<![a-zA-Z\d\\.])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?)0*(\d+)(?![\d.a-zA-Z])", _scientific, s)
     s = re.sub(r"\\\{\s*\\\}", r"\\emptyset ", s)
     s = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", s)
