@@ -85,7 +85,7 @@ def job(cfg: DictConfig) -> None:
         _run(cfg, folder)
     except KeyboardInterrupt:
         raise
-    except (Mistake, PermissionError) as mistake:
+    except Mistake as mistake:
         code, state, error = MISTAKEN, "failed", str(mistake)
     except RuntimeError as broken:
         code, state, error = BROKEN, "failed", str(broken)
@@ -168,8 +168,8 @@ def main() -> None:
     except (Mistake, HydraException, OmegaConfBaseException) as error:
         print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
         sys.exit(MISTAKEN)
-    except PermissionError as error:
-        print(f"limo: {error.filename}: no permission to write; choose another folder with hydra.run.dir=…", file=sys.stderr)
+    except OSError as error:  # of the run folder: `job` answers for all others
+        print(f"limo: {error.filename}: {error.strerror}; choose a writable folder with hydra.run.dir=…", file=sys.stderr)
         sys.exit(MISTAKEN)
     except KeyboardInterrupt:
         print("limo: interrupted; the same command resumes", file=sys.stderr)

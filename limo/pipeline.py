@@ -18,7 +18,7 @@ from typing import Any
 from limo import Mistake, __version__, hardware, process
 from limo.config import Config, dump, identity
 from limo.models import Model
-from limo.stage import Stage, request
+from limo.stage import Stage, request, summary
 from limo.store import Store, key_of
 
 log = logging.getLogger(__name__)
@@ -80,12 +80,15 @@ def run(config: Config, folder: Path) -> None:
     Raises Mistake where the user can mend it (before any work wherever that can be known), RuntimeError where a stage broke.
     """
     store = Store(Path(config.store).absolute())
+    store.prepare()
     if missing := lacks(config, store):
         raise Mistake("\n".join(missing))
 
     def step(name: str, stage: Stage) -> Path:
         result = make(name, stage, store, config.python.get(stage_name(name), sys.executable))
         _link(folder / name, result)
+        if name == "data":
+            _enough(config, result)
         return result
 
     road(config, step)
@@ -122,7 +125,7 @@ def lacks(config: Config, store: Store) -> list[str]:
         return result or Path(f"<{name}>")
 
     road(config, ask)
-    return sentences
+    return [s for s in sentences if not any(s != longer and s in longer for longer in sentences)]
 
 
 def look(name: str, stage: Stage, store: Store) -> Path | None:
@@ -168,6 +171,14 @@ def git() -> str | None:
     except OSError:
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def _enough(config: Config, data: Path) -> None:
+    """Refuse a selection larger than its pool before the attempts, which cost most."""
+    size, each = getattr(config.selection, "size", None), getattr(config.selection, "per_problem", None)
+    problems = summary(data).get("kept", 0)
+    if {"selection", "training"} & set(config.stages) and size and each and size > each * problems:
+        raise Mistake(f"selection.size={size} is more than the {each * problems} examples that {problems} problems can give; ask for fewer")
 
 
 def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,15 @@ class Store:
 
     root: Path
 
+    def prepare(self) -> None:
+        """Make the folder. Raises Mistake where it cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
     def find(self, stage: str, key: str) -> Path | None:
         """The finished result, or None."""
         folder = self.root / stage / key
@@ -48,7 +58,7 @@ class Store:
                 print(f"{stage}: another run is making this result ({key}); waiting for it", flush=True)
                 lock.acquire()
         except OSError as error:
-            raise Mistake(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…") from None
+            raise self._unwritable(error) from None
         try:
             done = self.find(stage, key)
             partial = parent / f"{key}.partial"
@@ -90,8 +100,11 @@ class Store:
             cache.parent.mkdir(parents=True, exist_ok=True)
             cache.write_text(value)
         except OSError as error:
-            raise Mistake(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…") from None
+            raise self._unwritable(error) from None
         return value
+
+    def _unwritable(self, error: OSError) -> Mistake:
+        return Mistake(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…")
 
 
 def key_of(value: Any) -> str:
