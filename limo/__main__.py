@@ -16,7 +16,7 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -36,7 +36,7 @@ outcomes: list[int] = []
 
 
 def offer() -> None:
-    """Make the schema, the recipes and the resolvers known to Hydra. Recipes of the working directory's `experiments/` come last and win."""
+    """Tell Hydra the schema, the recipes and the resolver; recipes of the working directory come last and win."""
     store = ConfigStore.instance()
     schema = OmegaConf.structured(Config)
     OmegaConf.set_readonly(schema, None)  # a frozen dataclass would refuse the groups and overrides that are to come
