@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from limo import Mistake
-from limo.config import choice, dump, load
+from limo.config import aside, choice, dump, load
 
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
@@ -25,6 +25,9 @@ class Stage:
     """Run as `python -m <module> <folder>`."""
     version: ClassVar[int]
     """Raised when the same inputs would give another result."""
+
+    store: Path = aside(default=Path("outputs/.store"))
+    """Where results lie, and beside them what stages keep between runs: completions, token ids."""
 
     @property
     def ranks(self) -> int:
@@ -77,7 +80,7 @@ def main() -> None:
             (folder / "mistake.txt").write_text(str(mistake), encoding="utf-8")
         sys.exit(2)
     except OSError as error:
-        if error.errno is None or error.filename is None and error.errno != 28:
+        if error.errno is None or (error.filename is None and error.errno != 28):
             raise
         (folder / "mistake.txt").write_text(f"{error.filename or folder}: {error.strerror}", encoding="utf-8")
         sys.exit(2)

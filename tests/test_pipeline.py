@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from limo import Mistake, pipeline
+from limo.__main__ import compose
+from limo.stage import Stage
 from limo.store import MANIFEST, Store
 from tests.counting import Counting
 
@@ -134,3 +136,28 @@ def test_digests_follow_the_content_and_not_the_place(tmp_path: Path) -> None:
     (tmp_path / "b" / "deep" / "file").write_text("changed")
     os.utime(tmp_path / "b" / "deep" / "file")
     assert store.digest(tmp_path / "a") != store.digest(tmp_path / "b")
+
+
+def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
+    config = compose([f"store={tmp_path / 'store'}"])
+    inputs = tmp_path / "inputs"
+    (inputs / "model").mkdir(parents=True)
+    for name in ("problems", "solutions", "attempts", "grades", "examples"):
+        (inputs / f"{name}.jsonl").write_text("{}")
+    (inputs / "model" / "weights").write_text("w")
+
+    def keys() -> dict[str, str]:
+        found: dict[str, str] = {}
+
+        def look(name: str, stage: Stage) -> Path:
+            found[name] = pipeline.key(stage, Store(Path(config.store)))
+            return inputs
+
+        pipeline.road(config, look)
+        return found
+
+    before = keys()
+    assert list(before) == ["data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned"]
+    (tmp_path / "store" / "completions").mkdir(parents=True)
+    (tmp_path / "store" / "completions" / "more.jsonl").write_text("{}")
+    assert keys() == before

@@ -45,8 +45,6 @@ class AttemptsStage(Stage):
     engine: Any
     """A `limo.engine.Engine`."""
     seed: int
-    store: Path
-    """Where finished completions are kept."""
 
     def missing(self) -> list[str]:
         return [*self.model.missing(), *self.engine.missing(self.model)]

@@ -33,8 +33,6 @@ class EvaluationStage(Stage):
     engine: Any
     """An Engine."""
     seed: int = 0
-    store: Path = aside(default=Path("outputs/.store"))
-    """Where completions are kept, so that none is generated twice."""
     jobs: int = aside(default=0)
     """Grading processes; 0 takes one a core."""
 

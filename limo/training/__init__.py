@@ -97,7 +97,7 @@ class Training:
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more work."""
-    chunks: int = 8
+    chunks: int = 16
     """Pieces in which the head's logits are made, used and forgotten; 1 keeps them."""
     liger: bool = False
     """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
@@ -165,7 +165,6 @@ class TrainingStage(Stage):
     logger: Csv = aside(default=Csv())
     examples: Path
     seed: int
-    store: Path = aside(default=Path("outputs/.store"))
 
     def __post_init__(self) -> None:
         if self.optimizer.whole and isinstance(self.training.strategy, Zero):
