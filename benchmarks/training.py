@@ -287,7 +287,7 @@ def main() -> None:
     if args.child:
         print(json.dumps(loss(args.loss, int(args.child)) if args.loss else measure(args.child, args)))
     elif args.loss:
-        plain, chunked = (child("--loss", str(args.loss), "--child", n) for n in ("0", "8"))
+        plain, chunked = (child("--loss", str(args.loss), "--child", n) for n in ("0", "16"))
         print(
             f"peak memory of the loss at {args.loss} tokens: plain {plain / 2**30:.2f} GiB, "
             f"ours {chunked / 2**30:.2f} GiB ({chunked / plain:.2f})"
