@@ -300,6 +300,9 @@ def test_the_package_imports_without_its_heavy_libraries() -> None:
         ("答案是 42。", "correct"),
         ("So we find 6 * 7 = 42 apples.", "correct"),
         ("\\boxed{" * 20000, "no_answer"),
+        (" " * 100_000 + "The answer is 42.", "correct"),
+        ("<answer>" * 12_000, "no_answer"),
+        ("<answer> 42 </answer>", "correct"),
     ],
 )
 def test_the_answer_is_the_last_box_after_the_reasoning_else_what_is_stated(response: str, expected: str) -> None:

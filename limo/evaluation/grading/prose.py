@@ -10,7 +10,7 @@ from limo.evaluation.grading.vocabulary import names
 
 _ENDS = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>?|<\|end▁of▁sentence\|>|</s>")
 _HOPE = re.compile(r"\.?\s*I hope (?:it|this) is (?:correct|right)\.?", re.I)
-_MARK = re.compile(r"^\s*####\s*(.+?)\s*$|<answer>\s*(.+?)\s*</answer>", re.M | re.S)
+_MARK = re.compile(r"^\s*####\s*(.+?)\s*$|<answer>\s*(.{1,400}?)\s*</answer>", re.M | re.S)
 _ANSWER = (
     "answer|solution|réponse|respuesta|solución|antwort|lösung|risposta|resposta|resultado|antwoord|svar|vastaus|odpowiedź|odpověď|răspuns"
     "|válasz|cevap|yanıt|ответ|відповідь|отговор|απάντηση|jawaban|đáp án|câu trả lời|答案|答え|解答|回答|정답|답|उत्तर|উত্তর|คำตอบ|תשובה"
@@ -67,6 +67,8 @@ class Found:
 
 def clean(text: str) -> str:
     """A text without chat marks, pious hopes and denials ("the answer is not 5")."""
+    # patterns that start with spaces take quadratic time on long runs of them
+    text = re.sub(r"[ \t]+", " ", re.sub(r"\n\s*\n", "\n\n", text))
     return _DENIED.sub("", _HOPE.sub("", _ENDS.split(text)[0]).strip()).strip()
 
 

@@ -58,7 +58,7 @@ def shape(text: str) -> Shape:
             return Shape("group", text, tuple(shape(part) for part in parts), text[0] + text[-1])
         if text[0] == "(":
             inner = shape(text[1:-1])
-            if inner.kind in ("group", "set", "matrix", "union"):
+            if inner.kind in ("group", "set", "matrix", "union", "relation"):
                 return inner
     items = split(text, (",", ";", "and", "or", "或", "和"))
     if len(items) > 1:
