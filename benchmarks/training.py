@@ -242,16 +242,16 @@ def _parameters(model: Model) -> Any:
         return list(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model.folder())).parameters())
 
 
-def loss(tokens: int, chunks: int) -> float:
-    """Peak extra bytes of head and cross-entropy, forward and backward, hidden size 896, vocabulary 151,936; 0 chunks is the plain loss."""
+def loss(tokens: int, chunks: int, hidden_size: int) -> float:
+    """Peak extra bytes of head and cross-entropy, forward and backward, at vocabulary 151,936; 0 chunks is the plain loss."""
     import torch
     from torch.utils.checkpoint import checkpoint
 
     from limo.training.module import weighted
 
-    head = torch.nn.Linear(896, 151_936, bias=False)
+    head = torch.nn.Linear(hidden_size, 151_936, bias=False)
     head.weight.grad = torch.zeros_like(head.weight)
-    hidden = torch.randn(tokens, 896, requires_grad=True)
+    hidden = torch.randn(tokens, hidden_size, requires_grad=True)
     targets, weights = torch.randint(0, 151_936, (tokens,)), torch.full((tokens,), 1 / tokens)
     # both accumulate one more copy of the head's gradient: made once here, so that it is not counted
     weighted(head, hidden[:8], targets[:8], weights[:8]).backward()
@@ -282,12 +282,17 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--trainers", default=",".join(TRAINERS))
     parser.add_argument("--loss", type=int, metavar="TOKENS")
+    parser.add_argument(
+        "--hidden", type=int, default=896, help="width of the head for --loss; fewer is faster, the logits are as large"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        print(json.dumps(loss(args.loss, int(args.child)) if args.loss else measure(args.child, args)))
+        print(json.dumps(loss(args.loss, int(args.child), args.hidden) if args.loss else measure(args.child, args)))
     elif args.loss:
-        plain, chunked = (child("--loss", str(args.loss), "--child", n) for n in ("0", "16"))
+        plain, chunked = (
+            child("--loss", str(args.loss), "--hidden", str(args.hidden), "--child", n) for n in ("0", "16")
+        )
         print(
             f"peak memory of the loss at {args.loss} tokens: plain {plain / 2**30:.2f} GiB, "
             f"ours {chunked / 2**30:.2f} GiB ({chunked / plain:.2f})"
