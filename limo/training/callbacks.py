@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import resource
 import shutil
@@ -17,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from limo import Mistake
-from limo.training.batches import Batch, cost
+from limo.training.batches import Batch
 from limo.training.encode import Encoded
 from limo.training.module import Module
 from limo.training.strategies import Zero
@@ -26,6 +27,8 @@ COLUMNS = (
     "step", "epoch", "loss", "lr", "grad_norm", "tokens", "supervised_tokens", "tokens_per_second", "memory_gib", "mfu", "seconds",
     "validation_loss",
 )  # fmt: skip
+log = logging.getLogger(__name__)
+
 PREFIX = "step-"
 BEST = "best.json"
 """Step and validation loss of the weights that `choose=best` exports."""
@@ -35,8 +38,10 @@ class Record(lightning.Callback):
     """Writes `metrics.csv` (one row per optimizer step), feeds the loggers and the progress bar, stops when the loss goes wrong."""
 
     def __init__(
-        self, path: Path, checkpoints: Path, encoded: Sequence[Encoded], peak: float | None, flops: float
+        self, headline: str, path: Path, checkpoints: Path, encoded: Sequence[Encoded], peak: float | None, flops: float
     ) -> None:
+        self.headline = headline
+        """What runs, in one line."""
         self.path = path
         self.checkpoints = checkpoints
         self.encoded = encoded
@@ -51,7 +56,7 @@ class Record(lightning.Callback):
         run, start = pl_module.run, trainer.global_step
         self.sizes = [
             (
-                sum(cost(pack, self.encoded, pl_module.packed) for rank in step.packs for pack in rank),
+                sum(len(self.encoded[place].tokens) for place in step.members),
                 sum(self.encoded[place].supervised for place in step.members),
             )
             for step in run.steps
@@ -62,6 +67,11 @@ class Record(lightning.Callback):
         self.earlier = 0.0
         if not trainer.is_global_zero:
             return
+        every, trained = pl_module.sizes()
+        log.info(
+            f"{self.headline}; {trained:,} of {every:,} weights trained, "
+            f"about {pl_module.states() / 2**30:.1f} GiB for weights, gradients and optimizer on each process"
+        )
         rows = self._before(start)
         self.earlier = float(rows[-1]["seconds"]) if rows else 0.0
         self.handle = self.path.open("w", newline="", encoding="utf-8")

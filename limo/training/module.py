@@ -162,6 +162,20 @@ class Module(lightning.LightningModule):
             total = total + checkpoint(weighted, head, hidden_part, targets, weights, use_reentrant=False)
         return total
 
+    def sizes(self) -> tuple[int, int]:
+        """Number of weights, and of those that are trained."""
+        count = [(int(getattr(p, "ds_numel", p.numel())), p.requires_grad) for p in self.net.parameters()]
+        return sum(n for n, _ in count), sum(n for n, trained in count if trained)
+
+    def states(self) -> float:
+        """Bytes that weights, gradients and AdamW's states take on each process, as this strategy splits them."""
+        every, trained = self.sizes()
+        size, stage = next(self.net.parameters()).element_size(), getattr(self.spread, "stage", 0)
+        share = [1 / self.ranks if stage >= level else 1.0 for level in (1, 2, 3)]
+        copy = 4 if stage and size == 2 else 0  # DeepSpeed's float32 copy of 16-bit weights
+        total: float = every * size * share[2] + trained * (size * share[1] + (8 + copy) * share[0])
+        return total
+
     @torch.no_grad()
     def validate(self, batches: Sequence[Batch]) -> float:
         """Loss per supervised token over batches of which this rank has its own; all ranks must call it."""

@@ -32,8 +32,6 @@ from limo.training.export import export
 from limo.training.module import Module
 from limo.training.strategies import Strategy, Zero, title
 
-log = logging.getLogger(__name__)
-
 SMALL = 5_000_000
 """Weights below which threads cost more than they give: measured on the lab's base of 0.4 million."""
 PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
@@ -86,17 +84,18 @@ def train(stage: TrainingStage, folder: Path) -> None:
     def write(name: str) -> None:
         export(module, folder, name, list(whole.tokens[:64]), whole.tokens[-1])
 
-    record = Record(folder / "metrics.csv", checkpoints, encoded, _peak(ranks), 6.0 * weights)
+    packs = sum(bool(pack) for step in run.steps for packs in step.packs for pack in packs)
+    headline = (
+        f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded):,} tokens "
+        f"({sum(e.supervised for e in encoded):,} supervised), {len(run.steps)} steps of {training.global_batch} examples, "
+        f"{packs} {'packs' if training.packing else 'batches'} on {ranks} process(es), {title(strategy)}, {training.precision}"
+        + (f"; going on from step {start}" if start else "")
+    )
+    record = Record(headline, folder / "metrics.csv", checkpoints, encoded, _peak(ranks), 6.0 * weights)
     held = _validation(stage, tokenizer, {e.problem for e in examples}, layout, rank, pad)
     best = (lambda: write("best")) if training.choose == "best" else None
     saving = Checkpoints(checkpoints, save, training.keep, record, held, best)
     trainer = _trainer(stage, strategy, folder, run, ranks, [record, saving])
-    supervised = sum(e.supervised for e in encoded)
-    log.info(
-        f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded)} tokens ({supervised} supervised), "
-        f"{len(run.steps)} steps of {training.global_batch} examples in {run.accumulation} micro-batch(es) on {ranks} process(es), "
-        f"{title(strategy)}, {training.precision}" + (f"; going on from step {start}" if start else "")
-    )
     stream = Stream(lambda: batches(run, encoded, layout, training.reduction, pad, rank, start))
     trainer.fit(module, DataLoader(stream, batch_size=None), ckpt_path=str(saved[-1]) if saved else None)
     if trainer.global_step != len(run.steps):
@@ -192,8 +191,8 @@ def _finish(
         accumulation=run.accumulation,
         ranks=module.ranks,
         strategy=title(module.spread),
-        parameters=sum(_size(p) for p in module.net.parameters()),
-        parameters_trained=sum(_size(p) for p in module.net.parameters() if p.requires_grad),
+        parameters=module.sizes()[0],
+        parameters_trained=module.sizes()[1],
         final_loss=float(last["loss"]),
         checkpoint=stage.training.choose,
         exported_step=json.loads((folder / BEST).read_text(encoding="utf-8"))["step"]
@@ -205,10 +204,6 @@ def _finish(
     )
     if not stage.training.retain:
         remove(folder / "checkpoints")
-
-
-def _size(parameter: torch.nn.Parameter) -> int:
-    return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
 def _weights(stage: TrainingStage) -> int:
