@@ -183,13 +183,14 @@ def _enough(config: Config, data: Path) -> None:
 
 def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
     """Run a stage as a process of its own; returns when it succeeded."""
-    command = [python, "-m", stage.module, str(folder)]
+    command, env = [python, "-m", stage.module, str(folder)], process.environment()
     if stage.ranks > 1:
+        env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(stage.ranks)]
         command = [python, *torchrun, *command[1:]]
     told = folder / "mistake.txt"
     told.unlink(missing_ok=True)
-    child = process.start(command)
+    child = process.start(command, env)
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) if threading.current_thread() is threading.main_thread() else None
     try:
         code = child.wait()
