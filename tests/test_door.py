@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -130,3 +131,31 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
                            env=os.environ | {"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True)  # fmt: skip
     assert Path(where.stdout.strip()) == site / "limo"
     assert (site / "limo/lab/bases/base/model.safetensors").is_file()
+
+
+def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
+    pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
+    fixed = ["data=files", f"data.path={pool}", "data.solution=solution", "attempts=none", "stages=[data,selection]", "name=sweep"]
+    done = limo("-m", *fixed, "selection=random,longest", "selection.size=1,3", cwd=tmp_path)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1, told
+    assert "2 of 4 runs failed" in told
+    assert "selection.size=3 is more than the 2 examples" in told
+    folders = sorted(f.parent for f in (tmp_path / "outputs/sweep").glob("*/status.json"))
+    states = [json.loads((f / "status.json").read_text())["state"] for f in folders]
+    assert sorted(states) == ["done", "done", "failed", "failed"]
+    chosen = [f for f in folders if (f / "selection/examples.jsonl").is_file()]
+    assert len(chosen) == 2
+    page = (tmp_path / "outputs/sweep/report.html").read_text()
+    assert "selection.size=3 is more than the 2 examples" in page
+    assert len(list((tmp_path / "outputs/.store/data").glob("*/manifest.json"))) == 1, "the pool was read once for all jobs"
+
+
+def test_a_stage_left_out_must_be_in_the_store(tmp_path: Path) -> None:
+    pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
+    fixed = ["data=files", f"data.path={pool}", "data.solution=solution", "attempts=none", "selection=all", "selection.size=null"]
+    first = limo(*fixed, "stages=[selection]", cwd=tmp_path)
+    assert first.returncode == 2
+    assert "leaves out data, whose result is not in the store" in first.stdout + first.stderr
+    assert limo(*fixed, "stages=[data]", cwd=tmp_path).returncode == 0
+    assert limo(*fixed, "stages=[selection]", cwd=tmp_path).returncode == 0
