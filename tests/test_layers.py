@@ -30,12 +30,16 @@ def test_a_heavy_import_would_be_noticed() -> None:
 
 
 def test_the_import_arrows_hold() -> None:
-    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_stage_processes_know_no_hydra() -> None:
-    modules = "limo.data, limo.attempts, limo.selection, limo.training, limo.evaluation, limo.evaluation.grading, limo.engine"
+    modules = (
+        "limo.data, limo.attempts, limo.selection, limo.training, limo.evaluation, limo.evaluation.grading, limo.engine"
+    )
     code = f"import {modules}, sys\nprint('hydra' in sys.modules or 'omegaconf' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

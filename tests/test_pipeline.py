@@ -157,7 +157,16 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
         return found
 
     before = keys()
-    assert list(before) == ["data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned"]
+    assert list(before) == [
+        "data",
+        "attempts",
+        "grades",
+        "solutions",
+        "selection",
+        "training",
+        "evaluation/base",
+        "evaluation/tuned",
+    ]
     (tmp_path / "store" / "completions").mkdir(parents=True)
     (tmp_path / "store" / "completions" / "more.jsonl").write_text("{}")
     assert keys() == before

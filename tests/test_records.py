@@ -37,7 +37,10 @@ def test_what_is_written_is_read_back(kind: type, tmp_path_factory: pytest.TempP
         ('{"id": "1", "question": "q", "answer"', r"problems.jsonl, line 2: not valid JSON"),
         ('["a"]', r"problems.jsonl, line 2: expected a JSON object, found list"),
         ('{"id": "1", "question": "q"}', r"problems.jsonl, line 2: Problem lacks answer"),
-        ('{"id": "1", "question": "q", "answer": "a", "size": 1}', r"problems.jsonl, line 2: Problem has no field size"),
+        (
+            '{"id": "1", "question": "q", "answer": "a", "size": 1}',
+            r"problems.jsonl, line 2: Problem has no field size",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(line: str, message: str, tmp_path: Path) -> None:
