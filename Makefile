@@ -13,7 +13,7 @@ demo: $(READY)
 	$(BIN)/python -m limo
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
