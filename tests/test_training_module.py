@@ -20,8 +20,9 @@ from limo.training import Training
 from limo.training.attention import NAME
 from limo.training.batches import Batch, Layout, Plan, Step, plan
 from limo.training.encode import Encoded, encode
-from limo.training.module import Module, refuse_other_heads, restore_frequencies
+from limo.training.module import Module
 from limo.training.strategies import Single
+from limo.training.weights import refuse_other_heads, restore_frequencies
 
 
 @cache
