@@ -50,17 +50,15 @@ def road(config: Config, make: Make) -> None:
             attempts = make("attempts", AttemptsStage(
                 problems=problems, attempts=config.attempts, model=solver, engine=config.engine, seed=seed, store=store,
             )) / "attempts.jsonl"  # fmt: skip
-            grades = (
-                make("grades", GradingStage(problems=problems, attempts=attempts, rules=config.attempts.rules))
-                / "grades.jsonl"
-            )
+            grades = make("grades", GradingStage(
+                problems=problems, attempts=attempts, rules=config.attempts.rules,
+            )) / "grades.jsonl"  # fmt: skip
         if stages & {"selection", "training"}:
             checked = None
             if rules := config.selection.rules:
-                solutions = problems.with_name("solutions.jsonl")
-                checked = (
-                    make("solutions", GradingStage(problems=problems, attempts=solutions, rules=rules)) / "grades.jsonl"
-                )
+                checked = make("solutions", GradingStage(
+                    problems=problems, attempts=problems.with_name("solutions.jsonl"), rules=rules,
+                )) / "grades.jsonl"  # fmt: skip
             examples = make("selection", SelectionStage(
                 problems=problems, attempts=attempts, grades=grades, checked=checked, selection=config.selection, seed=seed,
             )) / "examples.jsonl"  # fmt: skip
