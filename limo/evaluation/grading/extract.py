@@ -97,7 +97,8 @@ def adjacent(text: str, boxes: list[tuple[int, int, int]]) -> str:
         if between.strip().lower() not in ("", "and", "or", "和", "或"):
             break
         parts.append(text[slice(*earlier[1:])])
-    return ", ".join(dict.fromkeys(reversed(parts)))
+    # one answer said again is one answer; among several, two parts may well be equal
+    return parts[0] if len(set(parts)) == 1 else ", ".join(reversed(parts))
 
 
 def wants_letter(case: Case) -> bool:
