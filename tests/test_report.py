@@ -326,6 +326,13 @@ def test_runs_that_never_fail_are_not_said_to_be_certain() -> None:
     assert point.low == pytest.approx(1 - 3 / 60, abs=1e-3)
 
 
+def test_the_mean_over_benchmarks_stands_where_two_models_agree_on_every_question() -> None:
+    same = scored({"q1": [0], "q2": [0], "q3": [1]})
+    gap = series.gap([same], [same], series.MEAN)
+    assert gap is not None and gap.value == 0.0
+    assert gap.low is not None and gap.low < 0
+
+
 @pytest.mark.parametrize("luck", [0.0, 1.0])
 def test_intervals_over_questions_and_seeds_hold_the_truth_as_often_as_they_say(luck: float) -> None:
     draw = random.Random(11)

@@ -174,8 +174,8 @@ def _over_questions(first: Sequence[Results], second: Sequence[Results], benchma
         if not parts:
             return 0.0, math.inf
         total = sum(v for v, _ in parts)
-        freedom = total**2 / sum(v**2 / n for v, n in parts) if total else math.inf
-        return total / len(parts) ** 2, freedom
+        spread = sum(v**2 / n for v, n in parts)
+        return total / len(parts) ** 2, total**2 / spread if spread else math.inf
     scores = [[r.scores[benchmark] for r in side] for side in (first, second)]
     shared = set.intersection(*(set(s.questions) for side in scores for s in side))
     if len(shared) < 2:
