@@ -18,7 +18,7 @@ from typing import Any
 from limo import Mistake, __version__, hardware, process
 from limo.config import Config, dump, identity
 from limo.models import Model
-from limo.stage import Stage, request, summary
+from limo.stage import TOLD, Stage, request, summary
 from limo.store import Store, key_of
 
 log = logging.getLogger(__name__)
@@ -205,7 +205,7 @@ def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
         env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(stage.ranks)]
         command = [python, *torchrun, *command[1:]]
-    told = folder / "mistake.txt"
+    told = folder / TOLD
     told.unlink(missing_ok=True)
     child = process.start(command, env)
     previous = (
@@ -220,7 +220,8 @@ def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
     if told.is_file():
-        raise Mistake(told.read_text(encoding="utf-8"))
+        full = f"{folder}: no space left on the disk; make room and run the same command again"
+        raise Mistake(told.read_text(encoding="utf-8") or full)
     if code:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise RuntimeError(

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from limo.config import aside, choice, dump, load
 
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
+TOLD = "mistake.txt"
 
 
 @choice
@@ -79,13 +81,19 @@ def main() -> None:
         stage.run(folder)
     except Mistake as mistake:
         if first:
-            (folder / "mistake.txt").write_text(str(mistake), encoding="utf-8")
+            _tell(folder, str(mistake))
         sys.exit(2)
     except OSError as error:
         if error.errno is None or (error.filename is None and error.errno != 28):
             raise
-        (folder / "mistake.txt").write_text(f"{error.filename or folder}: {error.strerror}", encoding="utf-8")
+        _tell(folder, f"{error.filename or folder}: {error.strerror}; mend that and run the same command again")
         sys.exit(2)
     except Exception:
         logging.getLogger(__name__).error(traceback.format_exc())
         sys.exit(1)
+
+
+def _tell(folder: Path, sentence: str) -> None:
+    """Leave the sentence for the parent; on a full disk at least the empty file, which says as much."""
+    with suppress(OSError):
+        (folder / TOLD).write_text(sentence, encoding="utf-8")

@@ -19,6 +19,8 @@ from limo import Mistake
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 20
+DIGEST = 64
+"""Characters of a SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,21 @@ class Store:
         """SHA-256 of a file's or folder's content: from the manifest for a result, else computed once per (size, time)."""
         manifest = path.parent / MANIFEST
         if manifest.is_file() and self.root.resolve() in manifest.resolve().parents:
-            known: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["digests"]
-            if path.name in known:
-                return known[path.name]
+            digests: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["digests"]
+            if path.name in digests:
+                return digests[path.name]
         if not path.exists():
             raise Mistake(f"{path} does not exist; check the path, or run the stage that makes it")
         stamp = _stamp(path)
         cache = self.root / "digests" / f"{hashlib.sha256(f'{path.resolve()}{stamp}'.encode()).hexdigest()[:32]}"
-        if cache.is_file():
-            return cache.read_text()
+        if cache.is_file() and len(known := cache.read_text()) == DIGEST:
+            return known
         value = content_digest(path)
+        fresh = cache.with_name(f"{cache.name}.{os.getpid()}")
         try:
             cache.parent.mkdir(parents=True, exist_ok=True)
-            cache.write_text(value)
+            fresh.write_text(value)
+            fresh.replace(cache)  # never half of it, which would enter a key
         except OSError as error:
             raise self._unwritable(error) from None
         return value

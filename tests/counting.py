@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -31,6 +33,9 @@ class Counting(Stage):
             raise RuntimeError("a defect")
         if self.fail == "die":
             os.abort()
+        if self.fail == "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # files can be opened and hold nothing
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         done = folder / "lines.txt"
         with done.open("a") as lines, self.diary.open("a") as diary:
             for step in range(len(done.read_text().splitlines()), self.steps):

@@ -170,3 +170,19 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
     (tmp_path / "store" / "completions").mkdir(parents=True)
     (tmp_path / "store" / "completions" / "more.jsonl").write_text("{}")
     assert keys() == before
+
+
+def test_a_digest_that_was_kept_by_half_enters_no_key(tmp_path: Path) -> None:
+    store, source = Store(tmp_path / "store"), tmp_path / "in.txt"
+    source.write_text("content")
+    whole = store.digest(source)
+    (kept,) = (tmp_path / "store" / "digests").iterdir()
+    for torn in ("", whole[:9]):
+        kept.write_text(torn)
+        assert store.digest(source) == whole
+        assert kept.read_text() == whole
+
+
+def test_a_full_disk_inside_a_stage_is_said_even_when_the_sentence_finds_no_room(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="no space left on the disk; make room"):
+        pipeline.make("counting", Counting(fail="full"), Store(tmp_path))
