@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Sequence
@@ -30,6 +33,11 @@ log = logging.getLogger("limo")
 DONE, BROKEN, MISTAKEN = 0, 1, 2
 LONGEST_NAME = 200
 """Longest folder name in bytes; file systems take 255."""
+
+SWEEP = "LIMO_SWEEP"
+"""Environment variable that tells the jobs of a sweep, in whatever process, where to sign."""
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Errors of the disk that the user can mend."""
 
 outcomes: list[int] = []
 """Exit codes of the jobs that ran in this process."""
@@ -81,15 +89,23 @@ def job(cfg: DictConfig) -> None:
     """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
-    began, state, error = time.time(), "done", None
-    code = DONE
+    began, state, error, code = time.time(), "done", None, DONE
+    status = {"overrides": list(settings.overrides.task), "began": began}
+    # until the end it reads as broken off, whatever an earlier run said here
+    _note(folder / "status.json", status | {"state": "unfinished", "code": BROKEN, "error": None})
+    if settings.mode is RunMode.MULTIRUN and (roll := os.environ.get(SWEEP)):
+        (Path(roll) / str(settings.job.num)).write_text(str(folder))
     try:
-        code = DONE
         _run(cfg, folder)
     except KeyboardInterrupt:
         raise
     except Mistake as mistake:
         code, state, error = MISTAKEN, "failed", str(mistake)
+    except OSError as failed:
+        code, state, error = BROKEN, "failed", traceback.format_exc()
+        if failed.errno in REFUSED:
+            code = MISTAKEN
+            error = f"{failed.filename or folder}: {failed.strerror}; make room or choose another folder"
     except RuntimeError as broken:
         code, state, error = BROKEN, "failed", str(broken)
     except Exception:
@@ -97,8 +113,8 @@ def job(cfg: DictConfig) -> None:
     if error:
         log.error(error)
     outcomes.append(code)
-    status = {"state": state, "code": code, "error": error, "overrides": list(settings.overrides.task), "began": began}
-    (folder / "status.json").write_text(json.dumps(status | {"seconds": round(time.time() - began, 1)}, indent=1))
+    status |= {"state": state, "code": code, "error": error, "seconds": round(time.time() - began, 1)}
+    _note(folder / "status.json", status)
     if settings.mode is RunMode.RUN and code == DONE:
         _report([folder], folder)
 
@@ -117,25 +133,53 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         "size": getattr(config.selection, "size", None),
         "choices": {k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
     }
-    (folder / "run.json").write_text(json.dumps(facts, indent=1))
+    _note(folder / "run.json", facts)
     pipeline.run(config, folder)
 
 
-class Sweep(Callback):
-    """Over all jobs of a `--multirun`: one report, and an exit code that says whether any failed."""
+def _note(path: Path, facts: dict[str, Any]) -> None:
+    """Write facts as JSON, whole or not at all: a report over many runs may read them at any moment."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    fresh.replace(path)
 
-    def __init__(self) -> None:
-        self.began = time.time()
+
+class Sweep(Callback):
+    """Over all jobs of a `--multirun`, wherever they ran: one report, and an exit code that says whether any failed.
+
+    Each job signs a roll, a folder on the disk that all share; the environment of the jobs says where it is.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        stands = {f.parent: json.loads(f.read_text()) for f in sorted(folder.glob("*/status.json"))}
-        ours = {f: s for f, s in stands.items() if s["began"] >= self.began - 1}
-        outcomes[:] = [s["code"] for s in ours.values()]
-        if failed := {f: s for f, s in ours.items() if s["code"]}:
-            log.error(f"{len(failed)} of {len(ours)} runs failed: " + ", ".join(f.name for f in failed))
-        if any(s["code"] == DONE for s in ours.values()):
-            _report(list(ours), folder)
+        try:
+            self._close(config)
+        except Mistake as mistake:  # Hydra would make a warning of what a callback raises
+            log.error(mistake)
+            outcomes.append(MISTAKEN)
+        except Exception:
+            log.error(traceback.format_exc())
+            outcomes.append(BROKEN)
+
+    def _close(self, config: DictConfig) -> None:
+        roll = Path(os.environ.pop(SWEEP))
+        jobs = [Path(entry.read_text()) for entry in sorted(roll.iterdir(), key=lambda entry: int(entry.name))]
+        shutil.rmtree(roll)
+        codes = {job: json.loads((job / "status.json").read_text(encoding="utf-8"))["code"] for job in jobs}
+        outcomes[:] = codes.values() or [BROKEN]
+        if len(codes) < len(jobs) or not jobs:
+            log.error(
+                f"{len(jobs)} runs told of {len(codes)} folders; each run needs a folder of its own: see hydra.sweep.subdir"
+            )
+            outcomes.append(BROKEN)
+        if failed := [job for job, code in codes.items() if code]:
+            log.error(f"{len(failed)} of {len(codes)} runs failed: " + ", ".join(job.name for job in failed))
+        if DONE in codes.values():
+            _report(list(codes), Path(config.hydra.sweep.dir))
 
 
 def _report(folders: list[Path], out: Path) -> None:
@@ -172,6 +216,8 @@ def main() -> None:
         print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
         sys.exit(MISTAKEN)
     except OSError as error:  # of the run folder: `job` answers for all others
+        if error.filename is None:
+            raise
         print(
             f"limo: {error.filename}: {error.strerror}; choose a writable folder with hydra.run.dir=…", file=sys.stderr
         )

@@ -23,6 +23,9 @@ from limo.store import Store, key_of
 
 log = logging.getLogger(__name__)
 
+STEPS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
+"""Every step that a run may have, named as its folder."""
+
 Make = Callable[[str, Stage], Path]
 """Takes the name of a step and its stage; gives the folder of its result."""
 
@@ -83,6 +86,9 @@ def run(config: Config, folder: Path) -> None:
     """
     store = Store(Path(config.store).absolute())
     store.prepare()
+    for name in STEPS:  # links of an earlier run, which may have read other files
+        if (link := folder / name).is_symlink():
+            link.unlink(missing_ok=True)
     if missing := lacks(config, store):
         raise Mistake("\n".join(missing))
 

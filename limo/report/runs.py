@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from limo import Mistake
-
-STEPS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
+from limo.pipeline import STEPS
 
 
 @dataclass(frozen=True)

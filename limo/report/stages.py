@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from limo.pipeline import STEPS
 from limo.report import figures
 from limo.report.arms import arms, describe, name, palette
 from limo.report.html import el, facts, join, table
 from limo.report.parts import Pieces, folded, key, settings_key
-from limo.report.runs import STEPS, Run, curve, rows
+from limo.report.runs import Run, curve, rows
 
 PANELS = 4
 """Selections whose score distributions are drawn; a larger sweep shows its counts only."""
