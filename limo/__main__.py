@@ -66,12 +66,20 @@ def offer() -> None:
 
 
 def address(overrides: str) -> str:
-    """The folder name of a run: its overrides, `default` without any; long ones are cut and told apart by a digest."""
+    """The folder name of a run: its overrides, `default` without any.
+
+    Of a path the last part stays, and long names are cut; a digest tells both apart.
+    """
     import hashlib
 
-    name = re.sub(r"[^\w.,=+~@()\[\]-]", "_", overrides) or "default"
+    def digest(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    short = re.sub(r"=([^=,]*/)([^=,/]*)", lambda m: f"={m[2]}~{digest(m[1] + m[2])[:6]}", overrides)
+    name = re.sub(r"[^\w.,=+~@()\[\]-]", "_", short) or "default"
     if len(name.encode()) > LONGEST_NAME:
-        name = f"{name[: LONGEST_NAME - 40]}…{hashlib.sha256(overrides.encode()).hexdigest()[:12]}"
+        head = name.encode()[: LONGEST_NAME - 40].decode(errors="ignore")
+        name = f"{head}…{digest(overrides)[:12]}"
     return name
 
 
@@ -214,6 +222,15 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
     except (Mistake, HydraException, OmegaConfBaseException) as error:
         print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
+        sys.exit(MISTAKEN)
+    except ValueError as error:
+        if "Config group override must be" not in str(error):  # Hydra's own sentence names neither group nor remedy
+            raise
+        groups = [word for word in sys.argv[1:] if word.endswith("=null") and "." not in word]
+        print(
+            f"limo: {' '.join(groups)}: null is no member of a group; `python -m limo --help` lists them",
+            file=sys.stderr,
+        )
         sys.exit(MISTAKEN)
     except OSError as error:  # of the run folder: `job` answers for all others
         if error.filename is None:

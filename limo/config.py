@@ -23,7 +23,15 @@ PACKAGE = Path(__file__).parent
 ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 """Where `conf/` and `experiments/` lie: inside an installed package, beside it in a checkout."""
 
-STAGES = ("data", "attempts", "selection", "training", "evaluation")
+NEEDS = {
+    "data": ("data",),
+    "attempts": ("data", "model", "engine"),
+    "selection": ("data", "selection"),
+    "training": ("data", "selection", "model", "optimizer", "training", "logger"),
+    "evaluation": ("model", "evaluation", "engine"),
+}
+"""Groups that each stage takes; `attempts` may be none."""
+STAGES = tuple(NEEDS)
 
 
 def aside(*, default: Any) -> Any:
@@ -55,8 +63,8 @@ class Config:
     """Where stage results are kept and found again."""
     plugins: tuple[str, ...] = ()
     """Module prefixes, beside `limo.`, whose classes a config may name as `_target_`."""
-    python: dict[str, str] = field(default_factory=dict)
-    """Another interpreter for a stage, for environments whose pins part."""
+    python: dict[str, str | None] = field(default_factory=dict)
+    """Another interpreter for a stage, for environments whose pins part; null takes this one."""
     data: Any = None
     vocabulary: Any = None
     """The words by which `selection` knows the traits of a solution; each member of `data` brings that of its language."""
@@ -73,6 +81,10 @@ class Config:
         for key, names in (("stages", self.stages), ("python", self.python)):
             if unknown := [name for name in names if name not in STAGES]:
                 raise ValueError(f"{key}: there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
+        if not self.stages:
+            raise ValueError(f"stages=[] leaves nothing to do; the stages are {', '.join(STAGES)}")
+        if not self.name.strip("/."):
+            raise ValueError(f"name={self.name!r} names no folder; give the run a name")
 
 
 def build(cfg: DictConfig) -> Config:
@@ -97,9 +109,17 @@ def build(cfg: DictConfig) -> Config:
         # each component is instantiated on its own below, so that the message can carry the full key
         raise _locate(tree, error) from None
     try:
-        return Config(**parts)
+        config = Config(**parts)
     except ValidationError as error:
         raise Mistake(describe(error)) from None
+    for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
+        if getattr(config, part) is None or isinstance(
+            getattr(config, part), dict
+        ):  # what is left of a group taken out
+            raise Mistake(
+                f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
+            )
+    return config
 
 
 def dump(value: Any) -> Any:

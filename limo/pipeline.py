@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def run(config: Config, folder: Path) -> None:
         raise Mistake("\n".join(missing))
 
     def step(name: str, stage: Stage) -> Path:
-        result = make(name, stage, store, config.python.get(stage_name(name), sys.executable))
+        result = make(name, stage, store, config.python.get(stage_name(name)) or sys.executable)
         _link(folder / name, result)
         if name == "data":
             _enough(config, result)
@@ -122,7 +123,11 @@ def lacks(config: Config, store: Store) -> list[str]:
     """What this machine lacks for the stages that would run, one sentence each; nothing is started."""
     from limo.evaluation import EvaluationStage
 
-    sentences: list[str] = []
+    sentences = [
+        f"python.{name}={python}: no such program; give the path of a Python that has limo installed"
+        for name, python in config.python.items()
+        if python and name in config.stages and shutil.which(python) is None
+    ]
 
     def ask(name: str, stage: Stage) -> Path:
         result = look(name, stage, store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from limo.__main__ import address
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +61,12 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         ),
         (["selection._target_=os.system"], "selection._target_: os.system is outside limo."),
         (["selection"], "selection: not a valid override"),
+        (["selection=null"], "selection=null: null is no member of a group"),
+        (["stages=[]"], "stages=[] leaves nothing to do"),
+        (["name="], "name='' names no folder"),
+        (["~model"], "model: nothing is chosen"),
+        (["~selection"], "selection: nothing is chosen"),
+        (["python.training=/no/python"], "python.training=/no/python: no such program"),
         (["model.path=/no/such/folder"], "model.path=/no/such/folder: no such folder"),
         (["evaluation.benchmarks.lab_main.samples=4"], "temperature"),
         (["selection.size=1000000"], "selection.size=1000000"),
@@ -122,6 +131,18 @@ def test_a_folder_that_cannot_be_written_is_said(key: str, tmp_path: Path) -> No
     assert f"choose a writable folder with {key}=" in told
     assert "Traceback" not in told
     assert done.returncode == 2
+
+
+def test_runs_that_differ_in_a_path_have_folders_of_their_own() -> None:
+    ours = "model.path=/a/weights,selection.size=3,stages=[data,selection],training/strategy=ddp"
+    folder = address(ours)
+    assert re.fullmatch(
+        r"model\.path=weights~\w{6},selection\.size=3,stages=\[data,selection\],training_strategy=ddp", folder
+    )
+    assert address(ours) == folder != address(ours.replace("/a/", "/b/"))
+    long = [address(f"key=…{'ü' * 300}{end}") for end in "ab"]
+    assert long[0] != long[1]
+    assert all(len(name.encode()) < 255 for name in long)
 
 
 def test_recipes_of_the_working_directory_are_found_and_inherit(tmp_path: Path) -> None:
