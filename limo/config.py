@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -154,7 +155,7 @@ def identity(value: Any, digest: Callable[[Path], str]) -> Any:
             return own(digest)
         fields = [f for f in dataclasses.fields(value) if f.init and f.metadata.get("key", True)]
         return {
-            "_target_": type(value).__qualname__,
+            "_target_": _origin(type(value), digest),
             **{f.name: identity(getattr(value, f.name), digest) for f in fields},
         }
     if isinstance(value, Mapping):
@@ -162,6 +163,14 @@ def identity(value: Any, digest: Callable[[Path], str]) -> Any:
     if isinstance(value, list | tuple):
         return [identity(v, digest) for v in value]
     return digest(value) if isinstance(value, Path) else value
+
+
+def _origin(kind: type, digest: Callable[[Path], str]) -> str:
+    """A class as it enters a key: ours by name, for its stage has a version; a user's with its source file."""
+    if kind.__module__.startswith("limo."):
+        return kind.__qualname__
+    source = getattr(sys.modules[kind.__module__], "__file__", None)
+    return f"{kind.__module__}.{kind.__qualname__}" + (f"@{digest(Path(source))}" if source else "")
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from limo import Mistake, pipeline
 from limo.__main__ import compose
+from limo.config import identity
 from limo.stage import Stage
 from limo.store import MANIFEST, Store
 from tests.counting import Counting
@@ -186,3 +188,16 @@ def test_a_digest_that_was_kept_by_half_enters_no_key(tmp_path: Path) -> None:
 def test_a_full_disk_inside_a_stage_is_said_even_when_the_sentence_finds_no_room(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="no space left on the disk; make room"):
         pipeline.make("counting", Counting(fail="full"), Store(tmp_path))
+
+
+def test_a_class_of_the_users_enters_the_key_with_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from limo.config import choice\n\n@choice\nclass Twice:\n    factor: int = 2\n"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    keys = []
+    for text in (code, f"{code}\n# changed\n", code):
+        (tmp_path / "mine.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        importlib.invalidate_caches()
+        mine = importlib.import_module("mine")
+        keys.append(identity(mine.Twice(), Store(tmp_path / "store").digest))
+    assert keys[0] == keys[2] != keys[1]
