@@ -49,7 +49,7 @@ class Model:
     path: str
     """A hub id (`Qwen/Qwen2.5-32B-Instruct`), a local folder, or `lab:<name>` for a base that ships with the package."""
     revision: str | None = None
-    """Commit of the hub repository; None takes its main branch and records which commit that was."""
+    """Commit of the hub repository; None takes its main branch, and a result made from it is kept when that moves."""
     system: str | None = None
     """System prompt of training, attempts and evaluation alike; None sends none."""
     chat_template: Path | None = None
@@ -80,6 +80,10 @@ class Model:
 
     def missing(self) -> list[str]:
         """What keeps these weights from being loaded here, one sentence each; the hub is asked only for ids not cached."""
+        if self.chat_template is not None and not self.chat_template.is_file():
+            return [
+                f"model.chat_template={self.chat_template}: no such file; give the path of a Jinja template, or null"
+            ]
         if (folder := self.local) is None:
             return (
                 []
