@@ -94,9 +94,8 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError as error:
-                    raise Mistake(
-                        f"{path}, line {number}: not valid JSON ({error.msg} at column {error.colno})"
-                    ) from None
+                    what = error.msg.removesuffix(" at")
+                    raise Mistake(f"{path}, line {number}: not valid JSON ({what} at column {error.colno})") from None
                 if not isinstance(row, dict):
                     raise Mistake(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
                 yield number, row

@@ -293,6 +293,35 @@ def test_the_paper_s_numbers_stand_beside_ours_with_what_differs(tmp_path: Path)
     assert 'id="paper"' not in report.write([other], tmp_path / "other").read_text()
 
 
+def test_a_model_that_was_only_evaluated_stands_beside_the_paper_s_own_by_the_nearer_protocol(tmp_path: Path) -> None:
+    for samples, claimed in ((16, "57.1"), (4, "63.3")):
+        run = write_run(tmp_path / str(samples), training=False)
+        suite = {"aime24": (30, samples, "in")}
+        evaluation(run / "evaluation" / "base", "mine", 0.5, random.Random(3), suite=suite)
+        results = json.loads((run / "evaluation" / "base" / "results.json").read_text())
+        results["benchmarks"]["aime24"]["protocol"]["temperature"] = {16: 0.7, 4: 0.6}[samples]
+        dump(run / "evaluation" / "base" / "results.json", results)
+        page = report.write([run], tmp_path / str(samples)).read_text()
+        part = page[page.index('id="paper"') : page.index('id="answers"')]
+        assert claimed in part and "samples: " not in part and "examples" not in report.table([run]).splitlines()[0]
+
+
+def test_models_that_were_only_evaluated_are_compared_on_the_same_questions(tmp_path: Path) -> None:
+    suite = {"main": (60, 1, "in"), "hard": (60, 1, "in")}
+    for model, skill in (("weak", 0.2), ("strong", 0.9)):
+        run = write_run(tmp_path, training=False, model=model)
+        evaluation(run / "evaluation" / "base", model, skill, random.Random(3), suite=suite)
+    shown = report.table([tmp_path])
+    assert "model=strong" in shown and "model=weak" in shown and "base model" not in shown
+    page = report.write([tmp_path], tmp_path).read_text()
+    strong, weak = (
+        next(r.base for r in read.find([tmp_path]) if r.base and r.base.model == m) for m in ("strong", "weak")
+    )
+    gaps = [compare(strong.scores[n].questions, weak.scores[n].questions) for n in suite]
+    part = page[page.index("Against model=strong") : page.index('id="answers"')]
+    assert all(f"{100 * abs(g.difference):.1f}" in part for g in gaps) and "&lt; 0.001" in part
+
+
 def test_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
     for seed, rate in enumerate(("1e-5", "2e-5", "0.00002", "1.0e-05")):
         write_run(tmp_path, seed=seed, **{"optimizer.lr": rate, "model": "lab"})

@@ -213,7 +213,7 @@ def _obituary(engine: Engine, replica: Replica, log: Path) -> str:
 
 def last_words(text: str) -> str:
     """The line of a log that says most about an end: the last error, not vLLM's pointer to one further up."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "%|" not in line]  # no progress bars
     errors = [line for line in lines if ERROR.search(line) and "See root cause above" not in line]
     last = errors[-1] if errors else lines[-1] if lines else ""
     found = ERROR.search(last)

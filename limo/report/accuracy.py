@@ -19,12 +19,14 @@ SURE = 0.001
 
 
 def accuracy(runs: Sequence[Run]) -> Pieces:
-    """Base and tuned on each benchmark: of the run, or of each setting."""
+    """Base and tuned on each benchmark: of the run, or of each setting; of each model where none was trained."""
     if not benchmarks(runs):
         return []
     tuned = [arm for arm in arms(runs) if any(r.tuned for r in arm.runs)]
     if len(tuned) > 1:
         return [*_settings(runs, tuned), *_against(tuned)]
+    if not tuned and len(untrained := [arm for arm in arms(runs) if any(r.base for r in arm.runs)]) > 1:
+        return [*_models(untrained), *_paired(untrained)]
     return [*_single(runs, [r.tuned for r in tuned[0].runs if r.tuned] if tuned else []), *_more(runs)]
 
 
@@ -98,6 +100,31 @@ def _against(tuned: Sequence[Arm]) -> Pieces:
         f"points above {reference} with as many examples, on the same questions; 95 % interval over questions and seeds"
     )
     return [table(f"Against {reference}", ["setting", "examples", *names], body, note=note)] if body else []
+
+
+def _models(untrained: Sequence[Arm]) -> Pieces:
+    """Models that were only evaluated, one beside the other."""
+    names = columns(benchmarks([r for arm in untrained for r in arm.runs]))
+    body = [[arm.label, *(cell(combine(arm.bases, n)) for n in names)] for arm in untrained]
+    note = "% correct, 95 % interval over questions"
+    return [table("Accuracy per model", ["setting", *names], body, note=note)]
+
+
+def _paired(untrained: Sequence[Arm]) -> Pieces:
+    """The first model against each other one, on the same questions."""
+    first, *others = untrained
+    body = []
+    for arm in others:
+        chances = _chances(first.bases, arm.bases)
+        for n in columns(benchmarks(arm.runs)):
+            if change := gap(first.bases, arm.bases, n):
+                body.append([arm.label, n, cell(change, sign=True), chances.get(n, "")])
+    note = (
+        f"points above {first.label} on the same questions, 95 % interval; p: exact paired test, corrected for the number of "
+        "benchmarks (Holm)"
+    )
+    head = ["setting", "benchmark", "difference", "p"]
+    return [table(f"Against {first.label}", head, body, words=2, note=note)] if body else []
 
 
 def _more(runs: Sequence[Run]) -> Pieces:

@@ -39,6 +39,11 @@ class Arm:
         """The tuned accuracy on a benchmark (or their mean), over the seeds."""
         return combine([run.tuned for run in self.runs if run.tuned], benchmark)
 
+    @property
+    def bases(self) -> list[Results]:
+        """The evaluations of the model as it came."""
+        return [run.base for run in self.runs if run.base]
+
 
 def arms(runs: Sequence[Run]) -> list[Arm]:
     """Runs grouped by setting and size, in the order they first appear; sizes ascend."""

@@ -62,7 +62,8 @@ def headline(runs: Sequence[Run]) -> str:
     tuned = [arm for arm in arms(runs) if arm.point(main)]
     before = combine(bases(runs)[:1], main)
     if not tuned:
-        return f"{main}: {percent(before)} % for {bases(runs)[0].model}, without training."
+        each = ", ".join(f"{percent(mean)} % for {b.model}" for b in bases(runs) if (mean := combine([b], main)))
+        return f"{main}: {each}, without training."
     best = max(tuned, key=lambda arm: point.value if (point := arm.point(main)) else 0.0)
     point = best.point(main)
     assert point is not None

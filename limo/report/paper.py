@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from limo.evaluation.claims import Row, claims, side_by_side
+from limo.evaluation.claims import Row, claims, differ, side_by_side
 from limo.report.arms import Point, arms
 from limo.report.html import el, table
 from limo.report.parts import Pieces, cell
@@ -18,7 +18,8 @@ TUNED = "LIMO"
 
 
 def paper(runs: Sequence[Run]) -> Pieces:
-    """Our numbers beside the paper's, for the benchmarks that it has: once for each base, once for each tuned model."""
+    """Our numbers beside the paper's, for the benchmarks that it has: once for each base, once for each tuned model. A
+    model that was only evaluated and that the paper does not know stands beside the paper's own."""
     pieces: Pieces = []
     seen: set[tuple[str, str]] = set()
     for arm in arms(runs):
@@ -27,6 +28,8 @@ def paper(runs: Sequence[Run]) -> Pieces:
             if run.base and column and (column, version) not in seen:
                 seen.add((column, version))
                 pieces += _table(run.base, version, column, f"{column} as it comes")
+            elif run.base and not column and not run.tuned:
+                pieces += _table(run.base, version, TUNED, f"{run.base.model}, beside the paper's {TUNED}")
             if run.tuned:
                 of = ", ".join(p for p in (arm.label, f"{count(arm)} examples", f"seed {run.seed}") if p)
                 pieces += _table(run.tuned, version, TUNED, f"Tuned: {of}")
@@ -57,8 +60,17 @@ def backbone(run: Run) -> str | None:
 
 
 def nearest(run: Run) -> str:
-    """Which version of the paper a run is to be compared with: the one with the nearer number of examples."""
-    return min(("v1", "v2"), key=lambda v: abs(known()[v]["examples"] - (run.size or 0)))
+    """Which version of the paper a run is to be compared with: the one with the nearer number of examples; where nothing
+    was trained, the one with the nearer protocol."""
+    asked = run.base.raw["benchmarks"] if run.base and not run.tuned else {}
+
+    def distance(version: str) -> int:
+        theirs = known()[version]["protocol"]
+        if asked:
+            return sum(len(differ(asked[name]["protocol"], theirs[name])) for name in asked.keys() & theirs.keys())
+        return abs(int(known()[version]["examples"]) - (run.size or 0))
+
+    return min(("v1", "v2"), key=distance)
 
 
 @cache

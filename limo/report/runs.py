@@ -124,6 +124,9 @@ def read(folder: Path) -> Run:
     summaries = {step: found for step in STEPS if (found := _json(folder / step / "summary.json"))}
     manifests = {step: found for step in STEPS if (found := _json(folder / step / "manifest.json"))}
     examples = folder / "selection" / "examples.jsonl"
+    base, tuned = (results(folder / "evaluation" / kind / "results.json") for kind in ("base", "tuned"))
+    if base and not tuned and "selection" not in summaries:  # only evaluated: what would have been chosen says nothing
+        facts = {key: value for key, value in facts.items() if key not in ("strategy", "size")}
     return Run(
         folder=folder,
         name=facts.get("name") or folder.parent.name,
@@ -136,8 +139,8 @@ def read(folder: Path) -> Run:
         seconds=status.get("seconds"),
         summaries=summaries,
         manifests=manifests,
-        base=results(folder / "evaluation" / "base" / "results.json"),
-        tuned=results(folder / "evaluation" / "tuned" / "results.json"),
+        base=base,
+        tuned=tuned,
     )
 
 

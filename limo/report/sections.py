@@ -43,7 +43,8 @@ def curves(runs: Sequence[Run]) -> Pieces:
 def answers(runs: Sequence[Run]) -> Pieces:
     """How answers ended, of the base and of each setting; of many settings the worst, all of them folded away."""
     groups = [arm for arm in arms(runs) if any(r.tuned for r in arm.runs)]
-    models: list[tuple[str, str, list[Results]]] = [("base", "", [b]) for b in bases(runs)]
+    several = len(bases(runs)) > 1
+    models: list[tuple[str, str, list[Results]]] = [(b.model if several else "base", "", [b]) for b in bases(runs)]
     models += [("tuned", f"{arm.label}, {count(arm)}", [r.tuned for r in arm.runs if r.tuned]) for arm in groups]
     body: list[list[str]] = []
     worst: dict[tuple[str, str], tuple[float, list[str]]] = {}

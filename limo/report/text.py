@@ -41,10 +41,14 @@ def single(run: Run) -> Table:
 
 
 def several(runs: Sequence[Run], short: bool = False) -> Table:
-    """Tuned accuracy per setting and size, one column per benchmark; the base model on top. `short` gives ± for intervals."""
+    """Tuned accuracy per setting and size, one column per benchmark; the base model on top. Where none was trained, a row
+    for each model. `short` gives ± for intervals."""
     names = benchmarks(runs)
     columns = [*names, MEAN] if len(names) > 1 else names
     write = brief if short else percent
+    if not any(run.tuned for run in runs):
+        there = [arm for arm in arms(runs) if arm.bases]
+        return ["setting", *columns], [[arm.label, *(write(combine(arm.bases, c)) for c in columns)] for arm in there]
     rows = [["base model", "", "", *(write(combine([b], c)) for c in columns)] for b in bases(runs)]
     for arm in arms(runs):
         if any(r.tuned for r in arm.runs):
