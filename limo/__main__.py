@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -96,7 +97,6 @@ def address(overrides: str) -> str:
 
     Of a path the last part stays, and long names are cut; a digest tells both apart.
     """
-    import hashlib
 
     def digest(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()

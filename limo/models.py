@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limo import Mistake
 from limo.config import PACKAGE, choice
+from limo.hub import reachable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -87,7 +88,7 @@ class Model:
         if (folder := self.local) is None:
             return (
                 []
-                if _cached(self.path, self.revision) or _reachable(self.path, self.revision)
+                if _cached(self.path, self.revision) or reachable(self.path, self.revision, "model")
                 else [
                     f"model.path={self.path}: not in the local Hugging Face cache and the hub cannot be reached or refuses; "
                     f"download it where there is network (hf download {self.path}) and set model.path to the folder"
@@ -178,18 +179,3 @@ def _cached(repository: str, revision: str | None) -> Path | None:
 
     found = try_to_load_from_cache(repository, "config.json", revision=revision)
     return Path(found).parent if isinstance(found, str) else None
-
-
-def _reachable(repository: str, revision: str | None) -> bool:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        HfApi().model_info(repository, revision=revision, timeout=5)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
-        return False
-    except Exception as error:  # httpx errors are no OSError
-        if "httpx" in type(error).__module__ or "httpcore" in type(error).__module__:
-            return False
-        raise
-    return True

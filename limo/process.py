@@ -16,7 +16,7 @@ DISTRIBUTED = {
     "DS_ACCELERATOR",
 }  # fmt: skip
 IDLE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-"""Threads that wait give their core away: on shared cores, spinning halves the speed of matrix products."""
+"""Threads that wait give their core away: on shared cores, spinning slows everybody."""
 PR_SET_PDEATHSIG = 1
 
 

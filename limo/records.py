@@ -42,6 +42,10 @@ class Attempt:
     """Generated tokens, the end token included."""
 
 
+RIGHT = ("correct", "judge_correct")
+"""Verdicts that count as a right answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grade:
     """A verdict on one attempt, with the reason."""
@@ -57,7 +61,7 @@ class Grade:
 
     @property
     def correct(self) -> bool:
-        return self.verdict in ("correct", "judge_correct")
+        return self.verdict in RIGHT
 
 
 @dataclass(frozen=True, slots=True)

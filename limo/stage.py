@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -84,7 +85,7 @@ def main() -> None:
             _tell(folder, str(mistake))
         sys.exit(2)
     except OSError as error:
-        if error.errno is None or (error.filename is None and error.errno != 28):
+        if error.errno is None or (error.filename is None and error.errno != errno.ENOSPC):
             raise
         _tell(folder, f"{error.filename or folder}: {error.strerror}; mend that and run the same command again")
         sys.exit(2)

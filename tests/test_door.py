@@ -36,6 +36,12 @@ GOOD = '{"question": "What is 1 + 1?", "answer": "2", "solution": "It is \\\\box
 OTHER = '{"question": "What is 1 + 2?", "answer": "3", "solution": "It is \\\\boxed{3}."}'
 
 
+def pooled(folder: Path) -> list[str]:
+    """Overrides that read a pool of two solved problems, without attempts at them."""
+    pool = jsonl(folder / "pool.jsonl", GOOD, OTHER)
+    return ["data=files", f"data.path={pool}", "data.solution=solution", "attempts=none"]
+
+
 def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
     done = limo("--help", cwd=tmp_path)
     assert done.returncode == 0
@@ -184,15 +190,7 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
 
 
 def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
-    pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
-    fixed = [
-        "data=files",
-        f"data.path={pool}",
-        "data.solution=solution",
-        "attempts=none",
-        "stages=[data,selection]",
-        "name=sweep",
-    ]
+    fixed = [*pooled(tmp_path), "stages=[data,selection]", "name=sweep"]
     done = limo("-m", *fixed, "selection=random,longest", "selection.size=1,3", cwd=tmp_path)
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
@@ -211,15 +209,7 @@ def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> N
 
 
 def test_a_stage_left_out_must_be_in_the_store(tmp_path: Path) -> None:
-    pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
-    fixed = [
-        "data=files",
-        f"data.path={pool}",
-        "data.solution=solution",
-        "attempts=none",
-        "selection=all",
-        "selection.size=null",
-    ]
+    fixed = [*pooled(tmp_path), "selection=all", "selection.size=null"]
     first = limo(*fixed, "stages=[selection]", cwd=tmp_path)
     assert first.returncode == 2
     assert "leaves out data, whose result is not in the store" in first.stdout + first.stderr
@@ -244,8 +234,7 @@ sys.argv[0] = "limo"
 from limo.__main__ import main
 main()
 """
-    pool = jsonl(tmp_path / "pool.jsonl", GOOD, OTHER)
-    fixed = ["data=files", f"data.path={pool}", "data.solution=solution", "attempts=none", "stages=[data,selection]"]
+    fixed = [*pooled(tmp_path), "stages=[data,selection]"]
     command = [sys.executable, "-c", driver, "-m", *fixed, "selection=all", "selection.size=1,3", "name=one,two"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     told = done.stdout + done.stderr

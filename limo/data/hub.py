@@ -10,6 +10,7 @@ from limo import Mistake
 from limo.config import choice, first_line
 from limo.data.files import read
 from limo.data.source import Source, absent, paths
+from limo.hub import reachable
 
 
 @choice
@@ -48,7 +49,9 @@ class Hub(Source):
             return absent(paths(self.path))
         return (
             []
-            if Path(self.repo).expanduser().is_dir() or _cached(self.repo) or _reachable(self.repo, self.revision)
+            if Path(self.repo).expanduser().is_dir()
+            or _cached(self.repo)
+            or reachable(self.repo, self.revision, "dataset")
             else [self._unreachable()]
         )
 
@@ -85,20 +88,3 @@ def _cached(repo: str) -> bool:
 
     folder = Path(HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}" / "snapshots"
     return folder.is_dir() and any(folder.iterdir())
-
-
-def _reachable(repo: str, revision: str | None) -> bool:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        HfApi().dataset_info(repo, revision=revision, timeout=5)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
-        return False
-    except (
-        Exception
-    ) as error:  # errors of the connection are no OSError, and the library that raises them has several names
-        if type(error).__module__.startswith(("httpx", "httpcore")):
-            return False
-        raise
-    return True

@@ -7,11 +7,8 @@ from typing import Any, Literal
 
 from limo.config import choice
 from limo.data.text import boxed, fingerprint
-from limo.records import Example
+from limo.records import RIGHT, Example
 from limo.selection.pool import Dropped, Measure
-
-RIGHT = ("correct", "judge_correct")
-"""Verdicts of grading that stand for a right answer, as in `Grade.correct`."""
 
 
 @choice

@@ -40,6 +40,11 @@ class Plan:
     per_epoch: int
     """Optimizer steps in an epoch; the last of an epoch may hold fewer examples than the others."""
 
+    @property
+    def packs(self) -> int:
+        """Micro-batches that hold examples, over all steps and ranks."""
+        return sum(bool(pack) for step in self.steps for rank in step.packs for pack in rank)
+
 
 @dataclass(frozen=True)
 class Layout:

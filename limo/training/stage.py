@@ -84,11 +84,10 @@ def train(stage: TrainingStage, folder: Path) -> None:
     def write(name: str) -> None:
         export(module, folder, name, list(whole.tokens[:64]), whole.tokens[-1])
 
-    packs = sum(bool(pack) for step in run.steps for packs in step.packs for pack in packs)
     headline = (
         f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded):,} tokens "
         f"({sum(e.supervised for e in encoded):,} supervised), {len(run.steps)} steps of {training.global_batch} examples, "
-        f"{packs} {'packs' if training.packing else 'batches'} on {ranks} process(es), {title(strategy)}, {training.precision}"
+        f"{run.packs} {'packs' if training.packing else 'batches'} on {ranks} process(es), {title(strategy)}, {training.precision}"
         + (f"; going on from step {start}" if start else "")
     )
     record = Record(headline, folder / "metrics.csv", checkpoints, encoded, _peak(ranks), 6.0 * weights)
@@ -175,6 +174,7 @@ def _finish(
     rows = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
     names = rows[0].split(",")
     last = dict(zip(names, rows[-1].split(","), strict=True))
+    weights, trained = module.sizes()
     seen = [place for step in run.steps for place in step.members]
     summarise(
         folder,
@@ -187,12 +187,12 @@ def _finish(
         supervised_tokens=sum(encoded[p].supervised for p in seen),
         steps=len(run.steps),
         epochs=round(len(run.steps) / run.per_epoch, 3),
-        packs=sum(bool(pack) for step in run.steps for rank in step.packs for pack in rank),
+        packs=run.packs,
         accumulation=run.accumulation,
         ranks=module.ranks,
         strategy=title(module.spread),
-        parameters=module.sizes()[0],
-        parameters_trained=module.sizes()[1],
+        parameters=weights,
+        parameters_trained=trained,
         final_loss=float(last["loss"]),
         checkpoint=stage.training.choose,
         exported_step=json.loads((folder / BEST).read_text(encoding="utf-8"))["step"]

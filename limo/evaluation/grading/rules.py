@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from limo.config import choice
+from limo.records import RIGHT
 
 TYPES = (
     "auto",
@@ -82,4 +83,4 @@ class Verdict:
 
     @property
     def correct(self) -> bool:
-        return self.verdict in ("correct", "judge_correct")
+        return self.verdict in RIGHT
