@@ -124,11 +124,14 @@ def read(path: Path, kind: type[Record]) -> list[Record]:
 
 
 def write(path: Path, records: Iterable[Any]) -> None:
-    """Write records (dataclasses or plain dicts) as JSONL, whole or not at all."""
+    """Write records (dataclasses or plain dicts) as JSONL, whole or not at all; a device, a pipe or a link is written through."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        with path.open("w", encoding="utf-8") as handle:
+            handle.writelines(line(record) for record in records)
+        return
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as handle:
-        for record in records:
-            handle.write(line(record))
+        handle.writelines(line(record) for record in records)
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,16 @@ def test_a_file_that_is_missing_or_not_text_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "binary.jsonl").write_bytes(b'{"a": "\xff\xfe"}\n')
     with pytest.raises(Mistake, match=r"binary.jsonl: not UTF-8"):
         list(rows(tmp_path / "binary.jsonl"))
+
+
+def test_a_pipe_or_a_link_is_written_through_and_not_replaced(tmp_path: Path) -> None:
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for place in (pipe, link):
+        write(place, [{"id": 1}])
+    assert os.read(read_end, 100) == target.read_bytes() == b'{"id": 1}\n'
+    os.close(read_end)
+    assert pipe.is_fifo() and link.is_symlink()
+    assert not list(tmp_path.glob("*.partial"))
