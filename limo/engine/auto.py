@@ -79,7 +79,7 @@ class Auto:
 
 
 def _small(model: Model) -> list[str]:
-    """On a CPU, a model that transformers has answered with before vLLM has started (33 s on 2 cores)."""
+    """On a CPU, a model that transformers has answered with before vLLM has started (experiments/LOG.md)."""
     shape = model.shape()
     if hardware.gpus() or shape is None or shape.parameters >= SMALL:
         return []
