@@ -48,6 +48,7 @@ python -m limo +experiment=limo817               the paper's main run
 python -m limo -m +experiment=limo817 selection=random,limo selection.size=100,400,800
 python -m limo +experiment=limo817 model=qwen2.5-7b-instruct training=lora optimizer.lr=1e-5
 python -m limo.plan +experiment=limo817          what would run, what is cached, memory, GPU hours, disk
+python -m limo.probe +experiment=limo817         is the base ready? its loss on the examples, its own answers, its length
 
 Groups and their members (group=member), recipes under `experiment` (+experiment=recipe):
 
@@ -111,6 +112,8 @@ def address(overrides: str) -> str:
 
 def compose(overrides: Sequence[str]) -> Config:
     """The live Config that `python -m limo <overrides>` would run. Raises Mistake."""
+    if sweep := {"-m", "--multirun"} & set(overrides):
+        raise Mistake(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
     offer()
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

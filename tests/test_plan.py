@@ -327,7 +327,7 @@ def test_a_sweep_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(sys, "argv", ["plan", "-m", "+experiment=limo817", "selection.size=1,2"])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert capsys.readouterr().err == "limo: -m: the plan is of one run; leave it out and give one value of each key\n"
+    assert capsys.readouterr().err == "limo: -m: this looks at one run; leave it out and give one value of each key\n"
 
 
 def test_fits_looks_at_the_gpu_and_at_main_memory() -> None:

@@ -28,8 +28,6 @@ def main() -> None:
     from limo.__main__ import compose
 
     try:
-        if sweep := {"-m", "--multirun"} & set(overrides):
-            raise Mistake(f"{sweep.pop()}: the plan is of one run; leave it out and give one value of each key")
         gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)
         if nodes > 1:
             overrides.append(f"training.strategy.nodes={nodes}")

@@ -1,0 +1,80 @@
+"""`python -m limo.probe [overrides]`: is this base ready for these examples? The same overrides as of `python -m limo`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from limo import Mistake, pipeline
+from limo.config import describe
+from limo.engine import Sampling
+from limo.probe import ProbeStage
+from limo.probe.text import text
+from limo.stage import Stage
+from limo.store import Store
+
+
+def main() -> None:
+    """Exit code 0; 2 with a sentence for a mistake; 1 where a stage broke off."""
+    parser = argparse.ArgumentParser(
+        prog="python -m limo.probe",
+        description="Measure a base before training on the examples that the same overrides of `python -m limo` select.",
+    )
+    parser.add_argument("--examples", type=int, default=32, help="how many of the selected examples (%(default)s)")
+    parser.add_argument("--samples", type=int, default=8, help="answers of the base to each (%(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="of those answers (%(default)s)")
+    parser.add_argument("--max-tokens", type=int, help="longest of them; by default training.max_length")
+    given, overrides = parser.parse_known_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        folder = run(overrides, given.examples, given.samples, given.temperature, given.max_tokens)
+    except Mistake as mistake:
+        print(f"limo: {mistake}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as broken:
+        print(f"limo: {broken}", file=sys.stderr)
+        sys.exit(1)
+    print(
+        f"\n{text(json.loads((folder / 'probe.json').read_text(encoding='utf-8')))}\n\nresult: {os.path.relpath(folder)}"
+    )
+
+
+def run(overrides: list[str], examples: int, samples: int, temperature: float, max_tokens: int | None) -> Path:
+    """The folder of the result; the stages up to the selection are made first where the store lacks them. Raises Mistake."""
+    from limo.__main__ import compose
+
+    # training is asked for as well, so that its part of the config is there; only the way to the selection is gone
+    config = compose([*overrides, "stages=[data,attempts,selection,training]"])
+    config = dataclasses.replace(config, stages=("data", "attempts", "selection"))
+    store, training = Store(Path(config.store).absolute()), config.training
+    try:
+        sampling = Sampling(samples=samples, temperature=temperature, max_tokens=max_tokens or training.max_length)
+        stage = ProbeStage(
+            examples=Path("<selection>"), count=examples, model=config.model, engine=config.engine, sampling=sampling,
+            max_length=training.max_length, overlong=training.overlong, seed=config.seed, store=store.root,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise Mistake(describe(error)) from None
+    store.prepare()
+    if missing := list(dict.fromkeys([*pipeline.lacks(config, store), *stage.missing()])):
+        raise Mistake("\n".join(missing))
+    made: dict[str, Path] = {}
+
+    def make(name: str, step: Stage) -> Path:
+        python = config.python.get(pipeline.stage_name(name)) or sys.executable
+        made[name] = pipeline.make(name, step, store, python)
+        return made[name]
+
+    pipeline.road(config, make)
+    return pipeline.make("probe", dataclasses.replace(stage, examples=made["selection"] / "examples.jsonl"), store)
+
+
+if __name__ == "__main__":
+    main()

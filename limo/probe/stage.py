@@ -1,0 +1,161 @@
+"""The probing process, `python -m limo.probe.stage <folder>`: draw examples, let the base answer, measure what both cost it."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from limo import Mistake, records
+from limo.engine.sampling import sample
+from limo.evaluation import metrics
+from limo.evaluation.grading import grade_all
+from limo.evaluation.grading.stage import case
+from limo.models import load_tokenizer
+from limo.probe import ProbeStage
+from limo.probe.losses import Paid, load, pay
+from limo.records import RIGHT, Attempt, Example, Grade, Problem
+from limo.stage import main, summarise
+from limo.training.encode import Encoded, encode, encode_all, fit
+
+TAILS = 8
+"""Examples whose loss is measured at the end of longer contexts."""
+SHORTEST = 64
+"""Tokens of the shortest context."""
+FACTOR = 2
+"""The longest context in lengths of the longest example, where the window has so much."""
+
+
+def probe(stage: ProbeStage, folder: Path) -> None:
+    """All measurements of one base. Raises Mistake where there are no examples or none fits `max_length`."""
+    every = records.read(stage.examples, Example)
+    if not every:
+        raise Mistake(f"{stage.examples}: no examples to probe with; loosen the selection")
+    drawn = random.Random(f"{stage.seed}/probe").sample(every, len(every))
+    tokenizer = load_tokenizer(stage.model)
+    policy = "truncate" if stage.overlong == "error" else stage.overlong
+    fitting, long = fit(
+        encode_all(tokenizer, stage.model, drawn, stage.store / "tokens"), stage.max_length, policy
+    )  # in the order drawn
+    chosen = fitting[: stage.count]
+    problems = _problems(drawn, {e.id for e in chosen})
+    questions = [(p.id, p.question) for p in problems.values()]
+    answers = sample(stage.engine, stage.model, questions, stage.sampling, stage.seed, "probe", stage.store)
+    verdicts = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
+    grades = [Grade(a.problem, a.sample, v.verdict, v.answer, v.rule) for a, v in zip(answers, verdicts, strict=True)]
+    records.write(folder / "attempts.jsonl", answers)
+    records.write(folder / "grades.jsonl", grades)
+    own = _answers(tokenizer, stage, problems, answers)
+
+    net = load(stage.model, stage.engine.pick(stage.model).dtype)
+    shape = stage.model.shape()
+    facts = {
+        "model": stage.model.path,
+        "examples": {"probed": len(chosen), "selected": len(every), "overlong": len(long)},
+        "selected": cost([pay(net, e) for e in chosen]) | {"longest": max(len(e.tokens) for e in fitting)},
+        "own": cost([pay(net, e) for e in own]) if own else None,
+        "answers": answered(answers),
+        "solved": solved(answers, grades),
+        "length": {
+            "window": shape.max_position_embeddings if shape else None,
+            "contexts": contexts(net, fitting, shape.max_position_embeddings if shape else math.inf),
+        },
+    }
+    (folder / "probe.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+    summarise(folder, **facts)
+
+
+def cost(paid: Sequence[Paid]) -> dict[str, Any]:
+    """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
+    tokens = sum(p.tokens for p in paid)
+    share = sum(p.first for p in paid) / tokens
+    # a ratio of sums: its error from what each text deviates (linearised), 95 % by the normal distribution
+    off = [p.first - share * p.tokens for p in paid]
+    error = math.sqrt(sum(d * d for d in off) * len(paid) / max(1, len(paid) - 1)) / tokens
+    return {
+        "loss": sum(p.loss for p in paid) / tokens,
+        "first": share,
+        "first_interval": [max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error)],
+        "tokens": statistics.median(p.tokens for p in paid),
+        "texts": len(paid),
+    }
+
+
+def answered(answers: Sequence[Attempt]) -> dict[str, Any]:
+    """How long the base's own answers are, and how many never end."""
+    return {
+        "tokens": statistics.median(a.tokens for a in answers),
+        "cut": sum(a.finish == "length" for a in answers) / len(answers),
+        "circles": sum(metrics.repeats(a.text) for a in answers) / len(answers),
+    }
+
+
+def solved(answers: Sequence[Attempt], grades: Sequence[Grade]) -> dict[str, Any]:
+    """Solve rate with its interval over questions, and pass@k."""
+    table: dict[str, list[int]] = {}
+    for answer, grade in zip(answers, grades, strict=True):
+        table.setdefault(answer.problem, []).append(int(grade.verdict in RIGHT))
+    rows = list(table.values())
+    over = metrics.interval(rows)
+    return {
+        "questions": len(rows),
+        "samples": len(rows[0]),
+        "rate": metrics.average(rows),
+        "interval": [over.low, over.high],
+        "pass": {str(k): metrics.pass_at(rows, k) for k in metrics.steps(len(rows[0]))},
+    }
+
+
+def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[dict[str, Any]]:
+    """The loss of the same few solutions, the shortest, at the end of ever longer contexts: before them stand other examples.
+
+    Each entry: `length` in tokens, `loss` in nats per token there, `alone` the loss of the same solutions without the context.
+    """
+    tails = sorted(encoded, key=lambda e: len(e.tokens))[:TAILS]
+    alone = {tail.id: pay(net, tail) for tail in tails}
+    end = int(min(window, FACTOR * max(len(e.tokens) for e in encoded)))
+    lengths = [SHORTEST * 2**i for i in range(max(1, end).bit_length()) if SHORTEST * 2**i < end]
+    found = []
+    for length in [*lengths, end]:
+        pairs = [(pay(net, t, before), alone[t.id]) for t in tails if (before := _before(encoded, t, length))]
+        if pairs:
+            tokens = sum(short.tokens for _, short in pairs)
+            there, here = (sum(p.loss for p in side) / tokens for side in zip(*pairs, strict=True))
+            found.append({"length": length, "loss": there, "alone": here, "texts": len(pairs)})
+    return found
+
+
+def _before(encoded: Sequence[Encoded], tail: Encoded, length: int) -> list[int]:
+    """Tokens of other examples that fill a context of `length` up to `tail`; empty where there is no room or not enough text."""
+    room = length - len(tail.tokens)
+    filled = [token for other in encoded if other.id != tail.id for token in other.tokens]
+    return filled[-room:] if 0 < room <= len(filled) else []
+
+
+def _problems(examples: Sequence[Example], wanted: set[str]) -> dict[str, Problem]:
+    return {e.problem: Problem(e.problem, e.question, e.answer, meta=e.meta) for e in examples if e.id in wanted}
+
+
+def _answers(
+    tokenizer: Any, stage: ProbeStage, problems: dict[str, Problem], answers: Sequence[Attempt]
+) -> list[Encoded]:
+    """The base's answers as training would see them; one that was cut has no end token, an empty one nothing to measure."""
+    found = []
+    for a in answers:
+        if not a.text.strip():
+            continue
+        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text)
+        try:
+            one = encode(tokenizer, stage.model, asked)
+        except Mistake:  # an answer that the template changes or that spells a special token: not what was generated
+            continue
+        found.append(one if a.finish == "stop" else Encoded(one.id, one.tokens[:-1], one.prompt))
+    return [one for one in found if one.supervised]
+
+
+if __name__ == "__main__":
+    main()

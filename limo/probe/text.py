@@ -1,0 +1,135 @@
+"""What was measured on a base, and plainly what it means: which limits have evidence, which have none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ENOUGH, LITTLE = 0.50, 0.47
+"""Share of the solutions' tokens that are the base's first choice, above which tuning worked and below which it did not:
+the lab's bases, see "When is a base ready?" in experiments/LOG.md."""
+WORSE = 0.1
+"""Nats a token by which the loss at the end of a context may exceed that without it, for the context to count as usable. Not validated."""
+SOLVED = 0.8
+"""Solve rate above which there is little to gain on such problems. Not validated."""
+AT_LENGTH = 0.5
+"""Own answers of at least this share of the solutions' length are long already. Not validated."""
+WIDTH = 52
+
+
+def text(facts: dict[str, Any]) -> str:
+    """The measurements as a table, then a sentence on each."""
+    lines = [f"· {sentence}" for sentence in meaning(facts)]
+    return "\n".join([*_table(facts), "", "What it means", *lines])
+
+
+def _table(facts: dict[str, Any]) -> list[str]:
+    examples, solved, answers = facts["examples"], facts["solved"], facts["answers"]
+    head = f"{facts['model']} on {examples['probed']} of {examples['selected']} selected examples"
+    rows = [("a token of the selected solutions", *_cost(facts["selected"]))]
+    if facts["own"]:
+        rows.append(("a token of its own answers to the same questions", *_cost(facts["own"])))
+    low, high = (100 * bound for bound in solved["interval"])
+    rows.append((
+        f"solves at once ({solved['questions']} questions, {solved['samples']} answers each)",
+        f"{100 * solved['rate']:.1f} %", f"[{low:.1f}, {high:.1f}]",
+    ))  # fmt: skip
+    rows += [(f"solves in {k} tries (pass@{k})", f"{100 * v:.1f} %", "") for k, v in solved["pass"].items() if k != "1"]
+    rows.append((
+        "length of a solution, of its own answer (medians)",
+        f"{facts['selected']['tokens']:.0f}, {answers['tokens']:.0f}", "tokens",
+    ))  # fmt: skip
+    rows.append(("own answers cut, in circles", f"{100 * answers['cut']:.0f} %, {100 * answers['circles']:.0f} %", ""))
+    for entry in facts["length"]["contexts"]:
+        note = f"nats; {entry['alone']:.2f} without the rest"
+        rows.append((f"a token at the end of {entry['length']:,} tokens", f"{entry['loss']:.2f}", note))
+    return [head, "", *(f"  {name:<{WIDTH}}{value:>12}  {note}".rstrip() for name, value, note in rows)]
+
+
+def _cost(cost: dict[str, Any]) -> tuple[str, str]:
+    low, high = (100 * bound for bound in cost["first_interval"])
+    return f"{cost['loss']:.2f}", f"nats; {100 * cost['first']:.1f} % [{low:.1f}, {high:.1f}] are its first choice"
+
+
+def meaning(facts: dict[str, Any]) -> list[str]:
+    """One sentence or two on each measurement, its evidence included."""
+    return [*_knowledge(facts), _distance(facts), _ability(facts), *_style(facts), *_length(facts)]
+
+
+def _knowledge(facts: dict[str, Any]) -> list[str]:
+    share = facts["selected"]["first"]
+    given = f"it would itself write {100 * share:.0f} % of the solutions' tokens"
+    lab = "Limits from the lab's bases alone; not checked on others."
+    if share >= ENOUGH:
+        return [f"Ready, as far as knowledge goes: {given}; above {100 * ENOUGH:.0f} % tuning worked. {lab}"]
+    if share < LITTLE:
+        return [
+            f"Probably not ready: {given}; below {100 * LITTLE:.0f} % most bases stayed where they were. "
+            f"A few hundred examples draw out what is there, they do not teach it: take a stronger base. {lab}"
+        ]
+    return [f"No call: {given}, between the two limits ({100 * LITTLE:.0f} and {100 * ENOUGH:.0f} %). {lab}"]
+
+
+def _distance(facts: dict[str, Any]) -> str:
+    selected, own = facts["selected"]["loss"], facts["own"]
+    if not own:
+        return "It gave no answer of its own to measure the solutions against."
+    return (
+        f"A token of the solutions costs it {selected - own['loss']:+.2f} nats against one of its own answers: so far training has to "
+        "move it. In the lab this loss told less than the first choices: bases with the same loss ended at chance and at 90 %."
+    )
+
+
+def _ability(facts: dict[str, Any]) -> str:
+    solved = facts["solved"]
+    k = str(solved["samples"])
+    tries = f"{100 * solved['rate']:.0f} % at once, {100 * solved['pass'][k]:.0f} % in {k} tries"
+    if solved["rate"] >= SOLVED:
+        return f"It solves these problems already ({tries}): little to gain on such ones, choose harder ones (limit not validated)."
+    if not solved["pass"][k]:
+        return f"It solved none of the problems in {k} tries each: nothing shows that they are within its reach (not validated)."
+    return (
+        f"It solves {tries}. What it finds in some tries training can make it find in one; "
+        "where few answers are possible, as in the lab, luck finds as many, and this says nothing (not validated)."
+    )
+
+
+def _style(facts: dict[str, Any]) -> list[str]:
+    own, selected = facts["answers"]["tokens"], facts["selected"]["tokens"]
+    if own < AT_LENGTH * selected or not facts["solved"]["rate"]:
+        return []
+    return [
+        f"It answers at length already ({own:.0f} tokens against {selected:.0f}): a few hundred examples in another style may make it "
+        "worse; measure it untrained as well (evaluation.base=true), and try few epochs (limit not validated)."
+    ]
+
+
+def _length(facts: dict[str, Any]) -> list[str]:
+    window, longest = facts["length"]["window"], facts["selected"]["longest"]
+    found = []
+    if window and longest > window:
+        found.append(f"Its window of {window:,} tokens is shorter than the longest example ({longest:,}).")
+    used = usable(facts["length"]["contexts"])
+    if used is not None:
+        last = facts["length"]["contexts"][-1]["length"]
+        reach = (
+            f"up to {used:,} tokens, as far as was tried" if used == last else f"up to {used:,} tokens, not {last:,}"
+        )
+        enough = "" if used >= longest else f"; the longest example has {longest:,}"
+        found.append(f"It can use contexts {reach}{enough} (limit not validated).")
+    if facts["answers"]["cut"] > 0:
+        found.append(
+            f"{100 * facts['answers']['cut']:.0f} % of its own answers did not end within the limit: its solve rate is a lower bound."
+        )
+    return found
+
+
+def usable(contexts: list[dict[str, Any]]) -> int | None:
+    """The longest tried context, in tokens, up to which the loss at the end is not WORSE; 0 where none is, None without any."""
+    if not contexts:
+        return None
+    used = 0
+    for entry in contexts:
+        if entry["loss"] > entry["alone"] + WORSE:
+            break
+        used = int(entry["length"])
+    return used

@@ -1,0 +1,190 @@
+"""Is a base ready? Losses against transformers' own, what a model writes itself, the sentences, the command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from limo.data.lab import LabProblems
+from limo.engine import Sampling
+from limo.engine.transformers import Transformers
+from limo.models import Model, load_tokenizer
+from limo.probe import ProbeStage, losses
+from limo.probe.losses import load, pay
+from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
+from limo.records import Example, write
+from limo.training.encode import encode
+
+
+def model(folder: Path) -> Model:
+    return Model(path=str(tiny.model(folder)), dtype="float32")
+
+
+def stage(folder: Path, rows: list[Example] | None = None, **how: object) -> ProbeStage:
+    write(folder / "examples.jsonl", tiny.examples() if rows is None else rows)
+    usual = {
+        "count": 6,
+        "model": model(folder / "base"),
+        "engine": Transformers(),
+        "sampling": Sampling(samples=1, temperature=0.0, max_tokens=24),
+        "max_length": 200,
+        "overlong": "error",
+        "seed": 0,
+        "store": folder / "store",
+    }
+    return ProbeStage(examples=folder / "examples.jsonl", **usual | how)
+
+
+def run(one: ProbeStage, folder: Path) -> dict:
+    folder.mkdir()
+    one.run(folder)
+    return json.loads((folder / "probe.json").read_text())
+
+
+@pytest.mark.parametrize("rows", [1, 7, 512])
+def test_what_an_answer_costs_is_the_loss_of_transformers(rows: int, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(losses, "ROWS", rows)
+    base = model(tmp_path / "base")
+    net = load(base, "auto")
+    for example in tiny.examples(4):
+        one = encode(load_tokenizer(base), base, example)
+        ids = torch.tensor([one.tokens])
+        labels = ids.clone()
+        labels[0, : one.prompt] = -100
+        with torch.no_grad():
+            whole = net(input_ids=ids, labels=labels)
+        paid = pay(net, one)
+        assert paid.tokens == one.supervised
+        assert paid.loss / paid.tokens == pytest.approx(float(whole.loss), rel=1e-5)
+        first = whole.logits[0, :-1].argmax(-1) == ids[0, 1:]
+        assert paid.first == int(first[one.prompt - 1 :].sum())
+
+
+def test_a_context_is_what_stands_before_the_prompt(tmp_path: Path) -> None:
+    base = model(tmp_path / "base")
+    net, tokenizer = load(base, "auto"), load_tokenizer(base)
+    other, one = (encode(tokenizer, base, e) for e in tiny.examples(2))
+    joined = replace(one, tokens=(*other.tokens, *one.tokens), prompt=len(other.tokens) + one.prompt)
+    assert pay(net, one, other.tokens) == pay(net, joined)
+    assert pay(net, one, other.tokens).loss != pytest.approx(pay(net, one).loss, rel=1e-4)
+
+
+def test_a_greedy_answer_is_all_first_choices_and_cheaper_than_the_solutions(tmp_path: Path) -> None:
+    # the random model spells special tokens, which are lost when its answers become text; the lab's base does not
+    pool = LabProblems(kind="main", size=12, split="dev").problems()
+    rows = [Example(p.id, p.id, p.question, p.answer, f"so it is \\boxed{{{p.answer}}}") for p in pool]
+    found = run(stage(tmp_path, rows, model=Model(path="lab:base", dtype="float32")), tmp_path / "probe")
+    assert found["own"]["first"] == 1.0
+    assert found["own"]["loss"] < found["selected"]["loss"]
+    assert found["selected"]["first"] < 1.0
+    assert found["examples"] == {"probed": 6, "selected": 12, "overlong": 0}
+    assert (found["solved"]["questions"], found["own"]["texts"]) == (6, 6)
+
+
+def test_a_second_probe_of_the_same_is_the_same(tmp_path: Path) -> None:
+    warm = Sampling(samples=4, temperature=1.0, max_tokens=24)
+    one, two = (run(stage(tmp_path, sampling=warm, seed=3), tmp_path / name) for name in ("one", "two"))
+    assert one == two
+    assert one["solved"]["pass"].keys() == {"1", "2", "4"}
+
+
+def test_contexts_grow_to_the_window_or_twice_the_longest_example(tmp_path: Path) -> None:
+    found = run(stage(tmp_path), tmp_path / "probe")
+    lengths = [entry["length"] for entry in found["length"]["contexts"]]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] == min(found["length"]["window"], 2 * found["selected"]["longest"])
+
+
+def test_an_example_that_training_would_refuse_is_cut_and_counted(tmp_path: Path) -> None:
+    rows = tiny.examples(5)
+    rows[2] = replace(rows[2], solution="so 4." * 100)
+    assert run(stage(tmp_path, rows, count=9), tmp_path / "cut")["examples"]["overlong"] == 1
+    dropped = run(stage(tmp_path, rows, count=9, overlong="drop"), tmp_path / "dropped")
+    assert dropped["examples"]["probed"] == 4
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("facts")
+    return run(stage(folder), folder / "probe")
+
+
+def said(facts: dict, **changes: object) -> str:
+    changed = json.loads(json.dumps(facts))
+    for path, value in changes.items():
+        part, _, name = path.partition("__")
+        changed[part][name] = value
+    return " ".join(meaning(changed))
+
+
+def test_what_it_means_follows_from_the_numbers(facts: dict) -> None:
+    assert "Ready, as far as knowledge goes" in said(facts, selected__first=ENOUGH + 0.01)
+    assert "Probably not ready" in said(facts, selected__first=LITTLE - 0.01)
+    assert "No call" in said(facts, selected__first=(LITTLE + ENOUGH) / 2)
+    assert "solves these problems already" in said(facts, solved__rate=0.9)
+    assert "solved none" in said(facts, solved__rate=0.0, solved__pass={"1": 0.0})
+    long = {"solved__rate": 0.3, "answers__tokens": 50, "selected__tokens": 60}
+    assert "answers at length already" in said(facts, **long)
+    assert "answers at length already" not in said(facts, **long | {"answers__tokens": 5})
+    assert "shorter than the longest example" in said(facts, length__window=10)
+    assert "did not end" in said(facts, answers__cut=0.2)
+
+
+def test_limits_without_evidence_say_so(facts: dict) -> None:
+    for sentence in meaning(facts):
+        if "limit" in sentence:
+            assert "not validated" in sentence or "lab" in sentence or "did not end" in sentence
+    assert "first choice" in text(facts)
+
+
+def test_a_context_is_usable_until_the_loss_at_its_end_is_worse() -> None:
+    entries = [
+        {"length": n, "loss": loss, "alone": 1.0} for n, loss in ((64, 0.9), (128, 1.05), (256, 1.2), (512, 1.0))
+    ]
+    assert usable(entries) == 128
+    assert usable(entries[2:]) == 0
+    assert usable([]) is None
+
+
+def probe(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "limo.probe", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+
+
+SMALL = ("attempts=none", "data.size=60", "selection=random", "selection.size=8")
+
+
+def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path: Path) -> None:
+    done = probe("--examples", "4", "--samples", "2", "--max-tokens", "8", *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "lab:base on 4 of 8 selected examples" in done.stdout
+    assert "What it means" in done.stdout
+    assert len(list((tmp_path / "outputs/.store/probe").glob("*/probe.json"))) == 1
+    command = [sys.executable, "-m", "limo", *SMALL, "stages=[data,selection]"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "selection: from the store" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--examples", "0"], "examples=0 must be 1 or more"),
+        (["--samples", "3", "--temperature", "0"], "one answer repeated"),
+        (["model.path=/nowhere/at/all"], "model.path=/nowhere/at/all: no such folder"),
+        (["selection.sise=3"], "selection.sise: there is no such key"),
+        (["--multirun"], "this looks at one run"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_any_work(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    done = probe(*arguments, *SMALL, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "outputs/.store/data").exists()
