@@ -125,28 +125,29 @@ def said(facts: dict, **changes: object) -> str:
 
 
 def test_what_it_means_follows_from_the_numbers(facts: dict) -> None:
-    assert "Ready, as far as knowledge goes" in said(facts, selected__first=ENOUGH + 0.01)
+    assert "No objection" in said(facts, selected__first=ENOUGH + 0.01)
     assert "Probably not ready" in said(facts, selected__first=LITTLE - 0.01)
     assert "No call" in said(facts, selected__first=(LITTLE + ENOUGH) / 2)
     assert "solves these problems already" in said(facts, solved__rate=0.9)
     assert "solved none" in said(facts, solved__rate=0.0, solved__pass={"1": 0.0})
-    long = {"solved__rate": 0.3, "answers__tokens": 50, "selected__tokens": 60}
-    assert "answers at length already" in said(facts, **long)
-    assert "answers at length already" not in said(facts, **long | {"answers__tokens": 5})
+    able = {"solved__rate": 0.6, "answers__tokens": 50, "selected__tokens": 60, "selected__loss": 2.0}
+    assert "may well make it worse" in said(facts, **able, own__loss=1.0)
+    assert "will change little" in said(facts, **able, own__loss=1.95)
+    for weak in ({"answers__tokens": 5}, {"solved__rate": 0.1}):
+        assert "reasons already" not in said(facts, **able | weak, own__loss=1.0)
     assert "shorter than the longest example" in said(facts, length__window=10)
     assert "did not end" in said(facts, answers__cut=0.2)
 
 
-def test_limits_without_evidence_say_so(facts: dict) -> None:
+def test_every_judgement_says_what_it_rests_on(facts: dict) -> None:
     for sentence in meaning(facts):
-        if "limit" in sentence:
-            assert "not validated" in sentence or "lab" in sentence or "did not end" in sentence
+        assert "lab" in sentence or "not validated" in sentence or "did not end" in sentence, sentence
     assert "first choice" in text(facts)
 
 
-def test_a_context_is_usable_until_the_loss_at_its_end_is_worse() -> None:
+def test_a_context_is_usable_where_the_loss_at_its_end_is_not_worse() -> None:
     entries = [
-        {"length": n, "loss": loss, "alone": 1.0} for n, loss in ((64, 0.9), (128, 1.05), (256, 1.2), (512, 1.0))
+        {"length": n, "loss": loss, "alone": 1.0} for n, loss in ((64, 0.9), (128, 1.05), (256, 1.2), (512, 4.0))
     ]
     assert usable(entries) == 128
     assert usable(entries[2:]) == 0
