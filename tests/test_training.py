@@ -25,7 +25,7 @@ from limo.training import Lora, TrainingStage
 from limo.training.callbacks import found
 from limo.training.disk import lacking
 from limo.training.export import ExportError, compare
-from limo.training.loggers import TensorBoard
+from limo.training.loggers import MLflow, TensorBoard, Wandb
 from limo.training.strategies import Auto, Ddp, Single, Zero
 
 
@@ -321,6 +321,26 @@ def test_curves_go_to_the_logger_that_was_chosen(base: Path, tmp_path: Path) -> 
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [e.step for e in events.Scalars("loss")] == [1, 2, 3, 4]
     assert [e.value for e in events.Scalars("loss")] == pytest.approx([float(row["loss"]) for row in rows(tmp_path)])
+
+
+def test_wandb_keeps_its_run_offline_under_the_name_of_the_result(base: Path, tmp_path: Path) -> None:
+    wandb = pytest.importorskip("wandb", reason="pip install 'limo[wandb]'")
+    tiny.stage(tmp_path, base, logger=Wandb()).run(tmp_path)
+    wandb.finish()  # as the end of a stage process does
+    (offline,) = (tmp_path / "wandb").glob("offline-run-*")
+    assert offline.name.endswith(tmp_path.name)
+    text = next(offline.glob("*.wandb")).read_bytes()
+    assert text.count(b"grad_norm") >= len(rows(tmp_path))
+
+
+def test_mlflow_writes_its_curves_beside_the_weights(base: Path, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'limo[mlflow]'")
+    tiny.stage(tmp_path, base, logger=MLflow()).run(tmp_path)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("limo").experiment_id])
+    assert run.info.run_name == tmp_path.name
+    losses = [m.value for m in client.get_metric_history(run.info.run_id, "loss")]
+    assert losses == pytest.approx([float(row["loss"]) for row in rows(tmp_path)])
 
 
 def test_one_process_without_gpus_and_as_many_as_asked_otherwise(

@@ -49,9 +49,17 @@ class Wandb(Csv):
     """Kept in `wandb/`; `wandb sync` sends it later."""
 
     def open(self, folder: Path) -> list[Any]:
+        import wandb
         from pytorch_lightning.loggers import WandbLogger
 
-        return [WandbLogger(project=self.project, offline=self.offline, save_dir=folder)]
+        # one id for all processes that an interrupted training takes: their parts are one run once synced
+        whose = folder.resolve().name.removesuffix(".partial")
+        quiet = wandb.Settings(silent=True)
+        return [
+            WandbLogger(
+                project=self.project, offline=self.offline, save_dir=folder, id=whose, resume="allow", settings=quiet
+            )
+        ]
 
 
 @choice
@@ -62,13 +70,17 @@ class MLflow(Csv):
 
     experiment: str = "limo"
     uri: str | None = None
-    """A tracking server; None writes into `mlruns/`."""
+    """A tracking server; None writes `mlflow.db`, which `mlflow ui --backend-store-uri sqlite:///…/mlflow.db` shows."""
 
     def open(self, folder: Path) -> list[Any]:
         from pytorch_lightning.loggers import MLFlowLogger
 
+        folder = folder.resolve()
         return [
             MLFlowLogger(
-                experiment_name=self.experiment, tracking_uri=self.uri or f"sqlite:///{folder.resolve()}/mlflow.db"
+                experiment_name=self.experiment,
+                tracking_uri=self.uri or f"sqlite:///{folder}/mlflow.db",
+                artifact_location=None if self.uri else str(folder / "mlruns"),
+                run_name=folder.name.removesuffix(".partial"),
             )
         ]
