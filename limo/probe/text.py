@@ -63,13 +63,13 @@ def _knowledge(facts: dict[str, Any]) -> str:
     given = f"{100 * share:.0f} % of the solutions' tokens are what it would write next itself"
     if share >= ENOUGH:
         return (
-            f"No objection on the side of knowledge: {given}. In the lab all 16 bases above {100 * ENOUGH:.0f} % learnt to reason from a "
+            f"No objection on the side of knowledge: {given}. In the lab all 17 bases above {100 * ENOUGH:.0f} % learnt to reason from a "
             "few hundred examples; but ordinary text is easier to guess: SmolLM2-135M, with 68 % of GSM8K's solutions, gained nothing "
             "from 64 of them."
         )
     if share < LITTLE:
         return (
-            f"Probably not ready: {given}. In the lab 10 of 11 bases below {100 * LITTLE:.0f} % stayed at chance: a few hundred examples "
+            f"Probably not ready: {given}. In the lab 17 of 19 bases below {100 * LITTLE:.0f} % stayed at chance: a few hundred examples "
             f"draw out what is there and do not teach it; take a stronger base. {LAB}"
         )
     return f"No call: {given}; in the lab bases above {100 * ENOUGH:.0f} % learnt, most below {100 * LITTLE:.0f} % did not. {LAB}"
