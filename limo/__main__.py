@@ -20,6 +20,7 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -124,14 +125,17 @@ def compose(overrides: Sequence[str]) -> Config:
 
 def job(cfg: DictConfig) -> None:
     """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
+    if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and os.environ.get("SLURM_PROCID", "0") != "0":
+        return  # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     began, state, error, code = time.time(), "done", None, DONE
     status = {"overrides": list(settings.overrides.task), "began": began}
     # until the end it reads as broken off, whatever an earlier run said here
     _note(folder / "status.json", status | {"state": "unfinished", "code": BROKEN, "error": None})
-    if settings.mode is RunMode.MULTIRUN and (roll := os.environ.get(SWEEP)):
-        (Path(roll) / str(settings.job.num)).write_text(str(folder))
+    roll = Path(os.environ.get(SWEEP, ""))
+    if settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and roll.is_dir():  # the sweep may have ended before
+        (roll / str(settings.job.num)).write_text(str(folder))
     try:
         _run(cfg, folder)
     except KeyboardInterrupt:
@@ -159,6 +163,10 @@ def job(cfg: DictConfig) -> None:
 def _run(cfg: DictConfig, folder: Path) -> None:
     from limo import pipeline
 
+    settings = HydraConfig.get()
+    if settings.mode is RunMode.RUN and _submits(settings):
+        chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
+        raise Mistake(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
     config = build(cfg)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     choices = HydraConfig.get().runtime.choices
@@ -181,16 +189,47 @@ def _note(path: Path, facts: dict[str, Any]) -> None:
     fresh.replace(path)
 
 
+def _submits(settings: Any) -> bool:
+    """Whether the launcher hands its jobs to submitit."""
+    return "submitit" in settings.launcher._target_
+
+
 class Sweep(Callback):
     """Over all jobs of a `--multirun`, wherever they ran: one report, and an exit code that says whether any failed.
 
     Each job signs a roll, a folder on the disk that all share; the environment of the jobs says where it is.
     """
 
+    def __init__(self) -> None:
+        self.lost: dict[int, tuple[str, str]] = {}
+        """By number, the overrides of each job that ended without a result, and a sentence."""
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if _submits(config.hydra):
+            # on the nodes that `job` leaves at once, srun must not take the first end for the end of all
+            os.environ.setdefault("SLURM_WAIT", "0")
+            self._wait_for_all()
         folder = Path(config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
+
+    def _wait_for_all(self) -> None:
+        """Have submitit wait for every job: Hydra's launcher gives up all at the first that ends without a result."""
+        import submitit
+
+        results = submitit.Job.results
+
+        def outlive(job: Any) -> Any:
+            try:
+                return results(job)
+            except submitit.core.utils.UncompletedJobError:
+                overrides, _, number, *_ = job.submission().args
+                words, place = " ".join(overrides) or "the run", os.path.relpath(job.paths.folder)
+                ended = f"its job {job.job_id} ended without a result ({job.state}); its log is in {place}"
+                self.lost[number] = words, f"{words}: {ended}; run the same command again to resume"
+                return [JobReturn(status=JobStatus.COMPLETED)]
+
+        submitit.Job.results = outlive
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         try:
@@ -204,17 +243,25 @@ class Sweep(Callback):
 
     def _close(self, config: DictConfig) -> None:
         roll = Path(os.environ.pop(SWEEP))
-        jobs = [Path(entry.read_text()) for entry in sorted(roll.iterdir(), key=lambda entry: int(entry.name))]
+        signed = {int(entry.name): Path(entry.read_text()) for entry in roll.iterdir()}
         shutil.rmtree(roll)
+        jobs = [signed[number] for number in sorted(signed)]
+        for number, (_, sentence) in sorted(self.lost.items()):
+            log.error(sentence)
+            if number in signed:
+                path = signed[number] / "status.json"
+                status = json.loads(path.read_text(encoding="utf-8"))
+                _note(path, status | {"error": status["error"] or sentence})
         codes = {job: json.loads((job / "status.json").read_text(encoding="utf-8"))["code"] for job in jobs}
-        outcomes[:] = codes.values() or [BROKEN]
-        if len(codes) < len(jobs) or not jobs:
+        never = [overrides for number, (overrides, _) in sorted(self.lost.items()) if number not in signed]
+        outcomes[:] = [*codes.values(), *[BROKEN] * len(never)] or [BROKEN]
+        if len(codes) < len(jobs) or not (jobs or never):
             log.error(
                 f"{len(jobs)} runs told of {len(codes)} folders; each run needs a folder of its own: see hydra.sweep.subdir"
             )
             outcomes.append(BROKEN)
-        if failed := [job for job, code in codes.items() if code]:
-            log.error(f"{len(failed)} of {len(codes)} runs failed: " + ", ".join(job.name for job in failed))
+        if failed := [job.name for job, code in codes.items() if code] + never:
+            log.error(f"{len(failed)} of {len(codes) + len(never)} runs failed: {', '.join(failed)}")
         if DONE in codes.values():
             _report(list(codes), Path(config.hydra.sweep.dir))
 
@@ -230,6 +277,8 @@ def sentence(error: Exception) -> str:
     """What is wrong with a composition, in one sentence that names the key and the remedy."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
+            return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
         options = f"; choose one of: {', '.join(error.options)}" if error.options else ""
         return f"{group}={name} does not exist{options}" if group else f"{name} does not exist{options}"
     if isinstance(error, OverrideParseException):
@@ -254,6 +303,11 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
     except (Mistake, HydraException, OmegaConfBaseException) as error:
         print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
+        sys.exit(MISTAKEN)
+    except RuntimeError as error:  # of submitit, before any run: `job` answers for all others
+        if not type(error).__module__.startswith("submitit.") and "srun" not in str(error):
+            raise
+        print(f"limo: SLURM did not take the job: {first_line(error)}; see hydra.launcher.…", file=sys.stderr)
         sys.exit(MISTAKEN)
     except ValueError as error:
         if "Config group override must be" not in str(error):  # Hydra's own sentence names neither group nor remedy

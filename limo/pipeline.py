@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake, __version__, hardware, process
+from limo import Mistake, __version__, hardware, launch, process
 from limo.config import Config, dump, identity
 from limo.models import Model
 from limo.stage import TOLD, Stage, request, summary
@@ -211,25 +211,22 @@ def _enough(config: Config, data: Path) -> None:
 
 def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
     """Run a stage as a process of its own; returns when it succeeded."""
-    command, env = [python, "-m", stage.module, str(folder)], process.environment()
+    env = process.environment()
     if stage.ranks > 1:
         env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(stage.ranks)]
-        command = [python, *torchrun, *command[1:]]
     told = folder / TOLD
     told.unlink(missing_ok=True)
-    child = process.start(command, env)
-    previous = (
+    child = process.start(launch.command(stage, folder, python), env)
+    # a handler that is there already is submitit's: SLURM sends SIGTERM before the signal on which the job is queued again
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        if threading.current_thread() is threading.main_thread()
-        else None
-    )
     try:
         code = child.wait()
     finally:
         process.stop(child)
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if told.is_file():
         full = f"{folder}: no space left on the disk; make room and run the same command again"
         raise Mistake(told.read_text(encoding="utf-8") or full)

@@ -13,7 +13,7 @@ from typing import Any
 
 DISTRIBUTED = {
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
-    "DS_ACCELERATOR",
+    "DS_ACCELERATOR", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
 }  # fmt: skip
 IDLE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that wait give their core away: on shared cores, spinning slows everybody."""
@@ -32,11 +32,15 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _prepare() -> None:
+    """In a child before its program starts. SIGUSR2, which can reach every process of a SLURM job, is for its first process."""
+    die_with_parent()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
 def start(command: Sequence[str], env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[Any]:
     """Start a child in a process group of its own; `options` go to Popen."""
-    return subprocess.Popen(
-        command, env=env or environment(), start_new_session=True, preexec_fn=die_with_parent, **options
-    )
+    return subprocess.Popen(command, env=env or environment(), start_new_session=True, preexec_fn=_prepare, **options)
 
 
 def stop(process: subprocess.Popen[Any], grace: float = 5.0) -> None:

@@ -34,7 +34,12 @@ class Stage:
 
     @property
     def ranks(self) -> int:
-        """How many processes torchrun starts; 1 runs the module directly."""
+        """How many processes torchrun starts on each machine; 1 on one machine runs the module directly."""
+        return 1
+
+    @property
+    def nodes(self) -> int:
+        """On how many machines it runs."""
         return 1
 
     def missing(self) -> list[str]:

@@ -184,6 +184,10 @@ class TrainingStage(Stage):
     def ranks(self) -> int:
         return self.strategy.ranks
 
+    @property
+    def nodes(self) -> int:
+        return self.strategy.nodes
+
     def missing(self) -> list[str]:
         how = self.training
         lacks = [*how.strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]

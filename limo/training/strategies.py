@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -36,12 +37,17 @@ class Strategy:
         return self.devices or len(gpus()) or 1
 
     def missing(self) -> list[str]:
-        found = len(gpus())
+        lacks, found, given = [], len(gpus()), os.environ.get("SLURM_JOB_NUM_NODES")
         if found and self.devices > found:
-            return [
+            lacks.append(
                 f"training.strategy.devices={self.devices}: this machine has {found} GPU(s); set it to that, or to 0 for all"
-            ]
-        return []
+            )
+        if given and self.nodes > int(given):
+            lacks.append(
+                f"training.strategy.nodes={self.nodes}: this SLURM job has {given} node(s); "
+                f"submit it with hydra.launcher.nodes={self.nodes}, or set it to {given}"
+            )
+        return lacks
 
     def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
         """The strategy that runs, for a model of so many weights of which so many are trained, on this machine's GPUs or others."""

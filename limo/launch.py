@@ -1,0 +1,57 @@
+"""The command that starts a stage process: plain, under torchrun on one machine, or one torchrun on each of several."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import socket
+import subprocess
+from pathlib import Path
+
+from limo.stage import Stage
+
+log = logging.getLogger(__name__)
+
+TORCHRUN = ("-m", "torch.distributed.run")
+AGENT = 'trap "" TERM USR2; exec "$0" -m torch.distributed.run --node-rank "$SLURM_PROCID" "$@"'
+"""What srun starts on each node; `$0` is the Python. Before SLURM takes a job's nodes away it sends SIGTERM, and submitit's SIGUSR2,
+to every step: the run that started this one decides when it ends, and SIGTERM to its srun ends it."""
+QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
+"""torchrun would take SIGTERM back; its ranks, which ignore SIGTERM too, get these seconds before SIGKILL."""
+
+
+def command(stage: Stage, folder: Path, python: str) -> list[str]:
+    """The command that runs `stage` in `folder` on all machines it asks for; what it needs beyond this machine is logged.
+
+    The first machine has rank 0, which writes what this machine then reads. Inside a SLURM job, srun starts one torchrun
+    on each node. Elsewhere torchrun waits here, ten minutes at most, until the user has started it on the other machines.
+    """
+    module = ["-m", stage.module, str(folder)]
+    if stage.nodes == 1:
+        alone = stage.ranks == 1
+        return [python, *(module if alone else [*TORCHRUN, "--standalone", *_ranks(stage), *module])]
+    if os.environ.get("SLURM_JOB_ID"):
+        srun = ["srun", "--overlap", f"--nodes={stage.nodes}", f"--ntasks={stage.nodes}", "--ntasks-per-node=1"]
+        srun += ["--kill-on-bad-exit=1", "--cpu-bind=none", "--export=ALL"]
+        return [*srun, "sh", "-c", AGENT, python, *_meet(stage, *_first()), *QUIET, *module]
+    host, port = os.environ.get("MASTER_ADDR") or socket.gethostname(), os.environ.get("MASTER_PORT") or "29500"
+    agents = [[python, *TORCHRUN, "--node-rank", str(rank), *_meet(stage, host, port), *module] for rank in (0, 1)]
+    others = "the other machine" if stage.nodes == 2 else f"each other machine, --node-rank 1 to {stage.nodes - 1},"
+    log.info(f"waiting for {others} to run: cd {shlex.quote(str(Path.cwd()))} && {shlex.join(agents[1])}")
+    return agents[0]
+
+
+def _ranks(stage: Stage) -> list[str]:
+    return ["--nproc-per-node", str(stage.ranks)]
+
+
+def _meet(stage: Stage, host: str, port: str) -> list[str]:
+    return ["--nnodes", str(stage.nodes), *_ranks(stage), "--master-addr", host, "--master-port", port]
+
+
+def _first() -> tuple[str, str]:
+    """Name of the first node of this SLURM job, and a port that other jobs on it are unlikely to take."""
+    ask = ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]
+    names = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.split()
+    return names[0], str(10_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000)
