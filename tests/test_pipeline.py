@@ -99,6 +99,15 @@ def test_an_interrupted_run_ends_its_stage_process(tmp_path: Path) -> None:
     assert len((tmp_path / "diary").read_text().splitlines()) == lines
 
 
+def test_the_signal_on_which_slurm_has_a_run_queued_again_ends_no_stage_process(tmp_path: Path) -> None:
+    run = drive(tmp_path / "store", tmp_path / "diary", pause=0.2)
+    wait_for_lines(tmp_path / "diary", 1)
+    (child,) = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGUSR2)
+    assert run.wait(20) == 0
+    assert len((tmp_path / "diary").read_text().splitlines()) == 6
+
+
 def test_a_mistake_inside_a_stage_arrives_as_its_sentence(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="the text does not fit"):
         pipeline.make("counting", Counting(fail="mistake"), Store(tmp_path))
