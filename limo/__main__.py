@@ -149,6 +149,11 @@ def job(cfg: DictConfig) -> None:
             error = f"{failed.filename or folder}: {failed.strerror}; make room or choose another folder"
     except RuntimeError as broken:
         code, state, error = BROKEN, "failed", str(broken)
+        if _of_submitit(broken):
+            error = (
+                f"SLURM ends this job ({first_line(broken)}); run the same command again to resume, "
+                "with more hydra.launcher.timeout_min, or hydra.launcher.max_num_timeout=N to be queued again N times"
+            )
     except Exception:
         code, state, error = BROKEN, "failed", traceback.format_exc()
     if error:
@@ -192,6 +197,10 @@ def _note(path: Path, facts: dict[str, Any]) -> None:
 def _submits(settings: Any) -> bool:
     """Whether the launcher hands its jobs to submitit."""
     return "submitit" in settings.launcher._target_
+
+
+def _of_submitit(error: Exception) -> bool:
+    return type(error).__module__.startswith("submitit.")
 
 
 class Sweep(Callback):
@@ -305,7 +314,7 @@ def main() -> None:
         print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
         sys.exit(MISTAKEN)
     except RuntimeError as error:  # of submitit, before any run: `job` answers for all others
-        if not type(error).__module__.startswith("submitit.") and "srun" not in str(error):
+        if not _of_submitit(error) and "srun" not in str(error):
             raise
         print(f"limo: SLURM did not take the job: {first_line(error)}; see hydra.launcher.…", file=sys.stderr)
         sys.exit(MISTAKEN)

@@ -81,6 +81,22 @@ def test_jobs_that_slurm_ends_cost_the_sweep_neither_its_report_nor_the_other_ru
     assert "CANCELLED by 0" in (tmp_path / "outputs/lab/report.html").read_text()
 
 
+def test_a_run_whose_time_is_up_stops_its_stage_and_says_how_to_go_on(cluster: dict[str, str], tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nscancel --signal=USR2 "$SLURM_JOB_ID"\nsleep 60\n')
+    python.chmod(0o755)
+    how = [*pooled(tmp_path), f"python.data={python}", "stages=[data]", "hydra.launcher.timeout_min=10"]
+    done = limo("-m", LAUNCHER, *how, cwd=tmp_path, **cluster)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 of 1 runs failed" in done.stdout + done.stderr
+    (status,) = tmp_path.glob("outputs/lab/*/status.json")
+    error = json.loads(status.read_text())["error"]
+    assert (
+        "SLURM ends this job (Job not requeued because: timed-out too many times.); run the same command again" in error
+    )
+    assert json.loads(status.read_text())["seconds"] < 20, "the stage is stopped with the run"
+
+
 def test_a_job_that_slurm_refuses_is_one_sentence(cluster: dict[str, str], tmp_path: Path) -> None:
     done = limo("-m", LAUNCHER, "hydra.launcher.account=nobody", "stages=[data]", cwd=tmp_path, **cluster)
     told = done.stdout + done.stderr
