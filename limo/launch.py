@@ -25,7 +25,7 @@ def command(stage: Stage, folder: Path, python: str) -> list[str]:
     """The command that runs `stage` in `folder` on all machines it asks for; what it needs beyond this machine is logged.
 
     The first machine has rank 0, which writes what this machine then reads. Inside a SLURM job, srun starts one torchrun
-    on each node. Elsewhere torchrun waits here, ten minutes at most, until the user has started it on the other machines.
+    on each node. Elsewhere torchrun waits here, fifteen minutes at most, until the user has started it on the other machines.
     """
     module = ["-m", stage.module, str(folder)]
     if stage.nodes == 1:
