@@ -108,6 +108,9 @@ def test_a_submitit_job_of_two_nodes_ends_with_the_weights_of_one_process(
     assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"} <= set(steps[1])
     outputs = [file.read_text() for file in sorted(tmp_path.glob("outputs/lab/.submitit/*/*_log.out"))]
     assert [text.count("training …") for text in outputs] == [1, 0], "the road runs on the first node only"
+    again = start([*how, *TWO], tmp_path, SLURM_JOB_ID="7", SLURM_JOB_NUM_NODES="1")
+    assert again.wait(timeout=60) == 0, "what is in the store needs no second node"
+    assert "training: from the store" in (tmp_path / "output.txt").read_text()
 
 
 def test_one_process_in_a_job_of_two_nodes_is_one_process(
