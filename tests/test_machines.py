@@ -66,13 +66,14 @@ def test_jobs_that_slurm_ends_cost_the_sweep_neither_its_report_nor_the_other_ru
         "selection.size=null",
     ]
     never = "hydra.launcher.setup=['test \"$SLURM_ARRAY_TASK_ID\" != 0 || exit 1']"
-    done = limo("-m", LAUNCHER, never, *how, "seed=0,1,2", cwd=tmp_path, **cluster)
+    pools = "data.limit=null,1,2"  # each makes a pool of its own: one from the store would start no process to cancel
+    done = limo("-m", LAUNCHER, never, *how, pools, cwd=tmp_path, **cluster)
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
     assert "Traceback" not in told
-    (first,) = [line for line in told.splitlines() if "seed=0: its job" in line]
+    (first,) = [line for line in told.splitlines() if "data.limit=null: its job" in line]
     assert "ended without a result (FAILED); its log is in outputs/lab/.submitit/" in first
-    (second,) = [line for line in told.splitlines() if "seed=1: its job" in line]
+    (second,) = [line for line in told.splitlines() if "data.limit=1: its job" in line]
     assert "ended without a result (CANCELLED by 0); its log is in outputs/lab/.submitit/" in second
     assert "2 of 3 runs failed" in told
     assert "report: outputs/lab/report.html" in told
