@@ -20,6 +20,7 @@ from limo.probe import ProbeStage, losses
 from limo.probe.losses import load, pay
 from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Example, write
+from limo.stage import summary
 from limo.training.encode import encode
 
 
@@ -45,7 +46,7 @@ def stage(folder: Path, rows: list[Example] | None = None, **how: object) -> Pro
 def run(one: ProbeStage, folder: Path) -> dict:
     folder.mkdir()
     one.run(folder)
-    return json.loads((folder / "probe.json").read_text())
+    return summary(folder)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 512])
@@ -167,7 +168,7 @@ def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path:
     assert done.returncode == 0, done.stderr
     assert "lab:base on 4 of 8 selected examples" in done.stdout
     assert "What it means" in done.stdout
-    assert len(list((tmp_path / "outputs/.store/probe").glob("*/probe.json"))) == 1
+    assert len(list((tmp_path / "outputs/.store/probe").glob("*/summary.json"))) == 1
     command = [sys.executable, "-m", "limo", *SMALL, "stages=[data,selection]"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "selection: from the store" in run.stdout + run.stderr

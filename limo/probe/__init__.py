@@ -14,7 +14,7 @@ from limo.stage import Stage
 
 @choice
 class ProbeStage(Stage):
-    """Measure a base on selected examples; writes `probe.json`, and its own answers as `attempts.jsonl` and `grades.jsonl`."""
+    """Measure a base on selected examples; writes `summary.json`, and its own answers as `attempts.jsonl` and `grades.jsonl`."""
 
     module: ClassVar[str] = "limo.probe.stage"
     version: ClassVar[int] = 1

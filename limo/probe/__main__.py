@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from limo.config import describe
 from limo.engine import Sampling
 from limo.probe import ProbeStage
 from limo.probe.text import text
-from limo.stage import Stage
+from limo.stage import Stage, summary
 from limo.store import Store
 
 
@@ -41,9 +40,7 @@ def main() -> None:
     except RuntimeError as broken:
         print(f"limo: {broken}", file=sys.stderr)
         sys.exit(1)
-    print(
-        f"\n{text(json.loads((folder / 'probe.json').read_text(encoding='utf-8')))}\n\nresult: {os.path.relpath(folder)}"
-    )
+    print(f"\n{text(summary(folder))}\n\nresult: {os.path.relpath(folder)}")
 
 
 def run(overrides: list[str], examples: int, samples: int, temperature: float, max_tokens: int | None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import statistics
@@ -53,33 +52,35 @@ def probe(stage: ProbeStage, folder: Path) -> None:
 
     net = load(stage.model, stage.engine.pick(stage.model).dtype)
     shape = stage.model.shape()
-    facts = {
-        "model": stage.model.path,
-        "examples": {"probed": len(chosen), "selected": len(every), "overlong": len(long)},
-        "selected": cost([pay(net, e) for e in chosen]) | {"longest": max(len(e.tokens) for e in fitting)},
-        "own": cost([pay(net, e) for e in own]) if own else None,
-        "answers": answered(answers),
-        "solved": solved(answers, grades),
-        "length": {
+    summarise(
+        folder,
+        model=stage.model.path,
+        examples={"probed": len(chosen), "selected": len(every), "overlong": len(long)},
+        selected=cost([pay(net, e) for e in chosen]) | {"longest": max(len(e.tokens) for e in fitting)},
+        own=cost([pay(net, e) for e in own]) if own else None,
+        answers=answered(answers),
+        solved=solved(answers, grades),
+        length={
             "window": shape.max_position_embeddings if shape else None,
             "contexts": contexts(net, fitting, shape.max_position_embeddings if shape else math.inf),
         },
-    }
-    (folder / "probe.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
-    summarise(folder, **facts)
+    )
 
 
 def cost(paid: Sequence[Paid]) -> dict[str, Any]:
     """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
     tokens = sum(p.tokens for p in paid)
     share = sum(p.first for p in paid) / tokens
-    # a ratio of sums: its error from what each text deviates (linearised), 95 % by the normal distribution
-    off = [p.first - share * p.tokens for p in paid]
-    error = math.sqrt(sum(d * d for d in off) * len(paid) / max(1, len(paid) - 1)) / tokens
+    bounds = None
+    if len(paid) > 1:
+        # a ratio of sums: its error from what each text deviates (linearised), 95 % by the normal distribution
+        off = [p.first - share * p.tokens for p in paid]
+        half = 1.96 * math.sqrt(sum(d * d for d in off) * len(paid) / (len(paid) - 1)) / tokens
+        bounds = [max(0.0, share - half), min(1.0, share + half)]
     return {
         "loss": sum(p.loss for p in paid) / tokens,
         "first": share,
-        "first_interval": [max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error)],
+        "first_interval": bounds,
         "tokens": statistics.median(p.tokens for p in paid),
         "texts": len(paid),
     }

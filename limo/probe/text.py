@@ -28,6 +28,8 @@ def text(facts: dict[str, Any]) -> str:
 def _table(facts: dict[str, Any]) -> list[str]:
     examples, solved, answers = facts["examples"], facts["solved"], facts["answers"]
     head = f"{facts['model']} on {examples['probed']} of {examples['selected']} selected examples"
+    if examples["overlong"]:
+        head += f"; {examples['overlong']} are longer than training.max_length"
     rows = [("a token of the selected solutions", *_cost(facts["selected"]))]
     if facts["own"]:
         rows.append(("a token of its own answers to the same questions", *_cost(facts["own"])))
@@ -49,8 +51,8 @@ def _table(facts: dict[str, Any]) -> list[str]:
 
 
 def _cost(cost: dict[str, Any]) -> tuple[str, str]:
-    low, high = (100 * bound for bound in cost["first_interval"])
-    return f"{cost['loss']:.2f}", f"nats; {100 * cost['first']:.1f} % [{low:.1f}, {high:.1f}] are its first choice"
+    bounds = " [{:.1f}, {:.1f}]".format(*(100 * b for b in cost["first_interval"])) if cost["first_interval"] else ""
+    return f"{cost['loss']:.2f}", f"nats; {100 * cost['first']:.1f} %{bounds} are its first choice"
 
 
 def meaning(facts: dict[str, Any]) -> list[str]:
