@@ -74,6 +74,7 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         (["~selection"], "selection: nothing is chosen"),
         (["python.training=/no/python"], "python.training=/no/python: no such program"),
         (["model.chat_template=no.jinja"], "model.chat_template=no.jinja: no such file"),
+        (["optimizer=muon", "training/strategy=zero2"], "optimizer=muon works on whole matrices"),
         (["model.path=/no/such/folder"], "model.path=/no/such/folder: no such folder"),
         (["evaluation.benchmarks.lab_main.samples=4"], "temperature"),
         (["selection.size=1000000"], "selection.size=1000000"),

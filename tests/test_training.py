@@ -21,12 +21,12 @@ from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example
 from limo.stage import request, summary
-from limo.training import Lora, TrainingStage
+from limo.training import Lora, Training, TrainingStage
 from limo.training.callbacks import found
 from limo.training.disk import lacking
 from limo.training.export import ExportError, compare
 from limo.training.loggers import MLflow, TensorBoard, Wandb
-from limo.training.strategies import Auto, Ddp, Single, Zero
+from limo.training.strategies import Auto, Ddp, Single, Strategy, Zero
 
 
 @pytest.fixture(scope="module")
@@ -359,16 +359,47 @@ def test_auto_takes_the_simplest_strategy_that_fits(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(strategies, "gpus", lambda: tuple(Gpu("H100", 80 * 2**30) for _ in range(8)))
     small, seven, large = 500_000_000, 7_600_000_000, 32_800_000_000
-    assert isinstance(Auto(devices=1).resolve(large, large), Single)
-    assert isinstance(Auto().resolve(small, small), Ddp)
-    assert Auto().resolve(seven, seven) == Zero(stage=2)
-    assert Auto().resolve(large, large) == Zero(stage=3, offload_optimizer=True)
-    assert Auto(nodes=4).resolve(large, large) == Zero(stage=3, nodes=4)
+    assert isinstance(Auto(devices=1).resolve(large, 0), Single)
+    assert isinstance(Auto().resolve(small, 0), Ddp)
+    assert Auto().resolve(seven, 0) == Zero(stage=2)
+    assert Auto().resolve(large, 0) == Zero(stage=3, offload_optimizer=True)
+    assert Auto(nodes=4).resolve(large, 0) == Zero(stage=3, nodes=4)
 
 
-def test_an_optimizer_on_whole_matrices_is_refused_with_zero(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="optimizer=muon works on whole matrices"):
-        tiny.stage(tmp_path, base, optimizer=Muon(lr=1.0), strategy=Zero(stage=1))
+def test_auto_knows_that_frozen_weights_in_four_bits_need_no_splitting(monkeypatch: pytest.MonkeyPatch) -> None:
+    from limo.hardware import Gpu
+    from limo.training import strategies
+
+    monkeypatch.setattr(strategies, "gpus", lambda: tuple(Gpu("H100", 80 * 2**30) for _ in range(8)))
+    large, adapter = 32_800_000_000, 134_000_000
+    for quantize, strategy in ((None, Zero(stage=3)), ("nf4", Ddp())):
+        how = Training(steps=1, global_batch=8, max_length=8, adapter=Lora(quantize=quantize))
+        assert how.resolve(large, adapter) == strategy
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ({"optimizer": Muon(lr=1.0)}, r"optimizer=muon works on whole matrices, which training/strategy=zero3 cuts up"),
+        ({"adapter": Lora(quantize="nf4")}, r"training=qlora: training/strategy=zero3 cannot split 4-bit weights"),
+        ({}, r"DeepSpeed is not installed"),
+    ],
+)
+@pytest.mark.parametrize("strategy", [Zero(stage=3), Auto(devices=2)], ids=["zero3", "auto"])
+def test_what_zero_cannot_do_is_refused_also_where_auto_chooses_it(
+    strategy: Strategy,
+    how: dict[str, object],
+    sentence: str,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from limo.training import strategies
+
+    monkeypatch.setattr(Auto, "resolve", lambda *_: Zero(stage=3))
+    if not how:
+        monkeypatch.setattr(strategies.importlib.util, "find_spec", lambda _: None)
+    assert re.search(sentence, "\n".join(tiny.stage(tmp_path, base, strategy=strategy, **how).missing()))
 
 
 def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(base: Path, tmp_path: Path) -> None:

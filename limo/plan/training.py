@@ -41,7 +41,7 @@ class Training:
 def training(config: Config, shape: Architecture, machine: Machine, sizes: Amounts) -> Training:
     """The training of a config on a machine."""
     asked, width = config.training, trained(config, shape)
-    strategy = asked.strategy.resolve(shape.parameters, width, machine.gpus)
+    strategy = asked.resolve(shape.parameters, width, machine.gpus)
     values = setup(config, shape, machine, sizes.longest, strategy)
     needs = memory.footprint(shape, values)
     ok = fits(needs, machine)
@@ -64,7 +64,7 @@ def setup(
     """The numbers that decide the memory of this training with a strategy (its own where none is given)."""
     asked, width = config.training, trained(config, shape)
     adapter = asked.adapter
-    strategy = strategy or asked.strategy.resolve(shape.parameters, width, machine.gpus)
+    strategy = strategy or asked.resolve(shape.parameters, width, machine.gpus)
     zero = strategy if isinstance(strategy, Zero) else None
     local = 1 if isinstance(strategy, Single) else strategy.devices or machine.count
     length = min(asked.max_length, longest or asked.max_length)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from limo.config import aside, choice
-from limo.hardware import gpus, memory
+from limo.hardware import Gpu, gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.stage import Stage
@@ -141,15 +142,11 @@ class Training:
             raise ValueError(f"clip={self.clip} must be above 0, or null")
         if self.choose == "best" and self.validation is None:
             raise ValueError("choose=best needs validation=<examples.jsonl> (never a test benchmark), or choose=last")
-        if (
-            self.adapter is not None
-            and self.adapter.quantize
-            and isinstance(self.strategy, Zero)
-            and self.strategy.stage == 3
-        ):
-            raise ValueError(
-                "training=qlora with ZeRO-3: 4-bit weights cannot be split; choose training/strategy=zero2, ddp or single"
-            )
+
+    def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
+        """The strategy that runs, for so many weights of which so many are trained, on this machine's GPUs or others."""
+        bits = 4 if self.adapter is not None and self.adapter.quantize else 16
+        return self.strategy.resolve(trained, (weights - trained) * bits // 8, devices)
 
 
 @choice
@@ -166,19 +163,12 @@ class TrainingStage(Stage):
     examples: Path
     seed: int
 
-    def __post_init__(self) -> None:
-        if self.optimizer.whole and isinstance(self.training.strategy, Zero):
-            name = type(self.optimizer).__name__.lower()
-            raise ValueError(
-                f"optimizer={name} works on whole matrices, which ZeRO cuts up; choose training/strategy=ddp or optimizer=adamw"
-            )
-
     @property
     def strategy(self) -> Strategy:
         """The strategy that runs on this machine."""
         shape = self.model.shape()
         weights = shape.parameters if shape else 0
-        return self.training.strategy.resolve(weights, weights if self.training.adapter is None else weights // 100)
+        return self.training.resolve(weights, weights if self.training.adapter is None else weights // 100)
 
     @property
     def ranks(self) -> int:
@@ -189,8 +179,17 @@ class TrainingStage(Stage):
         return self.strategy.nodes
 
     def missing(self) -> list[str]:
-        how = self.training
-        lacks = [*how.strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]
+        how, strategy = self.training, self.strategy
+        lacks = [*strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]
+        if self.optimizer.whole and isinstance(strategy, Zero):
+            lacks.append(
+                f"optimizer={type(self.optimizer).__name__.lower()} works on whole matrices, which training/strategy={title(strategy)} "
+                "cuts up; choose training/strategy=ddp or optimizer=adamw"
+            )
+        if how.adapter is not None and how.adapter.quantize and isinstance(strategy, Zero) and strategy.stage == 3:
+            lacks.append(
+                f"training=qlora: training/strategy={title(strategy)} cannot split 4-bit weights; choose zero2, ddp or single"
+            )
         if how.adapter is not None:
             lacks += how.adapter.missing()
         if how.liger and importlib.util.find_spec("liger_kernel") is None:

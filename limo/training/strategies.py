@@ -49,8 +49,8 @@ class Strategy:
             )
         return lacks
 
-    def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
-        """The strategy that runs, for a model of so many weights of which so many are trained, on this machine's GPUs or others."""
+    def resolve(self, trained: int, frozen: int, devices: Sequence[Gpu] | None = None) -> Strategy:
+        """The strategy that runs, for so many trained weights beside so many bytes of frozen ones, on this machine's GPUs or others."""
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -147,13 +147,12 @@ class Auto(Strategy):
 
     name: ClassVar[str] = "auto"
 
-    def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
+    def resolve(self, trained: int, frozen: int, devices: Sequence[Gpu] | None = None) -> Strategy:
         devices = gpus() if devices is None else devices
         ranks = (self.devices or len(devices) or 1) * self.nodes
         if ranks == 1:
             return Single()
         room = min((gpu.memory for gpu in devices), default=0) * SHARE
-        frozen = 2 * (weights - trained)
         if not room or frozen + FULL_STATE * trained <= room:
             return Ddp(devices=self.devices, nodes=self.nodes)
         if frozen + 2 * trained + (FULL_STATE - 2) * trained / ranks <= room:
