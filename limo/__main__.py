@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from limo import Mistake
 from limo.config import ROOT, Config, build, first_line
+from limo.records import write_json
 
 log = logging.getLogger("limo")
 
@@ -132,7 +133,7 @@ def job(cfg: DictConfig) -> None:
     began, state, error, code = time.time(), "done", None, DONE
     status = {"overrides": list(settings.overrides.task), "began": began}
     # until the end it reads as broken off, whatever an earlier run said here
-    _note(folder / "status.json", status | {"state": "unfinished", "code": BROKEN, "error": None})
+    write_json(folder / "status.json", status | {"state": "unfinished", "code": BROKEN, "error": None})
     roll = Path(os.environ.get(SWEEP, ""))
     if settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and roll.is_dir():  # the sweep may have ended before
         (roll / str(settings.job.num)).write_text(str(folder))
@@ -160,7 +161,7 @@ def job(cfg: DictConfig) -> None:
         log.error(error)
     outcomes.append(code)
     status |= {"state": state, "code": code, "error": error, "seconds": round(time.time() - began, 1)}
-    _note(folder / "status.json", status)
+    write_json(folder / "status.json", status)
     if settings.mode is RunMode.RUN and code == DONE:
         _report([folder], folder)
 
@@ -183,15 +184,8 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         "size": getattr(config.selection, "size", None),
         "choices": {k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
     }
-    _note(folder / "run.json", facts)
+    write_json(folder / "run.json", facts)
     pipeline.run(config, folder)
-
-
-def _note(path: Path, facts: dict[str, Any]) -> None:
-    """Write facts as JSON, whole or not at all: a report over many runs may read them at any moment."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    fresh.replace(path)
 
 
 def _submits(settings: Any) -> bool:
@@ -260,7 +254,7 @@ class Sweep(Callback):
             if number in signed:
                 path = signed[number] / "status.json"
                 status = json.loads(path.read_text(encoding="utf-8"))
-                _note(path, status | {"error": status["error"] or sentence})
+                write_json(path, status | {"error": status["error"] or sentence})
         codes = {job: json.loads((job / "status.json").read_text(encoding="utf-8"))["code"] for job in jobs}
         never = [overrides for number, (overrides, _) in sorted(self.lost.items()) if number not in signed]
         outcomes[:] = [*codes.values(), *[BROKEN] * len(never)] or [BROKEN]

@@ -137,6 +137,13 @@ def write(path: Path, records: Iterable[Any]) -> None:
     partial.replace(path)
 
 
+def write_json(path: Path, facts: Any) -> None:
+    """Write facts as JSON, whole or not at all: others may read them at any moment."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    fresh.replace(path)
+
+
 def line(record: Any) -> str:
     """A record as one line of JSON, newline included."""
     row = dataclasses.asdict(record) if dataclasses.is_dataclass(record) and not isinstance(record, type) else record

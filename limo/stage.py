@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from limo import Mistake
 from limo.config import aside, choice, dump, load
+from limo.records import write_json
 
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
@@ -58,7 +59,7 @@ def request(stage: Stage, folder: Path) -> None:
 
 def summarise(folder: Path, **facts: Any) -> None:
     """Write what a stage did (counts, shares, times) as `summary.json`; the report and the final table read it."""
-    (folder / SUMMARY).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(folder / SUMMARY, facts)
 
 
 def summary(folder: Path) -> dict[str, Any]:

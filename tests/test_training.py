@@ -191,6 +191,15 @@ def test_a_half_written_checkpoint_is_never_used(base: Path, trained: Path, tmp_
     assert tiny.furthest(tiny.weights(folder), tiny.weights(trained)) == 0
 
 
+def test_killed_after_its_last_word_it_is_not_trained_again(base: Path, tmp_path: Path) -> None:
+    stage = tiny.stage(tmp_path, base)
+    stage.run(tmp_path)
+    (tmp_path / "checkpoints.gone").mkdir()  # killed while they were deleted
+    with breaking_at(0):
+        stage.run(tmp_path)
+    assert not (tmp_path / "checkpoints.gone").exists()
+
+
 def test_going_on_with_another_number_of_processes_is_refused(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,10 +238,10 @@ def found(folder: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
+    gone = path.with_name(path.name + ".gone")
+    shutil.rmtree(gone, ignore_errors=True)
     if path.is_dir():
         # renamed first: a kill in the middle must not leave a checkpoint that looks whole
-        gone = path.with_name(path.name + ".gone")
-        shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
         shutil.rmtree(gone)
     else:

@@ -22,8 +22,8 @@ from limo.hardware import cores
 from limo.models import load_tokenizer
 from limo.process import die_with_parent
 from limo.records import Example, read
-from limo.stage import summarise
-from limo.training import TrainingStage
+from limo.stage import SUMMARY, summarise
+from limo.training import Training, TrainingStage
 from limo.training.batches import Batch, Layout, Plan, batches, plan
 from limo.training.callbacks import BEST, Checkpoints, Record, found, memory, remove
 from limo.training.disk import lacking
@@ -49,13 +49,17 @@ class Stream(IterableDataset[Batch]):
 
 
 def train(stage: TrainingStage, folder: Path) -> None:
-    """Train `stage.examples`; a folder that an interrupted run left is continued from its last whole checkpoint."""
+    """Train `stage.examples`; a folder that an interrupted run left is continued from its last whole checkpoint, or is done."""
     begun = time.perf_counter()
     # torchrun gives its workers sessions of their own: killed hard, it would leave them writing into this folder
     if "TORCHELASTIC_RUN_ID" in os.environ:
         die_with_parent()
     _quiet()
     training, rank, ranks = stage.training, int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if (folder / SUMMARY).is_file():  # killed after its last word, before the result was in the store
+        if rank == 0:
+            _tidy(folder, training)
+        return
     strategy = stage.strategy
     examples = read(stage.examples, Example)
     if not examples:
@@ -202,7 +206,11 @@ def _finish(
         training_seconds=float(last["seconds"]),
         seconds=round(took, 3),
     )
-    if not stage.training.retain:
+    _tidy(folder, stage.training)
+
+
+def _tidy(folder: Path, training: Training) -> None:
+    if not training.retain:
         remove(folder / "checkpoints")
 
 
