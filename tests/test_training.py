@@ -158,6 +158,20 @@ def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     ]
 
 
+def test_the_rows_before_are_on_disk_when_a_resumed_run_begins(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from limo.training.module import Module
+
+    stage = tiny.stage(tmp_path, base, save=2)
+    with pytest.raises(ZeroDivisionError), breaking_at(3):
+        stage.run(tmp_path)
+    kept, seen = Module.training_step, []
+    monkeypatch.setattr(Module, "training_step", lambda *a: (seen.append(rows(tmp_path)), kept(*a))[1])
+    stage.run(tmp_path)
+    assert [row["step"] for row in seen[0]] == ["1", "2"]
+
+
 class breaking_at:  # noqa: N801
     """Within it, training fails at an optimizer step."""
 

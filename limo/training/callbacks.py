@@ -74,10 +74,13 @@ class Record(lightning.Callback):
         )
         rows = self._before(start)
         self.earlier = float(rows[-1]["seconds"]) if rows else 0.0
-        self.handle = self.path.open("w", newline="", encoding="utf-8")
+        fresh = self.path.with_name(self.path.name + ".partial")
+        self.handle = fresh.open("w", newline="", encoding="utf-8")
         self.table = csv.DictWriter(self.handle, COLUMNS)
         self.table.writeheader()
         self.table.writerows(rows)
+        self.handle.flush()
+        fresh.replace(self.path)  # the handle stays with it; a kill before the next step keeps the rows
         self.bar = tqdm(
             total=len(run.steps), initial=start, desc="training", unit="step", mininterval=1.0, dynamic_ncols=True
         )
