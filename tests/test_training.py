@@ -22,7 +22,7 @@ from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example
 from limo.stage import request, summary
 from limo.training import Lora, Training, TrainingStage
-from limo.training.callbacks import found
+from limo.training.callbacks import Checkpoints, found
 from limo.training.disk import lacking
 from limo.training.export import ExportError, compare
 from limo.training.loggers import MLflow, TensorBoard, Wandb
@@ -194,6 +194,22 @@ class breaking_at:  # noqa: N801
         from limo.training.module import Module
 
         Module.training_step = self.kept
+
+
+def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_between_them(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Checkpoints.write
+    monkeypatch.setattr(Checkpoints, "write", lambda *a: (write(*a), time.sleep(1))[1])
+    tiny.stage(tmp_path, base, save=1).run(tmp_path)
+    told = rows(tmp_path)
+    tokens = [int(row["tokens"]) for row in told]
+    took = [
+        (now - before) / float(row["tokens_per_second"])
+        for before, now, row in zip([0, *tokens], tokens, told, strict=False)
+    ]
+    assert max(took[1:]) < 0.5
+    assert float(told[-1]["seconds"]) > 3
 
 
 def test_a_half_written_checkpoint_is_never_used(base: Path, trained: Path, tmp_path: Path) -> None:

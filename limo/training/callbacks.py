@@ -63,7 +63,7 @@ class Record(lightning.Callback):
         ]
         self.tokens = sum(size for size, _ in self.sizes[:start])
         self.supervised = sum(size for _, size in self.sizes[:start])
-        self.begun = self.before = time.perf_counter()
+        self.begun = time.perf_counter()
         self.earlier = 0.0
         if not trainer.is_global_zero:
             return
@@ -95,6 +95,13 @@ class Record(lightning.Callback):
                 for row in csv.DictReader(handle)
                 if row["step"].isdigit() and int(row["step"]) <= step and row["seconds"]
             ]
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, Module)
+        if batch_idx % pl_module.run.accumulation == 0:
+            self.before = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -142,7 +149,6 @@ class Record(lightning.Callback):
             "seconds": round(self.earlier + now - self.begun, 3),
             "validation_loss": "",
         }
-        self.before = now
 
     def write(self, trainer: lightning.Trainer) -> None:
         """Put the row of this step down; called once the checkpoint callback had its chance to add to it."""
