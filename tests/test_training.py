@@ -465,6 +465,25 @@ def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(
     assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "best")) > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "held.jsonl: No such file"),
+        ("", "held.jsonl: no examples in it"),
+        ('{"id": "v0"}\n', "held.jsonl, line 1: Example lacks answer, problem, question, solution"),
+    ],
+)
+def test_validation_examples_are_looked_at_before_any_work(
+    content: str | None, sentence: str, base: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "held.jsonl"
+    if content is not None:
+        path.write_text(content)
+    (told,) = tiny.stage(tmp_path, base, validation=path).missing()
+    assert told.startswith("training.validation")
+    assert sentence in told
+
+
 def test_a_validation_problem_that_is_trained_on_is_refused(base: Path, tmp_path: Path) -> None:
     from limo.records import write
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from limo import Mistake
 from limo.config import aside, choice
 from limo.hardware import Gpu, gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
+from limo.records import Example, read
 from limo.stage import Stage
 from limo.training.disk import lacking
 from limo.training.loggers import Csv
@@ -192,6 +194,12 @@ class TrainingStage(Stage):
             )
         if how.adapter is not None:
             lacks += how.adapter.missing()
+        if how.validation is not None:
+            try:
+                if not read(how.validation, Example):
+                    lacks.append(f"training.validation={how.validation}: no examples in it; give others, or null")
+            except Mistake as mistake:
+                lacks.append(f"training.validation: {mistake}")
         if how.liger and importlib.util.find_spec("liger_kernel") is None:
             lacks.append(
                 "training.liger=true: liger-kernel is not installed; pip install liger-kernel, or set it to false"
