@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -463,6 +464,20 @@ def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(
     tiny.stage(tmp_path / "then", base, **how | {"steps": 8}, choose="last", retain=True).run(tmp_path / "then")
     assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "then")) == 0
     assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "best")) > 1e-3
+
+
+def test_a_run_begun_anew_knows_nothing_of_the_best_weights_before_it(base: Path, tmp_path: Path) -> None:
+    from limo.records import write
+
+    write(tmp_path / "held.jsonl", [replace(e, problem=f"v{e.problem}") for e in tiny.examples(6, seed=9)])
+    stage = tiny.stage(tmp_path, base, save=1, validation=tmp_path / "held.jsonl", choose="best")
+    with pytest.raises(ZeroDivisionError), breaking_at(3):
+        stage.run(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    (tmp_path / "best.json").write_text('{"step": 3, "loss": 0}')
+    stage.run(tmp_path)
+    losses = [float(row["validation_loss"]) for row in rows(tmp_path)]
+    assert summary(tmp_path)["exported_step"] == losses.index(min(losses)) + 1
 
 
 @pytest.mark.parametrize(

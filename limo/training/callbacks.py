@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from limo import Mistake
+from limo.records import write_json
 from limo.training.batches import Batch
 from limo.training.encode import Encoded
 from limo.training.module import Module
@@ -218,7 +219,7 @@ class Checkpoints(lightning.Callback):
             if self.best is not None and loss < lowest:
                 self.best()
                 if trainer.is_global_zero:
-                    known.write_text(json.dumps({"step": step, "loss": loss}), encoding="utf-8")
+                    write_json(known, {"step": step, "loss": loss})
                 trainer.strategy.barrier()
         self.record.write(trainer)
         if due:

@@ -75,6 +75,8 @@ def train(stage: TrainingStage, folder: Path) -> None:
     saved = found(checkpoints)
     start = int(saved[-1].name.rpartition("-")[2]) if saved else 0
     _same_ranks(folder, rank, {"strategy": title(strategy), "ranks": ranks, "accumulation": run.accumulation}, start)
+    if rank == 0 and not start:
+        (folder / BEST).unlink(missing_ok=True)  # of a run whose checkpoints are gone
     weights = _weights(stage)
     _threads(weights)
     if rank == 0 and (lack := lacking(folder, training, weights)):
