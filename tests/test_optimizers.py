@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
+from pydantic import ValidationError
 
-from limo.optimizers import Adafactor, AdamW, Muon, Optimizer, Schedule
+from limo.config import describe
+from limo.optimizers import Adafactor, AdamW, AdamW8bit, Muon, Optimizer, Schedule
 
 SHAPES = ["constant", "linear", "cosine", "wsd"]
 
@@ -40,10 +43,25 @@ def test_shapes_pass_through_the_points_they_are_named_for() -> None:
     assert Schedule(shape="wsd", decay=0.2).at(90, 100) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("bad", [{"warmup": 1.5}, {"warmup": -1}, {"final": 2}, {"decay": 0}])
+@pytest.mark.parametrize("bad", [{"warmup": 1.5}, {"warmup": -1}, {"warmup": math.nan}, {"final": 2}, {"decay": 0}])
 def test_a_schedule_that_makes_no_sense_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         Schedule(**bad)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        (kind, bad)
+        for kind in (AdamW, AdamW8bit, Muon)
+        for bad in ({"lr": 0}, {"betas": (0.9, 1.5)}, {"weight_decay": -1})
+    ]
+    + [(AdamW, {"eps": -1}), (AdamW, {"lr": math.inf}), (Muon, {"momentum": 1}), (Muon, {"adamw_lr": 0})],
+)
+def test_a_setting_that_no_library_would_take_is_refused_by_name(kind: type[Optimizer], bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind(**{"lr": 1e-3} | bad)
+    assert describe(caught.value, "optimizer").startswith(f"optimizer.{next(iter(bad))}")
 
 
 def net() -> torch.nn.Module:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from limo.config import choice
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 Named = list[tuple[str, "torch.nn.Parameter"]]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""What a running average keeps at each step."""
 
 
 @choice
@@ -20,7 +26,7 @@ class Schedule:
 
     shape: Literal["constant", "linear", "cosine", "wsd"] = "cosine"
     """`wsd`: warm up, stay, decay linearly over the last `decay` of the steps."""
-    warmup: float = 0.0
+    warmup: NotNegative = 0.0
     """Steps of linear warm-up when 1 or more (a whole number), share of all steps below 1."""
     final: float = 0.0
     """Share of the peak that is left at the end."""
@@ -28,7 +34,7 @@ class Schedule:
     """Share of all steps that `wsd` decays over."""
 
     def __post_init__(self) -> None:
-        if self.warmup < 0 or (self.warmup >= 1 and self.warmup != int(self.warmup)):
+        if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError(f"warmup={self.warmup} must be a whole number of steps, or a share of them below 1")
         if not 0 <= self.final <= 1:
             raise ValueError(f"final={self.final} must be between 0 and 1: the share of the peak left at the end")
@@ -60,17 +66,11 @@ class Optimizer:
     whole: ClassVar[bool] = False
     """It looks at whole matrices, so ZeRO's flat partitions would change what it computes."""
 
-    lr: float
+    lr: Positive
     """Peak learning rate."""
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     """Decoupled; on matrices and embeddings, not on norms and biases."""
     schedule: Schedule = Schedule()
-
-    def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise ValueError(f"lr={self.lr} must be above 0")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay={self.weight_decay} must be 0 or more")
 
     def missing(self) -> list[str]:
         """What this machine lacks for it, one sentence each."""
@@ -92,8 +92,8 @@ class Optimizer:
 class AdamW(Optimizer):
     """torch.optim.AdamW."""
 
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: NotNegative = 1e-8
     fused: bool = False
     """One kernel for all parameters: faster, same formula."""
 
@@ -115,8 +115,8 @@ class AdamW(Optimizer):
 class AdamW8bit(Optimizer):
     """bitsandbytes.optim.AdamW8bit: a quarter of the optimizer's memory."""
 
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: NotNegative = 1e-8
 
     def missing(self) -> list[str]:
         if importlib.util.find_spec("bitsandbytes") is None:
@@ -150,10 +150,10 @@ class Muon(Optimizer):
 
     whole: ClassVar[bool] = True
 
-    momentum: float = 0.95
-    adamw_lr: float | None = None
+    momentum: Decay = 0.95
+    adamw_lr: Positive | None = None
     """Learning rate of the AdamW part; None takes `lr` (Muon's updates are scaled to the size of AdamW's)."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         from torch.optim import AdamW as Rest
