@@ -269,6 +269,15 @@ def test_dropout_continues_where_it_stood(base: Path, tmp_path: Path) -> None:
     assert tiny.furthest(tiny.weights(whole), tiny.weights(cut)) == 0
 
 
+def test_a_layer_that_shall_have_an_adapter_and_does_not_exist_is_named(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"targets=\[\]"):
+        Lora(targets=())
+    with pytest.raises(Mistake, match=r"has no layer v_porj; choose of .*q_proj, .*v_proj, or all-linear"):
+        tiny.stage(tmp_path, base, adapter=Lora(targets=("q_proj", "v_porj"))).run(tmp_path)
+    tiny.stage(tmp_path, base, adapter=Lora(rank=2, targets=("q_proj", "mlp.up_proj"))).run(tmp_path)
+    assert summary(tmp_path)["parameters_trained"] == 2 * 2 * (2 * 32 + 32 + 64)
+
+
 def test_an_adapter_is_exported_merged_and_on_its_own(base: Path, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

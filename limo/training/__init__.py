@@ -38,6 +38,8 @@ class Lora:
     def __post_init__(self) -> None:
         if self.rank < 1 or self.alpha < 1:
             raise ValueError(f"rank={self.rank} and alpha={self.alpha} must be 1 or more")
+        if not self.targets:
+            raise ValueError("targets=[] gives no layer an adapter; name some, or all-linear")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be 0 or more and below 1")
 
@@ -66,8 +68,16 @@ class Lora:
         import torch
         from peft import LoraConfig, get_peft_model
 
-        torch.manual_seed(seed)
         targets = self.targets if isinstance(self.targets, str) else list(self.targets)
+        if isinstance(targets, list):  # of several, peft would pass over the one it does not find
+            layers = [f".{name}" for name, _ in net.named_modules()]
+            if absent := [one for one in targets if not any(name.endswith(f".{one}") for name in layers)]:
+                linear = {name.rpartition(".")[2] for name, m in net.named_modules() if isinstance(m, torch.nn.Linear)}
+                raise Mistake(
+                    f"training.adapter.targets: {type(net).__name__} has no layer {', '.join(absent)}; "
+                    f"choose of {', '.join(sorted(linear))}, or all-linear"
+                )
+        torch.manual_seed(seed)
         settings = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets, task_type="CAUSAL_LM"
         )
