@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import product
+from pathlib import Path
 
 import pytest
 import tiny
@@ -16,7 +18,7 @@ from torch.nn import functional
 from limo import Mistake
 from limo.models import Model
 from limo.optimizers import AdamW
-from limo.training import Training
+from limo.training import Training, TrainingStage, attention
 from limo.training.attention import NAME
 from limo.training.batches import Batch, Layout, Plan, Step, plan
 from limo.training.encode import Encoded, encode
@@ -28,7 +30,6 @@ from limo.training.weights import refuse_other_heads, restore_frequencies
 @cache
 def base() -> str:
     import tempfile
-    from pathlib import Path
 
     return str(tiny.model(Path(tempfile.mkdtemp()) / "base"))
 
@@ -223,6 +224,21 @@ def test_rotary_frequencies_come_back_in_full_precision() -> None:
     restore_frequencies(made.net)
     assert torch.equal(made.causal.model.rotary_emb.inv_freq, want)
     assert made.causal.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_flash_attention_is_left_to_trainings_in_sixteen_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "flash", lambda: True)
+    chosen = {how: attention.implementation("auto", *how) for how in product((True, False), ("bf16-mixed", "32-true"))}
+    assert chosen == {
+        (True, "bf16-mixed"): "flash_attention_2",
+        (True, "32-true"): attention.NAME,
+        (False, "bf16-mixed"): "flash_attention_2",
+        (False, "32-true"): "sdpa",
+    }
+    model = Model(path="lab:base", attention="flash_attention_2")
+    made = TrainingStage(training=Training(steps=1, global_batch=1, max_length=8, precision="32-true"), model=model,
+                         optimizer=AdamW(lr=1.0), examples=Path("none.jsonl"), seed=0)  # fmt: skip
+    assert "flash_attention_2 has no float32" in " ".join(made.missing())
 
 
 def test_a_training_that_says_both_epochs_and_steps_is_refused() -> None:

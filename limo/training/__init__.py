@@ -214,6 +214,10 @@ class TrainingStage(Stage):
             lacks.append(
                 "training.liger=true: liger-kernel is not installed; pip install liger-kernel, or set it to false"
             )
+        if self.model.attention == "flash_attention_2" and how.precision == "32-true":
+            lacks.append(
+                "model.attention=flash_attention_2 has no float32; set training.precision=bf16-mixed, or model.attention=auto"
+            )
         if self.model.attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
             lacks.append(
                 "model.attention=flash_attention_2: flash-attn is not installed; install it, or set model.attention=auto"

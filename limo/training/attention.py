@@ -80,9 +80,9 @@ def flash() -> bool:
     return torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
 
 
-def implementation(asked: str, packed: bool) -> str:
-    """What transformers is told: FlashAttention-2 where it is there and asked for, else ours for packs, PyTorch's for rows."""
-    if asked == "flash_attention_2" or (asked == "auto" and flash()):
+def implementation(asked: str, packed: bool, precision: str) -> str:
+    """What transformers is told: FlashAttention-2, which has no float32, where it can be used, else ours for packs, PyTorch's for rows."""
+    if asked == "flash_attention_2" or (asked == "auto" and precision != "32-true" and flash()):
         return "flash_attention_2"
     if packed:
         return NAME

@@ -50,7 +50,7 @@ class Module(lightning.LightningModule):
         self.strict_loading = training.adapter is None
         self.net: Any = None
         self.packed = training.packing
-        self.attention = implementation(model.attention, training.packing)
+        self.attention = implementation(model.attention, training.packing, training.precision)
         self.loss = torch.zeros(())
         """This rank's part of the loss of the current optimizer step."""
         self.norm = 0.0
