@@ -213,6 +213,18 @@ def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_betwee
     assert float(told[-1]["seconds"]) > 3
 
 
+@pytest.mark.parametrize(("adapter", "work"), [(None, 6), (Lora(rank=2), 4)], ids=["full", "lora"])
+def test_mfu_counts_no_gradients_of_frozen_weights(
+    adapter: Lora | None, work: int, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = tiny.stage(tmp_path, base, adapter=adapter)
+    monkeypatch.setattr("limo.training.stage._peak", lambda _: float(Model(path=str(base)).shape().parameters))
+    stage.run(tmp_path)
+    assert all(
+        float(row["mfu"]) == pytest.approx(work * float(row["tokens_per_second"]), rel=0.01) for row in rows(tmp_path)
+    )
+
+
 def test_a_half_written_checkpoint_is_never_used(base: Path, trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     stage = tiny.stage(folder, base, steps=6)

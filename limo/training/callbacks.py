@@ -39,7 +39,7 @@ class Record(lightning.Callback):
     """Writes `metrics.csv` (one row per optimizer step), feeds the loggers and the progress bar, stops when the loss goes wrong."""
 
     def __init__(
-        self, headline: str, path: Path, checkpoints: Path, encoded: Sequence[Encoded], peak: float | None, flops: float
+        self, headline: str, path: Path, checkpoints: Path, encoded: Sequence[Encoded], peak: float | None, flops: int
     ) -> None:
         self.headline = headline
         """What runs, in one line."""

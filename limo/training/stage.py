@@ -96,7 +96,8 @@ def train(stage: TrainingStage, folder: Path) -> None:
         f"{run.packs} {'packs' if training.packing else 'batches'} on {ranks} process(es), {title(strategy)}, {training.precision}"
         + (f"; going on from step {start}" if start else "")
     )
-    record = Record(headline, folder / "metrics.csv", checkpoints, encoded, _peak(ranks), 6.0 * weights)
+    work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
+    record = Record(headline, folder / "metrics.csv", checkpoints, encoded, _peak(ranks), work)
     held = _validation(stage, tokenizer, {e.problem for e in examples}, layout, rank, pad)
     best = (lambda: write("best")) if training.choose == "best" else None
     saving = Checkpoints(checkpoints, save, training.keep, record, held, best)
