@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -213,8 +213,11 @@ class Sweep(Callback):
             os.environ.setdefault("SLURM_WAIT", "0")
             self._wait_for_all()
         folder = Path(config.hydra.sweep.dir).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
+        except OSError as error:
+            _refuse_folder(error, "hydra.sweep.dir")
 
     def _wait_for_all(self) -> None:
         """Have submitit wait for every job: Hydra's launcher gives up all at the first that ends without a result."""
@@ -295,6 +298,11 @@ def sentence(error: Exception) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip() and "object_type" not in line)
 
 
+def _refuse_folder(error: OSError, key: str) -> NoReturn:
+    print(f"limo: {error.filename}: {error.strerror}; choose a writable folder with {key}=…", file=sys.stderr)
+    sys.exit(MISTAKEN)
+
+
 def main() -> None:
     """`python -m limo`, `limo`. Exit code 0 done, 2 the user's mistake, 1 a defect or a failed run in a sweep."""
     if {"--help", "-h"} & set(sys.argv[1:]):
@@ -324,10 +332,7 @@ def main() -> None:
     except OSError as error:  # of the run folder: `job` answers for all others
         if error.filename is None:
             raise
-        print(
-            f"limo: {error.filename}: {error.strerror}; choose a writable folder with hydra.run.dir=…", file=sys.stderr
-        )
-        sys.exit(MISTAKEN)
+        _refuse_folder(error, "hydra.run.dir")
     except KeyboardInterrupt:
         print("limo: interrupted; the same command resumes", file=sys.stderr)
         sys.exit(130)

@@ -132,10 +132,11 @@ def test_the_papers_run_says_everything_that_is_missing_before_any_work(tmp_path
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("key", ["hydra.run.dir", "store"])
-def test_a_folder_that_cannot_be_written_is_said(key: str, tmp_path: Path) -> None:
-    done = limo(f"{key}=/proc/limo", cwd=tmp_path)
+@pytest.mark.parametrize(("key", "more"), [("hydra.run.dir", []), ("hydra.sweep.dir", ["-m"]), ("store", [])])
+def test_a_folder_that_cannot_be_written_is_said(key: str, more: list[str], tmp_path: Path) -> None:
+    done = limo(*more, f"{key}=/proc/limo", cwd=tmp_path)
     told = done.stdout + done.stderr
+    assert "Warning" not in told
     assert f"choose a writable folder with {key}=" in told
     assert "Traceback" not in told
     assert done.returncode == 2
