@@ -174,11 +174,25 @@ def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path:
     assert "selection: from the store" in run.stdout + run.stderr
 
 
+def test_ctrl_c_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from limo.probe import __main__ as command
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["limo.probe"])
+    with pytest.raises(SystemExit, match="130"):
+        command.main()
+    assert capsys.readouterr().err == "limo: interrupted; the same command resumes\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--examples", "0"], "examples=0 must be 1 or more"),
         (["--samples", "3", "--temperature", "0"], "one answer repeated"),
+        (["--max-tokens", "0"], "max_tokens=0 must be 1 or more"),
         (["model.path=/nowhere/at/all"], "model.path=/nowhere/at/all: no such folder"),
         (["selection.sise=3"], "selection.sise: there is no such key"),
         (["--multirun"], "this looks at one run"),

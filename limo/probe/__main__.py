@@ -21,7 +21,7 @@ from limo.store import Store
 
 
 def main() -> None:
-    """Exit code 0; 2 with a sentence for a mistake; 1 where a stage broke off."""
+    """Exit code 0; 2 with a sentence for a mistake; 1 where a stage broke off; 130 on Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m limo.probe",
         description="Measure a base before training on the examples that the same overrides of `python -m limo` select.",
@@ -40,6 +40,9 @@ def main() -> None:
     except RuntimeError as broken:
         print(f"limo: {broken}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("limo: interrupted; the same command resumes", file=sys.stderr)
+        sys.exit(130)
     print(f"\n{text(summary(folder))}\n\nresult: {os.path.relpath(folder)}")
 
 
@@ -52,7 +55,11 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
     config = dataclasses.replace(config, stages=("data", "attempts", "selection"))
     store, training = Store(Path(config.store).absolute()), config.training
     try:
-        sampling = Sampling(samples=samples, temperature=temperature, max_tokens=max_tokens or training.max_length)
+        sampling = Sampling(
+            samples=samples,
+            temperature=temperature,
+            max_tokens=training.max_length if max_tokens is None else max_tokens,
+        )
         stage = ProbeStage(
             examples=Path("<selection>"), count=examples, model=config.model, engine=config.engine, sampling=sampling,
             max_length=training.max_length, overlong=training.overlong, seed=config.seed, store=store.root,
