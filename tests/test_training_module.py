@@ -84,16 +84,24 @@ LAYOUTS = some.builds(
 
 
 @settings(max_examples=25, deadline=None)
-@given(LAYOUTS, some.sampled_from([1, 3, 8]), some.sampled_from(["token", "sample"]), some.integers(0, 3))
+@given(
+    LAYOUTS,
+    some.sampled_from([1, 3, 8]),
+    some.sampled_from([1, 60, 512]),
+    some.sampled_from(["token", "sample"]),
+    some.integers(0, 3),
+)
 def test_loss_and_gradient_of_a_step_are_those_of_its_examples_alone(
-    layout: Layout, chunks: int, reduction, seed: int
+    layout: Layout, chunks: int, piece: int, reduction, seed: int
 ) -> None:
     step = plan(encoded(), layout, seed, epochs=1, steps=None).steps[0]
     made = module(layout.packed, chunks)
     loss = 0.0
     for packs in step.packs:
         for pack in packs:
-            part = made.part(Batch(pack, encoded(), step, layout.packed, reduction, 0))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("limo.training.module.PIECE", piece)
+                part = made.part(Batch(pack, encoded(), step, layout.packed, reduction, 0))
             part.backward()
             loss += float(part.detach())
     got = gradient(made)

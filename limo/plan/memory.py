@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limo.models import Architecture
+from limo.training import PIECE
 
 HOST_FACTOR = 1.5
 """Main memory that DeepSpeed's offload takes beyond the states themselves (the additional buffer factor of its own
@@ -167,7 +168,9 @@ def logits(shape: Architecture, setup: Setup) -> int:
     """One chunk of the head's logits with their gradient (12 bytes an entry: bf16, float32, softmax), and the rows'
     hidden states.
     """
-    rows = -(-setup.tokens // setup.chunks) if setup.checkpointing or setup.chunks > 1 else setup.tokens
+    rows = -(-setup.tokens // setup.chunks)
+    if setup.stage < 3:  # training makes no smaller pieces there
+        rows = max(rows, min(setup.tokens, PIECE))
     return 12 * rows * shape.vocab_size + 2 * 2 * setup.tokens * shape.hidden_size
 
 

@@ -21,6 +21,9 @@ from limo.training.strategies import Auto, Strategy, Zero, title
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+PIECE = 512
+"""Tokens whose logits are made together at least: every piece costs a gradient of the whole head, which fewer are not worth."""
+
 
 @choice
 class Lora:
@@ -111,7 +114,7 @@ class Training:
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more work."""
     chunks: int = 16
-    """Pieces in which the head's logits are made, used and forgotten; 1 keeps them."""
+    """Most pieces in which the head's logits are made, used and forgotten, of PIECE tokens or more each; 1 keeps them."""
     liger: bool = False
     """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
     save: int | Literal["epoch"] = aside(default="epoch")

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from limo import Mistake
 from limo.models import Model
 from limo.optimizers import Optimizer
-from limo.training import Training
+from limo.training import PIECE, Training
 from limo.training.attention import implementation, isolation, register
 from limo.training.batches import Batch, Plan
 from limo.training.strategies import Strategy, Zero
@@ -148,11 +148,13 @@ class Module(lightning.LightningModule):
         rows = hidden.flatten(0, 1).index_select(0, batch.where)
         head = self.causal.get_output_embeddings()
         chunks = self.recipe.chunks
+        if getattr(self.spread, "stage", 0) < 3:
+            chunks = min(chunks, max(1, -(-len(rows) // PIECE)))
+        # else a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
         if chunks == 1:
             whole: torch.Tensor = weighted(head, rows, batch.targets, batch.weights)
             return whole
         total: torch.Tensor = rows.new_zeros((), dtype=torch.float32)
-        # a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
         parts = zip(
             rows.tensor_split(chunks),
             batch.targets.tensor_split(chunks),
