@@ -75,6 +75,7 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         (["python.training=/no/python"], "python.training=/no/python: no such program"),
         (["model.chat_template=no.jinja"], "model.chat_template=no.jinja: no such file"),
         (["optimizer=muon", "training/strategy=zero2"], "optimizer=muon works on whole matrices"),
+        (["training.strategy.devices=3"], "training.global_batch=16 is not a multiple of 3 process(es)"),
         (["model.path=/no/such/folder"], "model.path=/no/such/folder: no such folder"),
         (["evaluation.benchmarks.lab_main.samples=4"], "temperature"),
         (["selection.size=1000000"], "selection.size=1000000"),

@@ -14,6 +14,7 @@ from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.records import Example, read
 from limo.stage import Stage
+from limo.training.batches import uneven
 from limo.training.disk import lacking
 from limo.training.loggers import Csv
 from limo.training.strategies import Auto, Strategy, Zero, title
@@ -196,6 +197,8 @@ class TrainingStage(Stage):
     def missing(self) -> list[str]:
         how, strategy = self.training, self.strategy
         lacks = [*strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]
+        if lack := uneven(how.global_batch, strategy.ranks * strategy.nodes, how.micro_batch):
+            lacks.append(lack)
         if self.optimizer.whole and isinstance(strategy, Zero):
             lacks.append(
                 f"optimizer={type(self.optimizer).__name__.lower()} works on whole matrices, which training/strategy={title(strategy)} "

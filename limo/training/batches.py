@@ -59,19 +59,23 @@ class Layout:
     packed: bool
 
 
+def uneven(global_batch: int, ranks: int, micro_batch: int | None) -> str | None:
+    """One sentence where processes and micro-batches cannot make the global batch; None where they can."""
+    if micro_batch is None or global_batch % (ranks * micro_batch) == 0:
+        return None
+    return (
+        f"training.global_batch={global_batch} is not a multiple of {ranks} process(es) × training.micro_batch={micro_batch} = "
+        f"{ranks * micro_batch}; change one of them, or set micro_batch=null to fill micro-batches by tokens"
+    )
+
+
 def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> Plan:
     """Shuffle per epoch from the seed, cut into steps of `global_batch` examples, lay each out over ranks and micro-batches.
 
     Raises Mistake, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
     """
-    if layout.micro_batch is not None:
-        whole, over = divmod(layout.global_batch, layout.ranks * layout.micro_batch)
-        if over or not whole:
-            raise Mistake(
-                f"training.global_batch={layout.global_batch} is not a multiple of {layout.ranks} process(es) × training.micro_batch="
-                f"{layout.micro_batch} = {layout.ranks * layout.micro_batch}; change one of them, or set micro_batch=null to fill "
-                "micro-batches by tokens"
-            )
+    if lack := uneven(layout.global_batch, layout.ranks, layout.micro_batch):
+        raise Mistake(lack)
     per_epoch = -(-len(encoded) // layout.global_batch)
     total = steps if steps is not None else per_epoch * (epochs or 0)
     laid: list[tuple[int, list[Pack]]] = []
