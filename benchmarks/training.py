@@ -303,6 +303,8 @@ def main() -> None:
         print(
             "| trainer | tokens/s | supervised/s | tokens per CPU second | seconds | peak GiB |\n|---|---|---|---|---|---|"
         )
+        if unknown := set(args.trainers.split(",")) - set(TRAINERS):
+            parser.error(f"--trainers: there is no {', '.join(unknown)}; choose of {', '.join(TRAINERS)}")
         for name in args.trainers.split(","):
             same = [
                 "--data",

@@ -27,7 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from limo import Mistake
+from limo import Broken, Mistake
 from limo.config import ROOT, Config, build, first_line
 from limo.records import write_json
 
@@ -148,15 +148,15 @@ def job(cfg: DictConfig) -> None:
         if failed.errno in REFUSED:
             code = MISTAKEN
             error = f"{failed.filename or folder}: {failed.strerror}; make room or choose another folder"
-    except RuntimeError as broken:
+    except Broken as broken:
         code, state, error = BROKEN, "failed", str(broken)
-        if _of_submitit(broken):
+    except Exception as defect:
+        code, state, error = BROKEN, "failed", traceback.format_exc()
+        if _of_submitit(defect):
             error = (
-                f"SLURM ends this job ({first_line(broken)}); run the same command again to resume, "
+                f"SLURM ends this job ({first_line(defect)}); run the same command again to resume, "
                 "with more hydra.launcher.timeout_min, or hydra.launcher.max_num_timeout=N to be queued again N times"
             )
-    except Exception:
-        code, state, error = BROKEN, "failed", traceback.format_exc()
     if error:
         log.error(error)
     outcomes.append(code)

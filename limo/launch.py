@@ -31,7 +31,7 @@ def command(stage: Stage, folder: Path, python: str) -> list[str]:
     if stage.nodes == 1:
         alone = stage.ranks == 1
         return [python, *(module if alone else [*TORCHRUN, "--standalone", *_ranks(stage), *module])]
-    if os.environ.get("SLURM_JOB_ID"):
+    if os.environ.get("SLURM_JOB_NODELIST"):
         srun = ["srun", "--overlap", f"--nodes={stage.nodes}", f"--ntasks={stage.nodes}", "--ntasks-per-node=1"]
         srun += ["--kill-on-bad-exit=1", "--cpu-bind=none", "--export=ALL"]
         return [*srun, "sh", "-c", AGENT, python, *_meet(stage, *_first()), *QUIET, *module]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake, __version__, hardware, launch, process
+from limo import Broken, Mistake, __version__, hardware, launch, process
 from limo.config import Config, dump, identity
 from limo.models import Model
 from limo.stage import TOLD, Stage, request, summary
@@ -83,7 +83,7 @@ def road(config: Config, make: Make) -> None:
 def run(config: Config, folder: Path) -> None:
     """Run the road; what the store has is taken from there. Links to the results appear in `folder`.
 
-    Raises Mistake where the user can mend it (before any work wherever that can be known), RuntimeError where a stage broke.
+    Raises Mistake where the user can mend it (before any work wherever that can be known), Broken where a stage broke off.
     """
     store = Store(Path(config.store).absolute())
     store.prepare()
@@ -232,7 +232,7 @@ def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
         raise Mistake(told.read_text(encoding="utf-8") or full)
     if code:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise RuntimeError(
+        raise Broken(
             f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume"
         )
 

@@ -20,7 +20,7 @@ import torch
 from limo import Mistake
 from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
-from limo.records import Example
+from limo.records import Example, write
 from limo.stage import request, summary
 from limo.training import Lora, Training, TrainingStage
 from limo.training.callbacks import Checkpoints, found
@@ -464,7 +464,6 @@ def test_what_zero_cannot_do_is_refused_also_where_auto_chooses_it(
 
 
 def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(base: Path, tmp_path: Path) -> None:
-    from limo.records import write
 
     held = [replace(e, id=f"v{e.id}", problem=f"v{e.problem}") for e in tiny.examples(6, seed=9)]
     write(tmp_path / "held.jsonl", held)
@@ -488,7 +487,6 @@ def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(
 
 
 def test_a_run_begun_anew_knows_nothing_of_the_best_weights_before_it(base: Path, tmp_path: Path) -> None:
-    from limo.records import write
 
     write(tmp_path / "held.jsonl", [replace(e, problem=f"v{e.problem}") for e in tiny.examples(6, seed=9)])
     stage = tiny.stage(tmp_path, base, save=1, validation=tmp_path / "held.jsonl", choose="best")
@@ -520,8 +518,26 @@ def test_validation_examples_are_looked_at_before_any_work(
     assert sentence in told
 
 
+def test_validation_examples_that_are_too_long_are_left_out_and_counted(base: Path, tmp_path: Path, caplog) -> None:
+    held = [Example(f"v{i}", f"v{i}", "1?", "1", "so " * count) for i, count in enumerate((3, 5, 200))]
+    write(tmp_path / "held.jsonl", held)
+    with caplog.at_level("INFO"):
+        tiny.stage(tmp_path, base, validation=tmp_path / "held.jsonl").run(tmp_path)
+    assert "validation: 1 of 3 examples are longer" in caplog.text
+    write(tmp_path / "held.jsonl", held[2:])
+    with pytest.raises(Mistake, match="every example is longer"):
+        tiny.stage(tmp_path / "none", base, validation=tmp_path / "held.jsonl").run(tmp_path / "none")
+
+
+def test_a_warm_up_that_outlasts_the_run_is_said(base: Path, tmp_path: Path, caplog) -> None:
+    from limo.optimizers import AdamW, Schedule
+
+    with caplog.at_level("INFO"):
+        tiny.stage(tmp_path, base, optimizer=AdamW(lr=1e-3, schedule=Schedule(warmup=9))).run(tmp_path)
+    assert "the warm-up is not over before the last step" in caplog.text
+
+
 def test_a_validation_problem_that_is_trained_on_is_refused(base: Path, tmp_path: Path) -> None:
-    from limo.records import write
 
     write(tmp_path / "held.jsonl", tiny.examples(2))
     with pytest.raises(Mistake, match="problem p0 is trained on too"):

@@ -41,9 +41,13 @@ class Schedule:
         if not 0 < self.decay <= 1:
             raise ValueError(f"decay={self.decay} must be above 0 and at most 1: a share of all steps")
 
+    def warming(self, steps: int) -> int:
+        """Steps of warm-up in a run of so many."""
+        return int(self.warmup) if self.warmup >= 1 else round(self.warmup * steps)
+
     def at(self, step: int, steps: int) -> float:
         """Share of the peak for optimizer step `step` (0-based) of `steps`: the first is never 0, the last is `final`'s neighbour."""
-        warmup = int(self.warmup) if self.warmup >= 1 else round(self.warmup * steps)
+        warmup = self.warming(steps)
         if step < warmup:
             return (step + 1) / warmup
         done = (step - warmup) / max(1, steps - warmup)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from limo import Mistake, pipeline
+from limo import Broken, Mistake, pipeline
 from limo.config import describe
 from limo.engine import Sampling
 from limo.probe import ProbeStage
@@ -37,7 +37,7 @@ def main() -> None:
     except Mistake as mistake:
         print(f"limo: {mistake}", file=sys.stderr)
         sys.exit(2)
-    except RuntimeError as broken:
+    except Broken as broken:
         print(f"limo: {broken}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when the same example would become other ids: part of the key of cached ids."""
 
+FILES = (
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json",
+    "special_tokens_map.json",
+)  # fmt: skip
+"""What a tokenizer is made of, in a model's folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -84,10 +90,7 @@ def encode_all(
     tokenizer: PreTrainedTokenizerBase, model: Model, examples: Sequence[Example], cache: Path
 ) -> list[Encoded]:
     """All examples in order; kept under `cache` by the content of everything the ids depend on, so a sweep renders once."""
-    files = [
-        model.folder() / name
-        for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt")
-    ]
+    files = [model.folder() / name for name in FILES]
     digests = [content_digest(file) for file in files if file.is_file()]
     parts = [
         FORMAT,

@@ -32,6 +32,8 @@ from limo.training.export import export
 from limo.training.module import Module
 from limo.training.strategies import Strategy, Zero, title
 
+log = logging.getLogger(__name__)
+
 SMALL = 5_000_000
 """Weights below which threads cost more than they give: measured on the lab's base of 0.4 million."""
 PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
@@ -90,11 +92,13 @@ def train(stage: TrainingStage, folder: Path) -> None:
     def write(name: str) -> None:
         export(module, folder, name, list(whole.tokens[:64]), whole.tokens[-1])
 
+    rising = stage.optimizer.schedule.warming(len(run.steps))
     headline = (
         f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded):,} tokens "
         f"({sum(e.supervised for e in encoded):,} supervised), {len(run.steps)} steps of {training.global_batch} examples, "
         f"{run.packs} {'packs' if training.packing else 'batches'} on {ranks} process(es), {title(strategy)}, {training.precision}"
         + (f"; going on from step {start}" if start else "")
+        + ("; the warm-up is not over before the last step" if rising >= len(run.steps) else "")
     )
     work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
     record = Record(headline, folder / "metrics.csv", checkpoints, encoded, _peak(ranks), work)
@@ -128,9 +132,14 @@ def _validation(
         raise Mistake(
             f"training.validation={path}: problem {both[0]} is trained on too ({len(both)} such); keep the sets apart"
         )
-    encoded, _ = fit(
-        encode_all(tokenizer, stage.model, examples, stage.store / "tokens"), stage.training.max_length, "drop"
-    )
+    every = encode_all(tokenizer, stage.model, examples, stage.store / "tokens")
+    if all(len(e.tokens) > stage.training.max_length for e in every):
+        raise Mistake(
+            f"training.validation={path}: every example is longer than training.max_length; give shorter ones"
+        )
+    encoded, long = fit(every, stage.training.max_length, "drop")
+    if long and rank == 0:
+        log.info(f"validation: {len(long)} of {len(every)} examples are longer than training.max_length and left out")
     whole = replace(layout, global_batch=len(encoded), micro_batch=None)
     step = plan(encoded, whole, 0, epochs=1, steps=None).steps[0]
     return [Batch(pack, encoded, step, layout.packed, "token", pad) for pack in step.packs[rank]]
