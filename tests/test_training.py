@@ -18,6 +18,7 @@ import tiny
 import torch
 
 from limo import Mistake
+from limo.__main__ import compose
 from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example, write
@@ -290,6 +291,13 @@ def test_a_layer_that_shall_have_an_adapter_and_does_not_exist_is_named(base: Pa
     assert summary(tmp_path)["parameters_trained"] == 2 * 2 * (2 * 32 + 32 + 64)
 
 
+def test_the_number_of_adapter_weights_is_known_before_training(base: Path, tmp_path: Path) -> None:
+    for name, targets in (("all", "all-linear"), ("two", ("q_proj", "down_proj"))):
+        stage = tiny.stage(tmp_path / name, base, adapter=Lora(rank=4, targets=targets))
+        stage.run(tmp_path / name)
+        assert stage.training.trained(stage.model.shape()) == summary(tmp_path / name)["parameters_trained"]
+
+
 def test_an_adapter_is_exported_merged_and_on_its_own(base: Path, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -432,10 +440,10 @@ def test_auto_knows_that_frozen_weights_in_four_bits_need_no_splitting(monkeypat
     from limo.training import strategies
 
     monkeypatch.setattr(strategies, "gpus", lambda: tuple(Gpu("H100", 80 * 2**30) for _ in range(8)))
-    large, adapter = 32_800_000_000, 134_000_000
+    shape = compose(["model=qwen2.5-32b-instruct"]).model.shape()
     for quantize, strategy in ((None, Zero(stage=3)), ("nf4", Ddp())):
         how = Training(steps=1, global_batch=8, max_length=8, adapter=Lora(quantize=quantize))
-        assert how.resolve(large, adapter) == strategy
+        assert how.resolve(shape) == strategy
 
 
 @pytest.mark.parametrize(

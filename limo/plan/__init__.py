@@ -14,7 +14,7 @@ from limo.models import Architecture
 from limo.plan.amounts import Amounts, amounts
 from limo.plan.generation import Generation, generations
 from limo.plan.machine import Machine, choose
-from limo.plan.training import Training, trained, training
+from limo.plan.training import Training, training
 
 STATE = 14
 """Bytes a trained weight takes in a checkpoint: bf16, its float32 copy, two moments."""
@@ -62,7 +62,7 @@ def disk(
         needs["weights from the hub"] = 2.0 * shape.parameters
     if shape and config.training and found.get("training", Path()) is None:
         kept = config.training.keep + 1  # one more is written before the oldest goes
-        needs["checkpoints while training"] = float(trained(config, shape) * STATE * kept)
+        needs["checkpoints while training"] = float(config.training.trained(shape) * STATE * kept)
         needs["exported weights"] = shape.parameters * (2.0 if config.training.export == "bfloat16" else 4.0)
     if texts := sum(one.tokens or 0 for one in answers):
         needs["answers"] = TEXT * texts

@@ -172,14 +172,3 @@ def logits(shape: Architecture, setup: Setup) -> int:
     if setup.stage < 3:  # training makes no smaller pieces there
         rows = max(rows, min(setup.tokens, PIECE))
     return 12 * rows * shape.vocab_size + 2 * 2 * setup.tokens * shape.hidden_size
-
-
-def adapter(shape: Architecture, rank: int, targets: tuple[str, ...] | str) -> int:
-    """Weights of LoRA adapters of a rank on these layers."""
-    head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
-    queries, keys = shape.num_attention_heads * head, shape.num_key_value_heads * head
-    width, inner = shape.hidden_size, shape.intermediate_size
-    sides = {"q_proj": (width, queries), "k_proj": (width, keys), "v_proj": (width, keys), "o_proj": (queries, width),
-             "gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}  # fmt: skip
-    chosen = sides.values() if isinstance(targets, str) else [s for n, s in sides.items() if n in targets]
-    return shape.num_hidden_layers * sum(rank * (a + b) for a, b in chosen)

@@ -40,8 +40,8 @@ class Training:
 
 def training(config: Config, shape: Architecture, machine: Machine, sizes: Amounts) -> Training:
     """The training of a config on a machine."""
-    asked, width = config.training, trained(config, shape)
-    strategy = asked.resolve(shape.parameters, width, machine.gpus)
+    asked, width = config.training, config.training.trained(shape)
+    strategy = asked.resolve(shape, machine.gpus)
     values = setup(config, shape, machine, sizes.longest, strategy)
     needs = memory.footprint(shape, values)
     ok = fits(needs, machine)
@@ -62,9 +62,9 @@ def setup(
     config: Config, shape: Architecture, machine: Machine, longest: int | None, strategy: Strategy | None = None
 ) -> Setup:
     """The numbers that decide the memory of this training with a strategy (its own where none is given)."""
-    asked, width = config.training, trained(config, shape)
+    asked, width = config.training, config.training.trained(shape)
     adapter = asked.adapter
-    strategy = strategy or asked.resolve(shape.parameters, width, machine.gpus)
+    strategy = strategy or asked.resolve(shape, machine.gpus)
     zero = strategy if isinstance(strategy, Zero) else None
     local = 1 if isinstance(strategy, Single) else strategy.devices or machine.count
     length = min(asked.max_length, longest or asked.max_length)
@@ -88,12 +88,6 @@ def setup(
         bucket=zero.bucket if zero else 0,
         eager=config.model.attention == "eager",
     )
-
-
-def trained(config: Config, shape: Architecture) -> int:
-    """Weights that change."""
-    adapter = config.training.adapter
-    return memory.adapter(shape, adapter.rank, adapter.targets) if adapter else shape.parameters
 
 
 def fits(needs: Footprint, machine: Machine) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from limo import Mistake
 from limo.config import aside, choice
 from limo.hardware import Gpu, gpus, memory
-from limo.models import Model
+from limo.models import Architecture, Model
 from limo.optimizers import Optimizer
 from limo.records import Example, read
 from limo.stage import Stage
@@ -46,6 +46,16 @@ class Lora:
             raise ValueError("targets=[] gives no layer an adapter; name some, or all-linear")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be 0 or more and below 1")
+
+    def size(self, shape: Architecture) -> int:
+        """Weights of the adapters in a model of this shape."""
+        head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
+        queries, keys = shape.num_attention_heads * head, shape.num_key_value_heads * head
+        width, inner = shape.hidden_size, shape.intermediate_size
+        sides = {"q_proj": (width, queries), "k_proj": (width, keys), "v_proj": (width, keys), "o_proj": (queries, width),
+                 "gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}  # fmt: skip
+        chosen = sides.values() if isinstance(self.targets, str) else [s for n, s in sides.items() if n in self.targets]
+        return shape.num_hidden_layers * sum(self.rank * (a + b) for a, b in chosen)
 
     def missing(self) -> list[str]:
         if self.quantize and importlib.util.find_spec("bitsandbytes") is None:
@@ -159,8 +169,13 @@ class Training:
         if self.choose == "best" and self.validation is None:
             raise ValueError("choose=best needs validation=<examples.jsonl> (never a test benchmark), or choose=last")
 
-    def resolve(self, weights: int, trained: int, devices: Sequence[Gpu] | None = None) -> Strategy:
-        """The strategy that runs, for so many weights of which so many are trained, on this machine's GPUs or others."""
+    def trained(self, shape: Architecture) -> int:
+        """Weights that change, in a model of this shape."""
+        return self.adapter.size(shape) if self.adapter else shape.parameters
+
+    def resolve(self, shape: Architecture | None, devices: Sequence[Gpu] | None = None) -> Strategy:
+        """The strategy that runs for a model of this shape, on this machine's GPUs or others."""
+        weights, trained = (shape.parameters, self.trained(shape)) if shape else (0, 0)
         bits = 4 if self.adapter is not None and self.adapter.quantize else 16
         return self.strategy.resolve(trained, (weights - trained) * bits // 8, devices)
 
@@ -182,9 +197,7 @@ class TrainingStage(Stage):
     @property
     def strategy(self) -> Strategy:
         """The strategy that runs on this machine."""
-        shape = self.model.shape()
-        weights = shape.parameters if shape else 0
-        return self.training.resolve(weights, weights if self.training.adapter is None else weights // 100)
+        return self.training.resolve(self.model.shape())
 
     @property
     def ranks(self) -> int:
