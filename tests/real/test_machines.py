@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,16 +74,6 @@ def wait_for(what: str, holds, run: subprocess.Popen[str]) -> None:
         assert run.poll() is None, f"the run ended before {what}"
         time.sleep(0.05)
     pytest.fail(f"never saw {what}")
-
-
-@pytest.fixture
-def ended() -> Iterator[list[subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-    yield started
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture(scope="module")
