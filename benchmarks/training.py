@@ -299,12 +299,12 @@ def main() -> None:
         )
     elif args.model is None:
         parser.error("give a model folder")
+    elif unknown := set(args.trainers.split(",")) - set(TRAINERS):
+        parser.error(f"--trainers: there is no {', '.join(unknown)}; choose of {', '.join(TRAINERS)}")
     else:
         print(
             "| trainer | tokens/s | supervised/s | tokens per CPU second | seconds | peak GiB |\n|---|---|---|---|---|---|"
         )
-        if unknown := set(args.trainers.split(",")) - set(TRAINERS):
-            parser.error(f"--trainers: there is no {', '.join(unknown)}; choose of {', '.join(TRAINERS)}")
         for name in args.trainers.split(","):
             same = [
                 "--data",

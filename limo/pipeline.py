@@ -92,10 +92,15 @@ def run(config: Config, folder: Path) -> None:
             link.unlink(missing_ok=True)
     if missing := lacks(config, store):
         raise Mistake("\n".join(missing))
+    walk(config, store, lambda name, result: _link(folder / name, result))
+
+
+def walk(config: Config, store: Store, told: Callable[[str, Path], object]) -> None:
+    """Make every step of the road, each by the Python that the config names for it; `told` hears of each result."""
 
     def step(name: str, stage: Stage) -> Path:
         result = make(name, stage, store, config.python.get(stage_name(name)) or sys.executable)
-        _link(folder / name, result)
+        told(name, result)
         if name == "data":
             _enough(config, result)
         return result

@@ -14,14 +14,15 @@ import torch
 
 from limo.data.lab import LabProblems
 from limo.engine import Sampling
-from limo.engine.transformers import Transformers
+from limo.engine.transformers import Transformers, load
 from limo.models import Model, load_tokenizer
 from limo.probe import ProbeStage, losses
-from limo.probe.losses import load, pay
+from limo.probe.losses import pay
 from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Example, write
 from limo.stage import summary
 from limo.training.encode import encode
+from tests.test_door import limo
 
 
 def model(folder: Path) -> Model:
@@ -169,8 +170,7 @@ def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path:
     assert "lab:base on 4 of 8 selected examples" in done.stdout
     assert "What it means" in done.stdout
     assert len(list((tmp_path / "outputs/.store/probe").glob("*/summary.json"))) == 1
-    command = [sys.executable, "-m", "limo", *SMALL, "stages=[data,selection]"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    run = limo(*SMALL, "stages=[data,selection]", cwd=tmp_path)
     assert "selection: from the store" in run.stdout + run.stderr
 
 

@@ -61,23 +61,26 @@ class Transformers:
         return []
 
     def open(self, model: Model, max_length: int, requests: int) -> Batches:
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        folder = model.folder()
-        device = "cuda" if hardware.gpus() else "cpu"
-        precision = dtype(self.dtype, model)
-        weights = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, precision), attn_implementation=_attention(model, precision)
-        )
-        if self.adapter is not None:
-            from peft import PeftModel
-
-            weights = PeftModel.from_pretrained(weights, self.adapter)
-        weights.to(device).eval()
+        weights = load(model, self.dtype, self.adapter)
         tokenizer = load_tokenizer(model)
         batch = self.batch_size or _affordable(weights, max_length, max(1, self.replicas))
-        return Batches(weights, tokenizer, frozenset(end_ids(tokenizer, folder)), max(1, min(batch, requests)))
+        return Batches(weights, tokenizer, frozenset(end_ids(tokenizer, model.folder())), max(1, min(batch, requests)))
+
+
+def load(model: Model, asked: str, adapter: Path | None = None) -> Any:
+    """The weights for inference in the number format asked for (`auto` or a dtype), on the GPU where there is one."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    precision = dtype(asked, model)
+    weights = AutoModelForCausalLM.from_pretrained(
+        model.folder(), dtype=getattr(torch, precision), attn_implementation=_attention(model, precision)
+    )
+    if adapter is not None:
+        from peft import PeftModel
+
+        weights = PeftModel.from_pretrained(weights, adapter)
+    return weights.to("cuda" if hardware.gpus() else "cpu").eval()
 
 
 def _attention(model: Model, precision: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from limo import Mistake
 from limo.evaluation import judge, metrics, votes
 from limo.evaluation.benchmark import Benchmark, Loaded
 from limo.evaluation.grading import Case, Rules, Verdict, grade_all
+from limo.evaluation.grading.stage import case, to_grades
 from limo.records import Attempt, Grade, Problem
 
 PAPER = Rules(name="paper")
@@ -81,25 +83,7 @@ def grade(
 
 def _by_benchmark(suite: Sequence[Asked], verdicts: Iterable[Verdict]) -> Grades:
     each = iter(verdicts)
-    return {
-        asked.name: [
-            Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
-            for a, v in zip(asked.attempts, each, strict=False)
-        ]
-        for asked in suite
-    }
-
-
-def case(problem: Problem, attempt: Attempt) -> Case:
-    """What grading is given: the mended gold answer of a question and a response."""
-    meta = problem.meta
-    return Case(
-        gold=meta.get("gold", problem.answer),
-        response=attempt.text,
-        answer_type=meta.get("answer_type", "auto"),
-        finish=attempt.finish,
-        choices=meta.get("choices"),
-    )
+    return {asked.name: to_grades(asked.attempts, itertools.islice(each, len(asked.attempts))) for asked in suite}
 
 
 def own_rules(rules: Rules, problem: Problem) -> Rules:

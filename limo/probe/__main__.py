@@ -16,7 +16,7 @@ from limo.config import describe
 from limo.engine import Sampling
 from limo.probe import ProbeStage
 from limo.probe.text import text
-from limo.stage import Stage, summary
+from limo.stage import summary
 from limo.store import Store
 
 
@@ -70,13 +70,7 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
     if missing := list(dict.fromkeys([*pipeline.lacks(config, store), *stage.missing()])):
         raise Mistake("\n".join(missing))
     made: dict[str, Path] = {}
-
-    def make(name: str, step: Stage) -> Path:
-        python = config.python.get(pipeline.stage_name(name)) or sys.executable
-        made[name] = pipeline.make(name, step, store, python)
-        return made[name]
-
-    pipeline.road(config, make)
+    pipeline.walk(config, store, made.__setitem__)
     return pipeline.make("probe", dataclasses.replace(stage, examples=made["selection"] / "examples.jsonl"), store)
 
 

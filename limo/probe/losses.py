@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,10 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from limo.engine.decode import dtype
-from limo.models import Model
 from limo.training.encode import Encoded
-from limo.training.weights import refuse_other_heads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,18 +29,6 @@ class Paid:
     """Tokens that were the model's first choice."""
     tokens: int
     """Tokens of the answer, its end token included."""
-
-
-def load(model: Model, precision: str) -> PreTrainedModel:
-    """The weights as an engine of this number format (`auto` or a dtype) would serve them, on the GPU where there is one."""
-    import transformers
-    from transformers import AutoModelForCausalLM
-
-    transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    net = AutoModelForCausalLM.from_pretrained(model.folder(), dtype=getattr(torch, dtype(precision, model)))
-    refuse_other_heads(net)
-    return net.to("cuda" if torch.cuda.is_available() else "cpu").eval()  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()

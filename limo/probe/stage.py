@@ -9,17 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import transformers
+
 from limo import Mistake, records
 from limo.engine.sampling import sample
+from limo.engine.transformers import load
 from limo.evaluation import metrics
 from limo.evaluation.grading import grade_all
-from limo.evaluation.grading.stage import case
+from limo.evaluation.grading.stage import case, to_grades
+from limo.evaluation.scoring import table
 from limo.models import load_tokenizer
 from limo.probe import ProbeStage
-from limo.probe.losses import Paid, load, pay
-from limo.records import RIGHT, Attempt, Example, Grade, Problem
+from limo.probe.losses import Paid, pay
+from limo.records import Attempt, Example, Problem
 from limo.stage import main, summarise
 from limo.training.encode import Encoded, encode, encode_all, fit
+from limo.training.weights import refuse_other_heads
 
 TAILS = 8
 """Examples whose loss is measured at the end of longer contexts."""
@@ -45,12 +50,14 @@ def probe(stage: ProbeStage, folder: Path) -> None:
     questions = [(p.id, p.question) for p in problems.values()]
     answers = sample(stage.engine, stage.model, questions, stage.sampling, stage.seed, "probe", stage.store)
     verdicts = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
-    grades = [Grade(a.problem, a.sample, v.verdict, v.answer, v.rule) for a, v in zip(answers, verdicts, strict=True)]
+    grades = to_grades(answers, verdicts)
     records.write(folder / "attempts.jsonl", answers)
     records.write(folder / "grades.jsonl", grades)
     own = _answers(tokenizer, stage, problems, answers)
 
+    transformers.utils.logging.disable_progress_bar()
     net = load(stage.model, stage.engine.pick(stage.model).dtype)
+    refuse_other_heads(net)
     shape = stage.model.shape()
     summarise(
         folder,
@@ -59,7 +66,7 @@ def probe(stage: ProbeStage, folder: Path) -> None:
         selected=cost([pay(net, e) for e in chosen]) | {"longest": max(len(e.tokens) for e in fitting)},
         own=cost([pay(net, e) for e in own]) if own else None,
         answers=answered(answers),
-        solved=solved(answers, grades),
+        solved=solved(table(list(problems), grades)),
         length={
             "window": shape.max_position_embeddings if shape else None,
             "contexts": contexts(net, fitting, shape.max_position_embeddings if shape else math.inf),
@@ -95,12 +102,8 @@ def answered(answers: Sequence[Attempt]) -> dict[str, Any]:
     }
 
 
-def solved(answers: Sequence[Attempt], grades: Sequence[Grade]) -> dict[str, Any]:
+def solved(rows: metrics.Table) -> dict[str, Any]:
     """Solve rate with its interval over questions, and pass@k."""
-    table: dict[str, list[int]] = {}
-    for answer, grade in zip(answers, grades, strict=True):
-        table.setdefault(answer.problem, []).append(int(grade.verdict in RIGHT))
-    rows = list(table.values())
     over = metrics.interval(rows)
     return {
         "questions": len(rows),
@@ -133,7 +136,12 @@ def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[dict[s
 def _before(encoded: Sequence[Encoded], tail: Encoded, length: int) -> list[int]:
     """Tokens of other examples that fill a context of `length` up to `tail`; empty where there is no room or not enough text."""
     room = length - len(tail.tokens)
-    filled = [token for other in encoded if other.id != tail.id for token in other.tokens]
+    filled: list[int] = []
+    for other in reversed(encoded):
+        if len(filled) >= room:
+            break
+        if other.id != tail.id:
+            filled = [*other.tokens, *filled]
     return filled[-room:] if 0 < room <= len(filled) else []
 
 

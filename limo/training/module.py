@@ -148,7 +148,7 @@ class Module(lightning.LightningModule):
         rows = hidden.flatten(0, 1).index_select(0, batch.where)
         head = self.causal.get_output_embeddings()
         chunks = self.recipe.chunks
-        if getattr(self.spread, "stage", 0) < 3:
+        if self._sharding is None:
             chunks = min(chunks, max(1, -(-len(rows) // PIECE)))
         # else a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
         if chunks == 1:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from limo import Mistake, records
 from limo.config import aside, choice
-from limo.evaluation.grading.rules import TYPES, Case, Rules
+from limo.evaluation.grading.rules import TYPES, Case, Rules, Verdict
 from limo.records import Attempt, Grade, Problem
 from limo.stage import Stage, summarise
 
@@ -44,10 +45,7 @@ class GradingStage(Stage):
                 )
         cases = [case(problems[attempt.problem], attempt) for attempt in attempts]
         verdicts = grade_all(cases, self.rules, self.jobs, title="grading")
-        grades = [
-            Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
-            for a, v in zip(attempts, verdicts, strict=True)
-        ]
+        grades = to_grades(attempts, verdicts)
         records.write(folder / "grades.jsonl", grades)
         counts = collections.Counter(grade.verdict for grade in grades)
         summarise(
@@ -59,6 +57,14 @@ class GradingStage(Stage):
             rules=dict(collections.Counter(grade.rule for grade in grades).most_common()),
             seconds=round(time.monotonic() - started, 1),
         )
+
+
+def to_grades(attempts: Sequence[Attempt], verdicts: Iterable[Verdict]) -> list[Grade]:
+    """The verdicts on these attempts, in the same order, as they are written down."""
+    return [
+        Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
+        for a, v in zip(attempts, verdicts, strict=True)
+    ]
 
 
 def case(problem: Problem, attempt: Attempt) -> Case:
