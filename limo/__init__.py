@@ -3,9 +3,9 @@
 __version__ = "0.1.0"
 
 
-class Mistake(ValueError):  # noqa: N818 - not an error of the program
+class UserError(ValueError):
     """Something the user can mend: one sentence that names the key or the file and the remedy; exit code 2, no traceback."""
 
 
-class Broken(RuntimeError):  # noqa: N818 - as Mistake
+class StageError(RuntimeError):
     """A stage process that did not end well: one sentence that names its log; exit code 1, no traceback here."""

@@ -27,7 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from limo import Broken, Mistake
+from limo import StageError, UserError
 from limo.config import ROOT, Config, build, first_line
 from limo.records import write_json
 
@@ -72,7 +72,7 @@ def offer() -> None:
         try:
             node = OmegaConf.load(file)
         except Exception as error:  # YAML errors have no common base with OmegaConf's
-            raise Mistake(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
+            raise UserError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
         group = Path("experiment", name.parent).as_posix()
         store.store(group=group, name=name.name, node=node, package="_global_", provider="limo")
     OmegaConf.register_new_resolver("limo.address", address, replace=True)
@@ -113,15 +113,15 @@ def address(overrides: str) -> str:
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """The live Config that `python -m limo <overrides>` would run. Raises Mistake."""
+    """The live Config that `python -m limo <overrides>` would run. Raises UserError."""
     if sweep := {"-m", "--multirun"} & set(overrides):
-        raise Mistake(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
+        raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
     offer()
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return build(hydra.compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
-        raise Mistake(sentence(error)) from None
+        raise UserError(sentence(error)) from None
 
 
 def job(cfg: DictConfig) -> None:
@@ -141,14 +141,14 @@ def job(cfg: DictConfig) -> None:
         _run(cfg, folder)
     except KeyboardInterrupt:
         raise
-    except Mistake as mistake:
+    except UserError as mistake:
         code, state, error = MISTAKEN, "failed", str(mistake)
     except OSError as failed:
         code, state, error = BROKEN, "failed", traceback.format_exc()
         if failed.errno in REFUSED:
             code = MISTAKEN
             error = f"{failed.filename or folder}: {failed.strerror}; make room or choose another folder"
-    except Broken as broken:
+    except StageError as broken:
         code, state, error = BROKEN, "failed", str(broken)
     except Exception as defect:
         code, state, error = BROKEN, "failed", traceback.format_exc()
@@ -172,7 +172,7 @@ def _run(cfg: DictConfig, folder: Path) -> None:
     settings = HydraConfig.get()
     if settings.mode is RunMode.RUN and _submits(settings):
         chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
-        raise Mistake(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
+        raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
     config = build(cfg)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     choices = HydraConfig.get().runtime.choices
@@ -240,7 +240,7 @@ class Sweep(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             self._close(config)
-        except Mistake as mistake:  # Hydra would make a warning of what a callback raises
+        except UserError as mistake:  # Hydra would make a warning of what a callback raises
             log.error(mistake)
             outcomes.append(MISTAKEN)
         except Exception:
@@ -312,8 +312,8 @@ def main() -> None:
     try:
         offer()
         hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
-    except (Mistake, HydraException, OmegaConfBaseException) as error:
-        print(f"limo: {error if isinstance(error, Mistake) else sentence(error)}", file=sys.stderr)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"limo: {error if isinstance(error, UserError) else sentence(error)}", file=sys.stderr)
         sys.exit(MISTAKEN)
     except RuntimeError as error:  # of submitit, before any run: `job` answers for all others
         if not _of_submitit(error) and "srun" not in str(error):

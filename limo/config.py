@@ -1,11 +1,8 @@
-"""What can be configured: the root schema, `choice` for every component, and the way from a composed config to live objects."""
+"""What can be configured: the root schema, `component` for every member of a group, and the way from a composed config to live objects."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import sys
-from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from limo import Mistake
+from limo import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,13 +32,13 @@ NEEDS = {
 STAGES = tuple(NEEDS)
 
 
-def aside(*, default: Any) -> Any:
+def runtime(*, default: Any) -> Any:
     """A field that changes how a stage runs and not what it makes: left out of the key of its result."""
     return field(default=default, metadata={"key": False})
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, Field, aside))
-def choice(cls: type[T]) -> type[T]:
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, Field, runtime))
+def component(cls: type[T]) -> type[T]:
     """Make a class a member of a config group: a frozen dataclass whose fields are its config, types checked when built.
 
     Its `__post_init__` raises ValueError with the value and the remedy. It is cheap to build: no file, network, GPU, torch.
@@ -50,7 +47,7 @@ def choice(cls: type[T]) -> type[T]:
     return validated(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[return-value]
 
 
-@choice
+@component
 class Config:
     """The root of a run; `conf/config.yaml` and the recipes of `experiments/` fill it."""
 
@@ -67,7 +64,7 @@ class Config:
     python: dict[str, str | None] = field(default_factory=dict)
     """Another interpreter for a stage, for environments whose pins part; null takes this one."""
     data: Any = None
-    vocabulary: Any = None
+    keywords: Any = None
     """The words by which `selection` knows the traits of a solution; each member of `data` brings that of its language."""
     attempts: Any = None
     selection: Any = None
@@ -91,7 +88,7 @@ class Config:
 def build(cfg: DictConfig) -> Config:
     """The live Config of a composed one: every node with a `_target_` becomes that object.
 
-    Raises Mistake with the full key of the first value that does not fit. Imports neither torch nor vllm.
+    Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -101,7 +98,7 @@ def build(cfg: DictConfig) -> Config:
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise Mistake(f"{error.full_key or 'config'}: {first_line(error)}") from None
+        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
     allowed = ("limo.", *(tree.get("plugins") or ()))
     _refuse_foreign_targets(tree, allowed, "")
     try:
@@ -112,63 +109,13 @@ def build(cfg: DictConfig) -> Config:
     try:
         config = Config(**parts)
     except ValidationError as error:
-        raise Mistake(describe(error)) from None
+        raise UserError(describe(error)) from None
     for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
         if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
-            raise Mistake(
+            raise UserError(
                 f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
             )
     return config
-
-
-def dump(value: Any) -> Any:
-    """A live object as plain JSON values; `load` gives it back. Stage processes receive their work this way."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: dump(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-        return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
-    if isinstance(value, Mapping):
-        return {str(k): dump(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [dump(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def load(node: Any) -> Any:
-    """The live object that `dump` wrote."""
-    if isinstance(node, list):
-        return [load(v) for v in node]
-    if not isinstance(node, dict):
-        return node
-    values = {k: load(v) for k, v in node.items() if k != "_target_"}
-    return _class(node["_target_"])(**values) if "_target_" in node else values
-
-
-def identity(value: Any, digest: Callable[[Path], str]) -> Any:
-    """What the key of a result is made of: like `dump`, but paths by their content and `aside` fields left out.
-
-    A component that knows better what it stands for (weights on a hub) has a method `identity(digest)`.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if callable(own := getattr(value, "identity", None)):
-            return own(digest)
-        fields = [f for f in dataclasses.fields(value) if f.init and f.metadata.get("key", True)]
-        return {
-            "_target_": _origin(type(value), digest),
-            **{f.name: identity(getattr(value, f.name), digest) for f in fields},
-        }
-    if isinstance(value, Mapping):
-        return {str(k): identity(v, digest) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [identity(v, digest) for v in value]
-    return digest(value) if isinstance(value, Path) else value
-
-
-def _origin(kind: type, digest: Callable[[Path], str]) -> str:
-    """A class as it enters a key: ours by name, for its stage has a version; a user's with its source file."""
-    if kind.__module__.startswith("limo."):
-        return kind.__qualname__
-    source = getattr(sys.modules[kind.__module__], "__file__", None)
-    return f"{kind.__module__}.{kind.__qualname__}" + (f"@{digest(Path(source))}" if source else "")
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:
@@ -192,19 +139,11 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _class(target: str) -> Any:
-    module, _, name = target.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
-        raise Mistake(f"_target_: {target} does not exist") from None
-
-
 def _refuse_foreign_targets(node: Any, allowed: tuple[str, ...], key: str) -> None:
     if isinstance(node, dict):
         target = node.get("_target_")
         if target is not None and not str(target).startswith(allowed):
-            raise Mistake(
+            raise UserError(
                 f"{key}._target_: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it"
             )
         for name, child in node.items():
@@ -214,13 +153,13 @@ def _refuse_foreign_targets(node: Any, allowed: tuple[str, ...], key: str) -> No
             _refuse_foreign_targets(child, allowed, f"{key}[{index}]")
 
 
-def _locate(tree: Any, fallback: Exception, key: str = "") -> Mistake:
-    """The first component, innermost first, that cannot be built, as a Mistake with its full key."""
+def _locate(tree: Any, fallback: Exception, key: str = "") -> UserError:
+    """The first component, innermost first, that cannot be built, as a UserError with its full key."""
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
     if not isinstance(tree, dict):
-        return Mistake(first_line(fallback))
+        return UserError(first_line(fallback))
     for name, child in tree.items():
         if isinstance(child, dict):
             path = f"{key}.{name}" if key else str(name)
@@ -230,8 +169,8 @@ def _locate(tree: Any, fallback: Exception, key: str = "") -> Mistake:
                 return _locate(child, error, path)
     cause = fallback.__cause__
     if isinstance(cause, ValidationError):
-        return Mistake(describe(cause, key))
+        return UserError(describe(cause, key))
     if "Error locating target" in str(fallback):
         reason = " ".join(str(cause or fallback).split())
-        return Mistake(f"{key}._target_: {tree['_target_']} cannot be imported: {reason}")
-    return Mistake(f"{key}: {first_line(cause or fallback)}")
+        return UserError(f"{key}._target_: {tree['_target_']} cannot be imported: {reason}")
+    return UserError(f"{key}: {first_line(cause or fallback)}")

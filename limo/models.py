@@ -8,8 +8,8 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from limo import Mistake
-from limo.config import PACKAGE, choice
+from limo import UserError
+from limo.config import PACKAGE, component
 from limo.hub import reachable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
-@choice
+@component
 class Architecture:
     """The shape of a decoder, as in its `config.json`: what memory and time are computed from."""
 
@@ -43,7 +43,7 @@ class Architecture:
         return tables + self.num_hidden_layers * block + self.hidden_size
 
 
-@choice
+@component
 class Model:
     """A causal language model and the way it is asked."""
 
@@ -73,7 +73,7 @@ class Model:
         )
         return path if looks_local else None
 
-    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """Weights by content where they are local, by repository and revision on a hub."""
         weights = digest(self.local) if self.local else f"{self.path}@{self.revision or 'main'}"
         template = digest(self.chat_template) if self.chat_template else None
@@ -113,7 +113,7 @@ class Model:
     def folder(self) -> Path:
         """The local folder that holds config, tokenizer and weights; downloaded from the hub where needed."""
         if lacks := self.missing():
-            raise Mistake(lacks[0])
+            raise UserError(lacks[0])
         if (folder := self.local) is not None:
             return folder
         from huggingface_hub import snapshot_download

@@ -1,4 +1,4 @@
-"""The road: which stages a config asks for, in order; each made once, in a process of its own, and kept in the store."""
+"""The tasks of a run: which stages a config asks for, in order; each made once, in a process of its own, and kept in the store."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from limo import Broken, Mistake, __version__, hardware, launch, process
-from limo.config import Config, dump, identity
+from limo import StageError, UserError, __version__, hardware, launch, process
+from limo.config import Config
 from limo.models import Model
+from limo.serial import dump, fingerprint
 from limo.stage import TOLD, Stage, request, summary
 from limo.store import Store, key_of
 
 log = logging.getLogger(__name__)
 
-STEPS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
+TASKS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
 """Every step that a run may have, named as its folder."""
 
 Make = Callable[[str, Stage], Path]
 """Takes the name of a step and its stage; gives the folder of its result."""
 
 
-def road(config: Config, make: Make) -> None:
+def tasks(config: Config, make: Make) -> None:
     """The stages of a run in order, each given the results of those before.
 
-    `make` decides what happens with a stage: `run` makes it, `lacks` asks what is missing for it, the plan only looks.
+    `make` decides what happens with a stage: `run` makes it, `missing` asks what is missing for it, the plan only looks.
     """
     from limo.attempts import AttemptsStage
     from limo.data import DataStage
     from limo.evaluation import EvaluationStage
-    from limo.evaluation.grading import GradingStage
+    from limo.grading import GradingStage
     from limo.selection import SelectionStage
     from limo.training import TrainingStage
 
@@ -81,22 +82,22 @@ def road(config: Config, make: Make) -> None:
 
 
 def run(config: Config, folder: Path) -> None:
-    """Run the road; what the store has is taken from there. Links to the results appear in `folder`.
+    """Run every task; what the store has is taken from there. Links to the results appear in `folder`.
 
-    Raises Mistake where the user can mend it (before any work wherever that can be known), Broken where a stage broke off.
+    Raises UserError where the user can mend it (before any work wherever that can be known), StageError where a stage broke off.
     """
     store = Store(Path(config.store).absolute())
     store.prepare()
-    for name in STEPS:  # links of an earlier run, which may have read other files
+    for name in TASKS:  # links of an earlier run, which may have read other files
         if (link := folder / name).is_symlink():
             link.unlink(missing_ok=True)
-    if missing := lacks(config, store):
-        raise Mistake("\n".join(missing))
-    walk(config, store, lambda name, result: _link(folder / name, result))
+    if sentences := missing(config, store):
+        raise UserError("\n".join(sentences))
+    run_all(config, store, lambda name, result: _link(folder / name, result))
 
 
-def walk(config: Config, store: Store, told: Callable[[str, Path], object]) -> None:
-    """Make every step of the road, each by the Python that the config names for it; `told` hears of each result."""
+def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -> None:
+    """Make every task of the run, each by the Python that the config names for it; `told` hears of each result."""
 
     def step(name: str, stage: Stage) -> Path:
         result = make(name, stage, store, config.python.get(stage_name(name)) or sys.executable)
@@ -105,7 +106,7 @@ def walk(config: Config, store: Store, told: Callable[[str, Path], object]) -> N
             _enough(config, result)
         return result
 
-    road(config, step)
+    tasks(config, step)
 
 
 def make(name: str, stage: Stage, store: Store, python: str = sys.executable) -> Path:
@@ -124,7 +125,7 @@ def make(name: str, stage: Stage, store: Store, python: str = sys.executable) ->
     return result
 
 
-def lacks(config: Config, store: Store) -> list[str]:
+def missing(config: Config, store: Store) -> list[str]:
     """What this machine lacks for the stages that would run, one sentence each; nothing is started."""
     from limo.evaluation import EvaluationStage
 
@@ -135,7 +136,7 @@ def lacks(config: Config, store: Store) -> list[str]:
     ]
 
     def ask(name: str, stage: Stage) -> Path:
-        result = look(name, stage, store)
+        result = cached(name, stage, store)
         if isinstance(stage, EvaluationStage) and _pending(stage.model):
             stage = dataclasses.replace(stage, model=config.model)  # tuned weights are served as those they start from
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
@@ -146,23 +147,23 @@ def lacks(config: Config, store: Store) -> list[str]:
             )
         return result or Path(f"<{name}>")
 
-    road(config, ask)
+    tasks(config, ask)
     return [s for s in sentences if not any(s != longer and s in longer for longer in sentences)]
 
 
-def look(name: str, stage: Stage, store: Store) -> Path | None:
+def cached(name: str, stage: Stage, store: Store) -> Path | None:
     """The finished result of a stage, if the store has it; None also when an input is still to be made."""
     if _pending(stage):
         return None
     try:
         return store.find(stage_name(name), key(stage, store))
-    except Mistake:
+    except UserError:
         return None  # an input that does not exist: `missing` of the stage says so in its own words
 
 
 def key(stage: Stage, store: Store) -> str:
     """The key of a stage's result: its code's version, its config, the content of its inputs."""
-    return key_of([stage.module, stage.version, identity(stage, store.digest)])
+    return key_of([stage.module, stage.version, fingerprint(stage, store.digest)])
 
 
 def stage_name(step: str) -> str:
@@ -209,7 +210,7 @@ def _enough(config: Config, data: Path) -> None:
     size, each = getattr(config.selection, "size", None), getattr(config.selection, "per_problem", None)
     problems = summary(data).get("kept", 0)
     if {"selection", "training"} & set(config.stages) and size and each and size > each * problems:
-        raise Mistake(
+        raise UserError(
             f"selection.size={size} is more than the {each * problems} examples that {problems} problems can give; ask for fewer"
         )
 
@@ -234,10 +235,10 @@ def _launch(name: str, stage: Stage, folder: Path, python: str) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if told.is_file():
         full = f"{folder}: no space left on the disk; make room and run the same command again"
-        raise Mistake(told.read_text(encoding="utf-8") or full)
+        raise UserError(told.read_text(encoding="utf-8") or full)
     if code:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise Broken(
+        raise StageError(
             f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume"
         )
 
@@ -252,7 +253,7 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _pending(value: Any) -> bool:
-    """Whether something in a stage is still to be made: `lacks` and the plan give such a result the path `<step>`."""
+    """Whether something in a stage is still to be made: `missing` and the plan give such a result the path `<step>`."""
     if isinstance(value, Model):
         return value.path.startswith("<")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

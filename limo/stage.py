@@ -12,16 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from limo import Mistake
-from limo.config import aside, choice, dump, load
+from limo import UserError
+from limo.config import component, runtime
 from limo.records import write_json
+from limo.serial import dump, load
 
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
 TOLD = "mistake.txt"
 
 
-@choice
+@component
 class Stage:
     """One step of a run. Fields are its config and inputs (a Path field counts by its content); `run` writes its product."""
 
@@ -30,7 +31,7 @@ class Stage:
     version: ClassVar[int]
     """Raised when the same inputs would give another result."""
 
-    store: Path = aside(default=Path("outputs/.store"))
+    store: Path = runtime(default=Path("outputs/.store"))
     """Where results lie, and beside them what stages keep between runs: completions, token ids."""
 
     @property
@@ -86,7 +87,7 @@ def main() -> None:
     try:
         stage = load(json.loads((folder / REQUEST).read_text(encoding="utf-8")))
         stage.run(folder)
-    except Mistake as mistake:
+    except UserError as mistake:
         if first:
             _tell(folder, str(mistake))
         sys.exit(2)

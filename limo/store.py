@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from limo import Mistake
+from limo import UserError
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 20
@@ -30,7 +30,7 @@ class Store:
     root: Path
 
     def prepare(self) -> None:
-        """Make the folder. Raises Mistake where it cannot be written."""
+        """Make the folder. Raises UserError where it cannot be written."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not os.access(self.root, os.W_OK):
@@ -92,7 +92,7 @@ class Store:
             if path.name in digests:
                 return digests[path.name]
         if not path.exists():
-            raise Mistake(f"{path} does not exist; check the path, or run the stage that makes it")
+            raise UserError(f"{path} does not exist; check the path, or run the stage that makes it")
         stamp = _stamp(path)
         cache = self.root / "digests" / f"{hashlib.sha256(f'{path.resolve()}{stamp}'.encode()).hexdigest()[:32]}"
         if cache.is_file() and len(known := cache.read_text()) == DIGEST:
@@ -107,8 +107,8 @@ class Store:
             raise self._unwritable(error) from None
         return value
 
-    def _unwritable(self, error: OSError) -> Mistake:
-        return Mistake(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…")
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…")
 
 
 def key_of(value: Any) -> str:

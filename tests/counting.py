@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from limo import Mistake
-from limo.config import aside, choice
+from limo import UserError
+from limo.config import component, runtime
 from limo.stage import Stage, main, summarise
 
 
-@choice
+@component
 class Counting(Stage):
     module: ClassVar[str] = "tests.counting"
     version: ClassVar[int] = 1
@@ -22,13 +22,13 @@ class Counting(Stage):
     steps: int = 3
     text: str = "x"
     source: Path | None = None
-    pause: float = aside(default=0.0)
-    fail: str = aside(default="")
-    diary: Path = aside(default=Path("/dev/null"))
+    pause: float = runtime(default=0.0)
+    fail: str = runtime(default="")
+    diary: Path = runtime(default=Path("/dev/null"))
 
     def run(self, folder: Path) -> None:
         if self.fail == "mistake":
-            raise Mistake("tests: the text does not fit; give another")
+            raise UserError("tests: the text does not fit; give another")
         if self.fail == "crash":
             raise RuntimeError("a defect")
         if self.fail == "die":

@@ -11,32 +11,32 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from limo import Mistake
-from limo.config import aside, choice
+from limo import UserError
+from limo.config import component, runtime
 from limo.engine import Completion, Request
 from limo.models import Model
 
 
-@choice
+@component
 class Echo:
     dtype: str = "float32"
     mark: str = ""
     """Enters every answer."""
-    replicas: int = aside(default=1)
-    tensor_parallel: int = aside(default=1)
-    pause: float = aside(default=0.0)
+    replicas: int = runtime(default=1)
+    tensor_parallel: int = runtime(default=1)
+    pause: float = runtime(default=0.0)
     """Seconds for an answer."""
-    noise: bool = aside(default=False)
-    helper: bool = aside(default=False)
+    noise: bool = runtime(default=False)
+    helper: bool = runtime(default=False)
     """Start a process of its own, as vLLM does; when it dies, the engine waits for ever, as vLLM does."""
-    fatal: int = aside(default=-1)
+    fatal: int = runtime(default=-1)
     """A process dies at a request whose prompt has this token …"""
-    grave: Path = aside(default=Path("/dev/null"))
+    grave: Path = runtime(default=Path("/dev/null"))
     """… unless this file exists, which it makes first; by default always."""
-    meeting: Path | None = aside(default=None)
+    meeting: Path | None = runtime(default=None)
     """A folder where the replicas wait for each other before they answer."""
-    refusal: str = aside(default="")
-    crash: str = aside(default="")
+    refusal: str = runtime(default="")
+    crash: str = runtime(default="")
 
     def missing(self, model: Model) -> list[str]:
         return []
@@ -46,7 +46,7 @@ class Echo:
 
     def open(self, model: Model, max_length: int, requests: int) -> Answers:
         if self.refusal:
-            raise Mistake(self.refusal)
+            raise UserError(self.refusal)
         if self.crash:
             raise RuntimeError(self.crash)
         if self.helper:

@@ -10,13 +10,13 @@ import pytest
 from limo import records
 from limo.__main__ import compose
 from limo.attempts import Attempts, AttemptsStage
-from limo.config import dump, load
-from limo.data.lab import LabProblems
 from limo.engine import Sampling
-from limo.evaluation.grading import GradingStage, Rules
+from limo.grading import GradingStage, Rules
+from limo.lab.source import LabProblems
 from limo.models import Model
 from limo.records import Attempt, Grade
 from limo.selection.candidates import candidates
+from limo.serial import dump, load
 from limo.stage import summary
 
 LAB = Model(path="lab:base", dtype="float32")

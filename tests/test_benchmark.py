@@ -12,13 +12,13 @@ from typing import get_args
 
 import pytest
 
-from limo import Mistake
+from limo import UserError
 from limo.__main__ import compose
-from limo.config import identity
 from limo.evaluation import Benchmark, Source, golds, hub, options, scoring, source
-from limo.evaluation.grading import Rules, grade_all
-from limo.evaluation.grading import grade as grade_one
+from limo.grading import Rules, grade_all
+from limo.grading import grade as grade_one
 from limo.records import Attempt, Problem
+from limo.serial import fingerprint
 from limo.store import content_digest
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
@@ -138,7 +138,7 @@ def test_olympiads_metadata_gives_type_and_tolerance_where_it_lies_beside_the_fi
     assert with_meta["2592"]["tolerance"] == pytest.approx(0.1 / 4.2)
     assert with_meta["2045"]["gold"] == "(0,4]"
     digest = content_digest
-    assert identity(benchmark.source, digest) != identity(benchmark.at(tmp_path).source, digest)
+    assert fingerprint(benchmark.source, digest) != fingerprint(benchmark.at(tmp_path).source, digest)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_options_are_cut_from_the_end_of_a_question(question: str, found: dict[s
 
 def test_options_cannot_be_shuffled_where_there_are_none() -> None:
     problem = Problem("7", "What is it?", "A", meta={"gold": "A", "where": "x.jsonl, line 7"})
-    with pytest.raises(Mistake, match=r"x.jsonl, line 7: no options .* to shuffle"):
+    with pytest.raises(UserError, match=r"x.jsonl, line 7: no options .* to shuffle"):
         golds.repair(problem, ("options",), "letter", 0)
 
 
@@ -219,24 +219,24 @@ def test_a_wrong_file_is_refused_in_a_sentence_with_file_and_line(
 ) -> None:
     path = file(tmp_path, *rows)
     benchmark = Benchmark(source=Source(path=path, id="id", rows=2), answer_type="integer")
-    with pytest.raises(Mistake) as refused:
+    with pytest.raises(UserError) as refused:
         benchmark.load()
     assert says in str(refused.value) and str(path) in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_a_gold_answer_with_unbalanced_braces_is_refused_unless_it_is_text(tmp_path: Path) -> None:
     path = file(tmp_path, row(answer="\\frac{1}{2"))
-    with pytest.raises(Mistake, match=r"line 1: the gold answer .* has unbalanced braces"):
+    with pytest.raises(UserError, match=r"line 1: the gold answer .* has unbalanced braces"):
         Benchmark(source=Source(path=path)).load()
     assert len(Benchmark(source=Source(path=path), answer_type="text").load().problems) == 1
 
 
 def test_a_changed_row_is_found_by_the_digest(tmp_path: Path) -> None:
     contents = [["1", "What is 2 + 3?", "5", {}]]
-    made = Source(path=file(tmp_path, row()), id="id", digest=source.fingerprint(contents))
+    made = Source(path=file(tmp_path, row()), id="id", digest=source.rows_digest(contents))
     assert len(made.problems()) == 1
     file(tmp_path, row(answer="6"))
-    with pytest.raises(Mistake, match=r"bench.jsonl: a row was changed \(digest .*source.digest"):
+    with pytest.raises(UserError, match=r"bench.jsonl: a row was changed \(digest .*source.digest"):
         made.problems()
 
 
@@ -245,13 +245,13 @@ def test_a_changed_row_of_a_known_benchmark_is_named_by_its_line(tmp_path: Path)
     lines = (SHARED / "benchmarks/minerva.jsonl").read_text(encoding="utf-8").splitlines()
     lines[41] = lines[41].replace('"answer": "', '"answer": "-')
     (tmp_path / "minerva.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(Mistake, match=r"minerva\.jsonl: line 42 was changed"):
+    with pytest.raises(UserError, match=r"minerva\.jsonl: line 42 was changed"):
         benchmark.at(tmp_path).load()
 
 
 def test_a_mark_before_the_answer_is_needed_where_one_is_declared(tmp_path: Path) -> None:
     made = Source(path=file(tmp_path, row(answer="2+3=5\n#### 5"), row(answer="5")), after="####")
-    with pytest.raises(Mistake, match="line 2: column 'answer' has no '####'"):
+    with pytest.raises(UserError, match="line 2: column 'answer' has no '####'"):
         made.problems()
     file(tmp_path, row(answer="2+3=5\n#### 5"))
     assert made.problems()[0].answer == "5"
@@ -320,17 +320,17 @@ def test_results_depend_on_what_a_file_holds_and_not_on_where_it_lies(tmp_path: 
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     first, second = (Benchmark(source=Source(path=file(tmp_path / name, row()))) for name in ("one", "two"))
-    key = identity(first, content_digest)
-    assert identity(second, content_digest) == key
-    assert identity(dataclasses.replace(first, samples=2, temperature=0.5), content_digest) != key
+    key = fingerprint(first, content_digest)
+    assert fingerprint(second, content_digest) == key
+    assert fingerprint(dataclasses.replace(first, samples=2, temperature=0.5), content_digest) != key
     file(tmp_path / "two", row(answer="6"))
-    assert identity(second, content_digest) != key
+    assert fingerprint(second, content_digest) != key
 
 
 def test_a_checked_benchmark_is_the_same_from_the_hub_and_from_a_folder() -> None:
     local = shared("aime24")
     remote = dataclasses.replace(local, source=dataclasses.replace(local.source, folder=None))
-    assert identity(local, content_digest) == identity(remote, content_digest)
+    assert fingerprint(local, content_digest) == fingerprint(remote, content_digest)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_a_checked_benchmark_is_the_same_from_the_hub_and_from_a_folder() -> Non
     ],
 )
 def test_an_impossible_setting_is_refused_when_the_config_is_built(override: str, says: str) -> None:
-    with pytest.raises(Mistake) as refused:
+    with pytest.raises(UserError) as refused:
         compose(["evaluation=gsm8k", override])
     assert says in str(refused.value)
 
@@ -378,7 +378,7 @@ def test_limit_takes_the_first_questions_but_checks_the_whole_file(tmp_path: Pat
     problems = benchmark.load().problems
     assert [p.id for p in problems] == ["1", "2"]
     assert benchmark.ask(problems[0]) == "What is 2 + 3?\nShow your work."
-    with pytest.raises(Mistake, match="3 rows, not 4"):
+    with pytest.raises(UserError, match="3 rows, not 4"):
         dataclasses.replace(benchmark, source=dataclasses.replace(benchmark.source, rows=4)).load()
 
 
@@ -394,7 +394,7 @@ def test_a_correction_replaces_a_wrong_gold_and_leaves_the_papers_as_it_is(tmp_p
     loaded = benchmark.load()
     assert [(p.meta["gold"], p.meta["raw"]) for p in loaded.problems] == [("5", "6"), ("7", "7")]
     assert loaded.repairs == {"corrections": ["1"]}
-    with pytest.raises(Mistake, match="corrections: there is no question 9"):
+    with pytest.raises(UserError, match="corrections: there is no question 9"):
         dataclasses.replace(benchmark, corrections={"9": "5"}).load()
 
 
@@ -439,7 +439,7 @@ def test_other_formats_are_read_too(tmp_path: Path, name: str, text: str) -> Non
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("2+3? 5")
-    with pytest.raises(Mistake, match=r"a\.txt: the ending '\.txt' is none of"):
+    with pytest.raises(UserError, match=r"a\.txt: the ending '\.txt' is none of"):
         Source(path=tmp_path / "a.txt").problems()
 
 
@@ -467,5 +467,5 @@ def test_one_benchmark_is_read_from_a_file_given_on_the_command_line(tmp_path: P
     assert [p.answer for p in suite.placed()["gsm8k"].load().problems] == ["5"]
     assert [p.question for p in suite.sources()["gsm8k"].problems()] == ["2+3?"]
     assert Source().missing() == ["its rows are in a local file; set this benchmark's path to the file"]
-    with pytest.raises(Mistake, match="questions of LabProblems are made, not read"):
+    with pytest.raises(UserError, match="questions of LabProblems are made, not read"):
         compose(["evaluation=lab", f"evaluation.benchmarks.lab_main.path={path}"])

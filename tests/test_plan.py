@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from limo import Mistake, pipeline
+from limo import UserError, pipeline
 from limo.__main__ import compose
 from limo.config import ROOT, Config
 from limo.hardware import Gpu
@@ -281,7 +281,7 @@ def test_what_the_store_has_is_found(tmp_path: Path) -> None:
         stages.append(stage)
         return Path(f"<{name}>")
 
-    pipeline.road(config, note)
+    pipeline.tasks(config, note)
     store = Store(tmp_path / "store")
     with store.building("data", pipeline.key(stages[0], store)) as (folder, _):
         (folder / "problems.jsonl").write_text("")
@@ -308,7 +308,7 @@ def test_gpus_are_named_in_words() -> None:
     assert parse("8xH100") == ((Gpu("H100", 80 * GIB),) * 8, 1)
     assert parse("4x8xA100-40") == ((Gpu("A100", 40 * GIB),) * 8, 4)
     for wrong in ("H100", "8xH900", "8 x H100", ""):
-        with pytest.raises(Mistake, match="--gpus"):
+        with pytest.raises(UserError, match="--gpus"):
             parse(wrong)
 
 

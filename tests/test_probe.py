@@ -12,9 +12,9 @@ import pytest
 import tiny
 import torch
 
-from limo.data.lab import LabProblems
 from limo.engine import Sampling
 from limo.engine.transformers import Transformers, load
+from limo.lab.source import LabProblems
 from limo.models import Model, load_tokenizer
 from limo.probe import ProbeStage, losses
 from limo.probe.losses import pay

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limo import Mistake
+from limo import UserError
 from limo.records import Attempt, Example, Grade, Problem, read, rows, write
 
 text = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -47,15 +47,15 @@ def test_what_is_written_is_read_back(kind: type, tmp_path_factory: pytest.TempP
 def test_a_bad_row_is_named_by_file_and_line(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     path.write_text('{"id": "0", "question": "q", "answer": "a"}\n' + line + "\n")
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         read(path, Problem)
 
 
 def test_a_file_that_is_missing_or_not_text_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match=r"nothing.jsonl: No such file"):
+    with pytest.raises(UserError, match=r"nothing.jsonl: No such file"):
         list(rows(tmp_path / "nothing.jsonl"))
     (tmp_path / "binary.jsonl").write_bytes(b'{"a": "\xff\xfe"}\n')
-    with pytest.raises(Mistake, match=r"binary.jsonl: not UTF-8"):
+    with pytest.raises(UserError, match=r"binary.jsonl: not UTF-8"):
         list(rows(tmp_path / "binary.jsonl"))
 
 

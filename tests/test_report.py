@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limo import Mistake, report
+from limo import UserError, report
 from limo.evaluation.compare import compare
 from limo.report import arms as series
 from limo.report import runs as read
@@ -398,16 +398,16 @@ def test_validation_losses_are_drawn_where_there_are_some(tmp_path: Path) -> Non
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="no such folder"):
+    with pytest.raises(UserError, match="no such folder"):
         report.table([tmp_path / "nowhere"])
-    with pytest.raises(Mistake, match=r"no run in it \(no run.json\)"):
+    with pytest.raises(UserError, match=r"no run in it \(no run.json\)"):
         report.write([tmp_path], tmp_path)
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(Mistake, match=r"run\.json: cannot be read"):
+    with pytest.raises(UserError, match=r"run\.json: cannot be read"):
         report.table([tmp_path])
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(Mistake, match="choose another place with --out"):
+    with pytest.raises(UserError, match="choose another place with --out"):
         report.write([write_run(tmp_path / "runs")], blocked / "page.html")
 
 

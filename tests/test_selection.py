@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from limo import Mistake, records
+from limo import UserError, records
 from limo.__main__ import compose
-from limo.config import choice, dump, load
+from limo.config import component
 from limo.data import Files
-from limo.data.lab import Lab
-from limo.evaluation.grading import Rules
+from limo.grading import Rules
+from limo.lab.source import Lab
 from limo.models import Model
 from limo.records import Attempt, Example, Grade, Problem
 from limo.selection import (
@@ -40,6 +40,7 @@ from limo.selection import (
 )
 from limo.selection.candidates import candidates
 from limo.selection.quality import scale
+from limo.serial import dump, load
 from limo.stage import summary
 
 STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("*.yaml"))
@@ -87,7 +88,7 @@ def choose(selection: Selection, pool: list[Example], seed: int = 0) -> list[str
     """Ids kept, best first; None where the strategy says that the pool does not do."""
     try:
         return [e.id for e in selection.choose(pool, seed).kept]
-    except Mistake:
+    except UserError:
         return None
 
 
@@ -114,7 +115,7 @@ def test_order_makes_no_difference_and_all_are_accounted_for(
         accounted = [e.id for e in outcome.kept] + [e.id for e, _, _ in outcome.dropped]
         assert Counter(accounted) == Counter(e.id for e in pool)
     with pytest.raises(
-        Mistake, match=rf"selection.size={len(whole) + 1}: only {len(whole)} of {len(pool)} candidates are left"
+        UserError, match=rf"selection.size={len(whole) + 1}: only {len(whole)} of {len(pool)} candidates are left"
     ):
         dataclasses.replace(strategies[name], size=len(whole) + 1).choose(pool, seed)
 
@@ -318,18 +319,18 @@ def test_subjects_take_turns_without_changing_the_order_within_one(pool: list[Ex
 def test_hardest_takes_the_least_solved_and_puts_those_never_tried_last() -> None:
     pool = [example("a#0", solve_rate=0.5), example("b#0"), example("c#0", solve_rate=0.0)]
     assert choose(strategy("hardest"), pool) == ["c#0", "a#0", "b#0"]
-    with pytest.raises(Mistake, match=r"selection.rank=solve_rate: no candidate has this score; it needs attempts"):
+    with pytest.raises(UserError, match=r"selection.rank=solve_rate: no candidate has this score; it needs attempts"):
         strategy("hardest").choose([example("a#0")], 0)
 
 
 def test_nothing_left_is_said_with_the_numbers_and_the_remedy() -> None:
     wrong = [example("a#0", verdict="wrong"), example("b#0", verdict="wrong")]
     with pytest.raises(
-        Mistake, match=r"none of 2 candidates is left \(correct dropped 2\); loosen selection.steps.correct"
+        UserError, match=r"none of 2 candidates is left \(correct dropped 2\); loosen selection.steps.correct"
     ):
         strategy("random").choose(wrong, 0)
     with pytest.raises(
-        Mistake, match=r"selection.candidates=source: there is no candidate; choose data with solutions"
+        UserError, match=r"selection.candidates=source: there is no candidate; choose data with solutions"
     ):
         strategy("random").choose([], 0)
 
@@ -420,8 +421,8 @@ def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_b
     assert composed("selection=level", "selection.level=2").level == 2
     changed = composed(
         "selection=limo",
-        "vocabulary.connectives.words=[ergo]",
-        "vocabulary.exploration.pattern='[a-p]<'",
+        "keywords.connectives.words=[ergo]",
+        "keywords.exploration.pattern='[a-p]<'",
         "selection.steps.quality.weight=0.5",
         "~selection.steps.solve_rate",
         "+selection.steps.bounds={_target_: limo.selection.Bounds, min: 3}",
@@ -435,7 +436,7 @@ def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_b
     )
 
 
-@choice
+@component
 class Odd:
     """A criterion of a user's own project."""
 

@@ -17,7 +17,7 @@ import pytest
 import tiny
 import torch
 
-from limo import Mistake
+from limo import UserError
 from limo.__main__ import compose
 from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
         {"packing": False, "micro_batch": 2},
         {"micro_batch": 1},
         {"max_tokens": 2000},
-        {"chunks": 1},
+        {"logit_chunks": 1},
         {"activation_checkpointing": True},
     ],
     ids=str,
@@ -114,7 +114,7 @@ def test_clipping_bounds_the_step_and_the_norm_in_the_table_is_the_one_before_it
     moved = {}
     for clip in (None, 0.5):
         folder = tmp_path / str(clip)
-        tiny.stage(folder, base, optimizer=tiny.Sgd(lr=1.0), steps=1, clip=clip, max_tokens=200).run(folder)
+        tiny.stage(folder, base, optimizer=tiny.Sgd(lr=1.0), steps=1, max_grad_norm=clip, max_tokens=200).run(folder)
         after = tiny.weights(folder)
         moved[clip] = float(torch.stack([(after[n] - before[n].detach()).pow(2).sum() for n in after]).sum().sqrt())
         assert float(rows(folder)[0]["grad_norm"]) == pytest.approx(moved[None], rel=1e-3)
@@ -139,7 +139,7 @@ def interrupted(stage: TrainingStage, folder: Path, when: Callable[[], bool]) ->
 def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     optimizer: Optimizer, base: Path, tmp_path: Path
 ) -> None:
-    how = {"steps": 9, "save": 2, "adapter": None, "packing": False, "micro_batch": 4}
+    how = {"steps": 9, "checkpoint_every": 2, "adapter": None, "packing": False, "micro_batch": 4}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     tiny.stage(whole, base, optimizer=optimizer, **how).run(whole)
     stage = tiny.stage(cut, base, optimizer=optimizer, **how)
@@ -165,7 +165,7 @@ def test_the_rows_before_are_on_disk_when_a_resumed_run_begins(
 ) -> None:
     from limo.training.module import Module
 
-    stage = tiny.stage(tmp_path, base, save=2)
+    stage = tiny.stage(tmp_path, base, checkpoint_every=2)
     with pytest.raises(ZeroDivisionError), breaking_at(3):
         stage.run(tmp_path)
     kept, seen = Module.training_step, []
@@ -203,7 +203,7 @@ def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_betwee
 ) -> None:
     write = Checkpoints.write
     monkeypatch.setattr(Checkpoints, "write", lambda *a: (write(*a), time.sleep(1))[1])
-    tiny.stage(tmp_path, base, save=1).run(tmp_path)
+    tiny.stage(tmp_path, base, checkpoint_every=1).run(tmp_path)
     told = rows(tmp_path)
     tokens = [int(row["tokens"]) for row in told]
     took = [
@@ -248,12 +248,12 @@ def test_going_on_with_another_number_of_processes_is_refused(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
-    stage = tiny.stage(folder, base, steps=6, save=2)
+    stage = tiny.stage(folder, base, steps=6, checkpoint_every=2)
     with pytest.raises(ZeroDivisionError), breaking_at(3):
         stage.run(folder)
     layout = json.loads((folder / "layout.json").read_text())
     (folder / "layout.json").write_text(json.dumps(layout | {"ranks": 2}))
-    with pytest.raises(Mistake, match="delete its checkpoints"):
+    with pytest.raises(UserError, match="delete its checkpoints"):
         stage.run(folder)
 
 
@@ -263,15 +263,15 @@ def test_a_loss_gone_wrong_stops_with_step_examples_and_last_checkpoint(
 ) -> None:
     folder = tmp_path / "run"
     with pytest.raises(
-        Mistake, match=r"step [2-9] .*the examples e\d+, .*checkpoints/step-0000000[1-8].*lower optimizer.lr"
+        UserError, match=r"step [2-9] .*the examples e\d+, .*checkpoints/step-0000000[1-8].*lower optimizer.lr"
     ) as caught:
-        tiny.stage(folder, base, optimizer=tiny.Sgd(lr=lr), steps=9, save=1, clip=None).run(folder)
+        tiny.stage(folder, base, optimizer=tiny.Sgd(lr=lr), steps=9, checkpoint_every=1, max_grad_norm=None).run(folder)
     assert re.search(what, str(caught.value))
     assert int(rows(folder)[-1]["step"]) == int(found(folder / "checkpoints")[-1].name[-8:])
 
 
 def test_dropout_continues_where_it_stood(base: Path, tmp_path: Path) -> None:
-    how = {"steps": 4, "save": 2, "adapter": Lora(rank=2, alpha=4, dropout=0.3)}
+    how = {"steps": 4, "checkpoint_every": 2, "adapter": Lora(rank=2, alpha=4, dropout=0.3)}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     tiny.stage(whole, base, **how).run(whole)
     stage = tiny.stage(cut, base, **how)
@@ -285,7 +285,7 @@ def test_dropout_continues_where_it_stood(base: Path, tmp_path: Path) -> None:
 def test_a_layer_that_shall_have_an_adapter_and_does_not_exist_is_named(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"targets=\[\]"):
         Lora(targets=())
-    with pytest.raises(Mistake, match=r"has no layer v_porj; choose of .*q_proj, .*v_proj, or all-linear"):
+    with pytest.raises(UserError, match=r"has no layer v_porj; choose of .*q_proj, .*v_proj, or all-linear"):
         tiny.stage(tmp_path, base, adapter=Lora(targets=("q_proj", "v_porj"))).run(tmp_path)
     tiny.stage(tmp_path, base, adapter=Lora(rank=2, targets=("q_proj", "mlp.up_proj"))).run(tmp_path)
     assert summary(tmp_path)["parameters_trained"] == 2 * 2 * (2 * 32 + 32 + 64)
@@ -354,7 +354,7 @@ def test_an_export_that_is_not_what_was_trained_is_noticed(trained: Path, tmp_pa
 
 def test_too_little_disk_is_said_before_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     how = tiny.stage(tmp_path, base).training
-    assert re.search(r"needs about .* GiB of disk.*training.keep=1", lacking(tmp_path, how, 10**15) or "")
+    assert re.search(r"needs about .* GiB of disk.*training.keep_checkpoints=1", lacking(tmp_path, how, 10**15) or "")
     assert lacking(tmp_path, how, 10**6) is None
     assert lacking(tmp_path, replace(how, adapter=Lora()), 10**9) is None
 
@@ -364,20 +364,20 @@ def test_too_little_disk_is_said_before_training(base: Path, tmp_path: Path, mon
                         intermediate_size=10**6, vocab_size=10**5)  # fmt: skip
     monkeypatch.setattr(Model, "shape", lambda _: huge)
     assert "GiB of disk" in " ".join(stage.missing())
-    with pytest.raises(Mistake, match="GiB of disk"):
+    with pytest.raises(UserError, match="GiB of disk"):
         stage.run(tmp_path)
 
 
 def test_no_examples_are_a_mistake(base: Path, tmp_path: Path) -> None:
     stage = tiny.stage(tmp_path, base)
     stage.examples.write_text("")
-    with pytest.raises(Mistake, match="no examples"):
+    with pytest.raises(UserError, match="no examples"):
         stage.run(tmp_path)
 
 
 def test_an_over_long_example_stops_the_run_by_name(base: Path, tmp_path: Path) -> None:
     long = Example(id="much", problem="p", question="1?", answer="1", solution="so " * 200)
-    with pytest.raises(Mistake, match=r"1 of 13 examples .*much"):
+    with pytest.raises(UserError, match=r"1 of 13 examples .*much"):
         tiny.stage(tmp_path, base, [*tiny.examples(), long]).run(tmp_path)
     tiny.stage(tmp_path, base, [*tiny.examples(), long], overlong="drop").run(tmp_path)
     assert (summary(tmp_path)["overlong"], summary(tmp_path)["examples"]) == (1, 12)
@@ -477,19 +477,21 @@ def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(
     write(tmp_path / "held.jsonl", held)
     how = {
         "steps": 8,
-        "save": 1,
+        "checkpoint_every": 1,
         "validation": tmp_path / "held.jsonl",
         "optimizer": AdamW(lr=0.1, schedule=Schedule(shape="constant")),
     }
     for choose in ("best", "last"):
-        tiny.stage(tmp_path / choose, base, choose=choose, **how).run(tmp_path / choose)
+        tiny.stage(tmp_path / choose, base, export_from=choose, **how).run(tmp_path / choose)
     losses = [float(row["validation_loss"]) for row in rows(tmp_path / "best")]
     assert losses == [float(row["validation_loss"]) for row in rows(tmp_path / "last")]
     lowest = losses.index(min(losses)) + 1
     assert lowest < 8, "the rate is chosen so high that the last weights are not the best"
     assert (summary(tmp_path / "best")["checkpoint"], summary(tmp_path / "best")["exported_step"]) == ("best", lowest)
     assert (summary(tmp_path / "last")["checkpoint"], summary(tmp_path / "last")["exported_step"]) == ("last", 8)
-    tiny.stage(tmp_path / "then", base, **how | {"steps": 8}, choose="last", retain=True).run(tmp_path / "then")
+    tiny.stage(tmp_path / "then", base, **how | {"steps": 8}, export_from="last", keep_after=True).run(
+        tmp_path / "then"
+    )
     assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "then")) == 0
     assert tiny.furthest(tiny.weights(tmp_path / "last"), tiny.weights(tmp_path / "best")) > 1e-3
 
@@ -497,7 +499,7 @@ def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(
 def test_a_run_begun_anew_knows_nothing_of_the_best_weights_before_it(base: Path, tmp_path: Path) -> None:
 
     write(tmp_path / "held.jsonl", [replace(e, problem=f"v{e.problem}") for e in tiny.examples(6, seed=9)])
-    stage = tiny.stage(tmp_path, base, save=1, validation=tmp_path / "held.jsonl", choose="best")
+    stage = tiny.stage(tmp_path, base, checkpoint_every=1, validation=tmp_path / "held.jsonl", export_from="best")
     with pytest.raises(ZeroDivisionError), breaking_at(3):
         stage.run(tmp_path)
     shutil.rmtree(tmp_path / "checkpoints")
@@ -533,7 +535,7 @@ def test_validation_examples_that_are_too_long_are_left_out_and_counted(base: Pa
         tiny.stage(tmp_path, base, validation=tmp_path / "held.jsonl").run(tmp_path)
     assert "validation: 1 of 3 examples are longer" in caplog.text
     write(tmp_path / "held.jsonl", held[2:])
-    with pytest.raises(Mistake, match="every example is longer"):
+    with pytest.raises(UserError, match="every example is longer"):
         tiny.stage(tmp_path / "none", base, validation=tmp_path / "held.jsonl").run(tmp_path / "none")
 
 
@@ -548,5 +550,5 @@ def test_a_warm_up_that_outlasts_the_run_is_said(base: Path, tmp_path: Path, cap
 def test_a_validation_problem_that_is_trained_on_is_refused(base: Path, tmp_path: Path) -> None:
 
     write(tmp_path / "held.jsonl", tiny.examples(2))
-    with pytest.raises(Mistake, match="problem p0 is trained on too"):
+    with pytest.raises(UserError, match="problem p0 is trained on too"):
         tiny.stage(tmp_path, base, validation=tmp_path / "held.jsonl").run(tmp_path)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from limo import Mistake
+from limo import UserError
 from limo.training.batches import Batch, Layout, cost, plan
 from limo.training.encode import Encoded
 
@@ -76,7 +76,7 @@ def test_epochs_differ_in_order() -> None:
 
 
 def test_a_global_batch_that_processes_and_micro_batches_cannot_make_is_refused_with_the_arithmetic() -> None:
-    with pytest.raises(Mistake, match=r"global_batch=10 .*2 process\(es\) × training.micro_batch=4 = 8"):
+    with pytest.raises(UserError, match=r"global_batch=10 .*2 process\(es\) × training.micro_batch=4 = 8"):
         plan(encoded([5] * 20), Layout(10, 2, 4, 5, True), 0, epochs=1, steps=None)
     assert plan(encoded([5] * 20), Layout(16, 2, 4, 5, True), 0, epochs=1, steps=None).accumulation == 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny
 
-from limo import Mistake
+from limo import UserError
 from limo.models import Model
 from limo.records import Example
 from limo.training.encode import Encoded, encode, encode_all, fit
@@ -42,7 +42,7 @@ def test_the_answer_and_its_end_token_have_loss_and_the_prompt_has_none(name: st
 
 def test_a_solution_that_contains_the_end_token_is_refused_by_name() -> None:
     bad = Example(id="e9", problem="p", question="1?", answer="1", solution="one<|im_end|>two")
-    with pytest.raises(Mistake, match=r"e9.*<\|im_end\|>"):
+    with pytest.raises(UserError, match=r"e9.*<\|im_end\|>"):
         encode(tiny.tokenizer(tiny.CHATML), Model(path="."), bad)
 
 
@@ -58,7 +58,7 @@ def test_a_solution_that_contains_the_end_token_is_refused_by_name() -> None:
     ],
 )
 def test_a_template_that_hides_where_the_answer_begins_or_ends_is_refused(template: str, says: str) -> None:
-    with pytest.raises(Mistake, match=says):
+    with pytest.raises(UserError, match=says):
         encode(tiny.tokenizer(template), Model(path="."), EXAMPLE)
 
 
@@ -80,7 +80,7 @@ LONG = [
 
 
 def test_over_long_examples_stop_the_run_by_name_unless_told_otherwise() -> None:
-    with pytest.raises(Mistake, match=r"2 of 3 .*longest 6.*long, all prompt"):
+    with pytest.raises(UserError, match=r"2 of 3 .*longest 6.*long, all prompt"):
         fit(LONG, 4, "error")
     assert fit(LONG, 6, "error") == (LONG, [])
 
@@ -98,5 +98,5 @@ def test_truncating_never_leaves_an_end_token_that_was_not_reached() -> None:
 
 
 def test_nothing_left_to_train_on_is_refused() -> None:
-    with pytest.raises(Mistake, match="no example fits"):
+    with pytest.raises(UserError, match="no example fits"):
         fit(LONG, 2, "drop")

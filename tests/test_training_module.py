@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch.nn import functional
 
-from limo import Mistake
+from limo import UserError
 from limo.models import Model
 from limo.optimizers import AdamW
 from limo.training import Training, TrainingStage, attention
@@ -42,7 +42,9 @@ def encoded() -> tuple[Encoded, ...]:
 @cache
 def module(packing: bool, chunks: int) -> Module:
     """With weights, without a Trainer around it."""
-    training = Training(steps=1, global_batch=8, max_length=200, precision="32-true", packing=packing, chunks=chunks)
+    training = Training(
+        steps=1, global_batch=8, max_length=200, precision="32-true", packing=packing, logit_chunks=chunks
+    )
     made = Module(training, Model(path=base()), AdamW(lr=1.0), Single(), Plan((), 1, 1), 1, 0)
     made.configure_model()
     return made
@@ -143,7 +145,7 @@ def test_the_check_before_training_notices_an_attention_that_leaks() -> None:
     made.attention = "sdpa"
     body, made.causal.model.forward = made.causal.model.forward, leaking(made.causal.model.forward)
     try:
-        with pytest.raises(Mistake, match=r"training\.packing=false"):
+        with pytest.raises(UserError, match=r"training\.packing=false"):
             made.refuse_leaks()
     finally:
         made.causal.model.forward = body
@@ -182,7 +184,7 @@ def test_layers_that_mix_tokens_without_attention_cannot_be_packed(tmp_path) -> 
     made = module(True, 1)
     other = Module(made.recipe, made.base, made.rule, Single(), Plan((), 1, 1), 1, 0)
     other.net, other._trainer = net, FakeTrainer()
-    with pytest.raises(Mistake, match=r"MambaForCausalLM.*training\.packing=false"):
+    with pytest.raises(UserError, match=r"MambaForCausalLM.*training\.packing=false"):
         other.refuse_leaks()
 
 
@@ -217,10 +219,10 @@ def test_logits_that_a_model_changes_after_its_head_are_refused() -> None:
     class Net:
         config = Gemma2Config()
 
-    with pytest.raises(Mistake, match="final_logit_softcapping"):
+    with pytest.raises(UserError, match="final_logit_softcapping"):
         refuse_other_heads(Net())  # type: ignore[arg-type]
     Net.config = Cohere2Config()  # type: ignore[assignment]
-    with pytest.raises(Mistake, match="logit_scale"):
+    with pytest.raises(UserError, match="logit_scale"):
         refuse_other_heads(Net())  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limo.config import choice
+from limo.config import component
 from limo.models import Model
 from limo.optimizers import AdamW, Named, Optimizer, Schedule
 from limo.records import Example, write
@@ -98,7 +98,7 @@ def examples(count: int = 12, seed: int = 0) -> list[Example]:
     ]
 
 
-@choice
+@component
 class Sgd(Optimizer):
     """One step at rate 1 moves the weights by the gradient, so two runs compare their gradients by comparing weights."""
 
@@ -108,7 +108,7 @@ class Sgd(Optimizer):
         return torch.optim.SGD([p for _, p in named], lr=self.lr)
 
 
-@choice
+@component
 class Slow(AdamW):
     """Takes its time over a step, so that a test can kill in the middle."""
 
@@ -131,7 +131,14 @@ def stage(
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "examples.jsonl", rows or examples())
     about = {name: how.pop(name) for name in ("seed", "logger", "model") if name in how}
-    usual = {"steps": 4, "global_batch": 8, "max_length": 200, "precision": "32-true", "export": "float32", "chunks": 3}
+    usual = {
+        "steps": 4,
+        "global_batch": 8,
+        "max_length": 200,
+        "precision": "32-true",
+        "export": "float32",
+        "logit_chunks": 3,
+    }
     if "epochs" in how:
         usual["steps"] = None
     return TrainingStage(

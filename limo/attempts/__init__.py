@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from limo import records
-from limo.config import choice
+from limo.config import component
 from limo.engine import Sampling
 from limo.models import Model
 from limo.records import Problem
 from limo.stage import Stage, summarise
 
 
-@choice
+@component
 class Attempts:
     """Who tries the problems, how often, and how the tries are graded."""
 
@@ -22,7 +22,7 @@ class Attempts:
     model: Model | None = None
     """Who tries; null takes the model of the run."""
     rules: Any
-    """Rules by which the tries are graded, `limo.evaluation.grading.Rules`."""
+    """Rules by which the tries are graded, `limo.grading.Rules`."""
     limit: int | None = None
     """Only the first so many problems, by id; null tries all."""
 
@@ -31,7 +31,7 @@ class Attempts:
             raise ValueError(f"limit={self.limit} must be 1 or more, or null for all problems")
 
 
-@choice
+@component
 class AttemptsStage(Stage):
     """Sample the model at every problem: `attempts.jsonl`, in the order of the problems and samples."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from limo.config import choice
+from limo.config import component
 from limo.data.bar import bar
 from limo.data.text import tokens
 from limo.records import Problem
@@ -30,7 +30,7 @@ class Match:
     """The longest run that both have, as tokens; for `long` the first that decided, and `score` counts that run alone."""
 
 
-@choice
+@component
 class Decontamination:
     """A problem leaks when it shares one long run of tokens with a benchmark question, or enough of its short runs.
 

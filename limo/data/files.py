@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake, records
-from limo.config import choice
+from limo import UserError, records
+from limo.config import component
 from limo.data.source import Source, absent, paths
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
-@choice
+@component
 class Files(Source):
     """One local file or several, read one after the other."""
 
@@ -31,17 +31,17 @@ class Files(Source):
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if lacks := self.missing():
-            raise Mistake(lacks[0])
+            raise UserError(lacks[0])
         for file in paths(self.path):
             yield from read(file)
 
 
 def read(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a file with their places. Raises Mistake naming file and line of what cannot be read."""
+    """The rows of a file with their places. Raises UserError naming file and line of what cannot be read."""
     if file.suffix not in FORMATS:
-        raise Mistake(f"data.path={file}: the ending {file.suffix!r} is none of {', '.join(FORMATS)}")
+        raise UserError(f"data.path={file}: the ending {file.suffix!r} is none of {', '.join(FORMATS)}")
     if lacks := absent([file]):
-        raise Mistake(lacks[0])
+        raise UserError(lacks[0])
     if file.suffix in (".jsonl", ".ndjson"):
         yield from ((f"{file}, line {number}", row) for number, row in records.rows(file))
     elif file.suffix == ".json":
@@ -56,16 +56,16 @@ def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise Mistake(
+        raise UserError(
             f"{file}, line {error.lineno}: not valid JSON ({error.msg}); a file of one object a line ends in .jsonl"
         ) from None
     except UnicodeDecodeError as error:
-        raise Mistake(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     if not isinstance(table, list):
-        raise Mistake(f"{file}: expected a list of objects, found {type(table).__name__}")
+        raise UserError(f"{file}: expected a list of objects, found {type(table).__name__}")
     for number, row in enumerate(table, 1):
         if not isinstance(row, dict):
-            raise Mistake(f"{file}, entry {number}: expected an object, found {type(row).__name__}")
+            raise UserError(f"{file}, entry {number}: expected an object, found {type(row).__name__}")
         yield f"{file}, entry {number}", row
 
 
@@ -77,12 +77,12 @@ def _csv(file: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
             for row in reader:
                 if None in row or None in row.values():
                     columns = len(reader.fieldnames or ())
-                    raise Mistake(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
+                    raise UserError(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
                 yield f"{file}, line {reader.line_num}", dict(row)
         except csv.Error as error:
-            raise Mistake(f"{file}, after line {reader.line_num}: {error}") from None
+            raise UserError(f"{file}, after line {reader.line_num}: {error}") from None
         except UnicodeDecodeError as error:
-            raise Mistake(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+            raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -97,4 +97,4 @@ def _parquet(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 number += 1
                 yield f"{file}, row {number}", row
     except pyarrow.ArrowInvalid as error:
-        raise Mistake(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None

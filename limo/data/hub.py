@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake
-from limo.config import choice, first_line
+from limo import UserError
+from limo.config import component, first_line
 from limo.data.files import read
 from limo.data.source import Source, absent, paths
 from limo.hub import reachable
 
 
-@choice
+@component
 class Hub(Source):
     """A data set of the hub; `path` takes its place where the hub cannot be reached."""
 
@@ -27,9 +27,9 @@ class Hub(Source):
     path: Path | tuple[Path, ...] | None = None
     """A local file, or several, with the same columns, read in place of the hub."""
 
-    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """Local files by content, the hub by repository and revision."""
-        from limo.config import identity
+        from limo.serial import fingerprint
 
         fields = {
             f: getattr(self, f)
@@ -42,7 +42,7 @@ class Hub(Source):
             place = [digest(file) for file in paths(self.path)]
         elif folder.is_dir():
             place = [digest(folder), self.subset, self.split]
-        return {"_target_": "Hub", "place": place, **{k: identity(v, digest) for k, v in fields.items()}}
+        return {"_target_": "Hub", "place": place, **{k: fingerprint(v, digest) for k, v in fields.items()}}
 
     def missing(self) -> list[str]:
         if self.path is not None:
@@ -71,9 +71,9 @@ class Hub(Source):
         try:
             return datasets.load_dataset(repo, self.subset, split=self.split, revision=self.revision)
         except (ConnectionError, DatasetNotFoundError):
-            raise Mistake(self._unreachable()) from None
+            raise UserError(self._unreachable()) from None
         except ValueError as error:  # an unknown split or subset; the message lists those there are
-            raise Mistake(f"data.repo={self.repo}: {first_line(error)}; set data.split or data.subset") from None
+            raise UserError(f"data.repo={self.repo}: {first_line(error)}; set data.split or data.subset") from None
 
     def _unreachable(self) -> str:
         return (

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from limo import Mistake
-from limo.config import choice
+from limo import UserError
+from limo.config import component
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
 from limo.data.text import boxed
@@ -29,11 +29,11 @@ class Data(Protocol):
         ...
 
     def problems(self) -> list[Problem]:
-        """All problems, ids unique. Raises Mistake naming file and line, or row, of the first that cannot be read."""
+        """All problems, ids unique. Raises UserError naming file and line, or row, of the first that cannot be read."""
         ...
 
 
-@choice
+@component
 class Source:
     """A table of problems: which column holds what."""
 
@@ -85,7 +85,7 @@ class Source:
                 copies[problem.id] = copy = copies.get(problem.id, 0) + 1
                 problem = problem if copy == 1 else dataclasses.replace(problem, id=f"{problem.id}.{copy}")
             elif problem.id in places:
-                raise Mistake(
+                raise UserError(
                     f"{place}: id {problem.id!r} is in {places[problem.id]} too; make it unique or set data.id=null"
                 )
             places[problem.id] = place
@@ -95,7 +95,7 @@ class Source:
     def _problem(self, place: str, row: dict[str, Any]) -> Problem:
         question = _text(self._cell(place, row, "question", self.question))
         if not question:
-            raise Mistake(f"{place}: column {self.question!r} holds no question; fill it or remove the row")
+            raise UserError(f"{place}: column {self.question!r} holds no question; fill it or remove the row")
         answer = (
             ""
             if self.answer is None or self.answer_from == "box"
@@ -105,7 +105,7 @@ class Source:
         if self.answer_from == "hashes":
             worked, mark, answer = answer.rpartition("####")
             if not mark:
-                raise Mistake(
+                raise UserError(
                     f"{place}: column {self.answer!r} has no #### in it; set data.answer_from=column if it is plain"
                 )
             answer = answer.strip().replace(",", "")
@@ -121,7 +121,7 @@ class Source:
             else hashlib.sha256(question.encode()).hexdigest()[:12]
         )
         if not name:
-            raise Mistake(f"{place}: column {self.id!r} holds no id; fill it, or set data.id=null")
+            raise UserError(f"{place}: column {self.id!r} holds no id; fill it, or set data.id=null")
         meta = {column: self._cell(place, row, "meta", column) for column in self.meta}
         return Problem(id=name, question=question, answer=answer, solutions=solutions, meta=meta)
 
@@ -133,7 +133,7 @@ class Source:
 
     def _cell(self, place: str, row: dict[str, Any], key: str, column: str) -> Any:
         if column not in row:
-            raise Mistake(
+            raise UserError(
                 f"{place}: no column {column!r} among {', '.join(map(str, row))}; name the right one with data.{key}=…"
             )
         return row[column]

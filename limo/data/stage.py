@@ -9,16 +9,16 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from limo import Mistake, config, records
-from limo.config import choice
+from limo import UserError, records, serial
+from limo.config import component
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
-from limo.data.text import fingerprint
+from limo.data.text import text_hash
 from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
 
 
-@choice
+@component
 class DataStage(Stage):
     """Read the pool: `problems.jsonl`, their solutions in the form of attempts, so that they can be graded, in
     `solutions.jsonl`, and the reason of each problem left out in `dropped.jsonl`.
@@ -33,10 +33,10 @@ class DataStage(Stage):
     """The run's benchmarks, whose questions may not be in the pool: each a `Data`, or a JSONL file of problems."""
     seed: int = 0
 
-    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """The seed makes no difference here, nor do the benchmarks where nobody looks for them."""
-        protect = config.identity(self.protect, digest) if self._rule() else None
-        return {"data": config.identity(self.data, digest), "protect": protect}
+        protect = serial.fingerprint(self.protect, digest) if self._rule() else None
+        return {"data": serial.fingerprint(self.data, digest), "protect": protect}
 
     def missing(self) -> list[str]:
         return [*self.data.missing(), *self._unread()]
@@ -57,7 +57,7 @@ class DataStage(Stage):
         reasons = Counter(why["reason"] for why in dropped.values())
         if not kept:
             told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
-            raise Mistake(
+            raise UserError(
                 f"data: none of {len(pool)} problems is left ({told}); check its columns or loosen data.decontamination"
             )
         records.write(
@@ -98,7 +98,7 @@ class DataStage(Stage):
     def _protected(self) -> dict[str, list[Problem]]:
         """The questions of each benchmark that can be read here."""
         if lacks := self._unread():
-            raise Mistake("\n".join(lacks))
+            raise UserError("\n".join(lacks))
         readable = {name: source for name, source in self.protect.items() if not _lacks(source)}
         return {name: records.read(s, Problem) if isinstance(s, Path) else s.problems() for name, s in readable.items()}
 
@@ -120,7 +120,7 @@ def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str
         if not problem.answer:
             dropped[problem.id] = {"reason": "no answer"}
             continue
-        held = kept.get(first.setdefault(fingerprint(problem.question), problem.id)) if duplicates != "keep" else None
+        held = kept.get(first.setdefault(text_hash(problem.question), problem.id)) if duplicates != "keep" else None
         if held is None:
             kept[problem.id] = problem
             continue
@@ -142,4 +142,6 @@ def _lacks(source: Any) -> list[str]:
 def _refuse_equal_ids(pool: list[Problem]) -> None:
     twice = [name for name, count in Counter(p.id for p in pool).items() if count > 1]
     if twice:
-        raise Mistake(f"data: {len(twice)} ids stand for several problems ({', '.join(twice[:3])} …); make ids unique")
+        raise UserError(
+            f"data: {len(twice)} ids stand for several problems ({', '.join(twice[:3])} …); make ids unique"
+        )

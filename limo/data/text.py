@@ -60,7 +60,7 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple(TOKEN.findall(GROUPING.sub("", text)))
 
 
-def fingerprint(text: str) -> bytes:
+def text_hash(text: str) -> bytes:
     """Equal for texts of equal tokens; 16 bytes, so that a large pool's fit in memory."""
     return hashlib.blake2b("\0".join(tokens(text)).encode(), digest_size=16).digest()
 

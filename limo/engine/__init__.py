@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from limo.config import choice
+from limo.config import component
 from limo.models import Model
 
 
-@choice
+@component
 class Sampling:
     """How answers are drawn."""
 

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any, TextIO
 
-from limo import Mistake
-from limo.config import load
+from limo import UserError
 from limo.engine import Engine, Request, Session
+from limo.serial import load
 
 PR_SET_PDEATHSIG = 1
 TELL_SECONDS = 1.0
@@ -58,7 +58,7 @@ def main() -> None:
         threading.Thread(target=watch, daemon=True).start()
         tell(window=session.window)
         serve(session, lines, tell)
-    except Mistake as mistake:
+    except UserError as mistake:
         tell(mistake=str(mistake))
         sys.exit(2)
     except BaseException:

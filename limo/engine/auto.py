@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limo import hardware
-from limo.config import aside, choice
+from limo.config import component, runtime
 from limo.engine import Engine, Session
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm, build
@@ -20,7 +20,7 @@ SMALL = 10_000_000
 """Parameters under which vLLM's start on a CPU outweighs its speed."""
 
 
-@choice
+@component
 class Auto:
     """Takes an engine by the machine and the model, and says in the log which and why."""
 
@@ -28,11 +28,11 @@ class Auto:
     """`auto`: that of the model on a GPU, float32 on a CPU."""
     adapter: Path | None = None
     """A LoRA adapter folder (PEFT), served without merging it into the weights."""
-    batch_size: int = aside(default=0)
+    batch_size: int = runtime(default=0)
     """Answers that grow at once; 0 chooses by the memory."""
-    replicas: int = aside(default=0)
+    replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
-    tensor_parallel: int = aside(default=1)
+    tensor_parallel: int = runtime(default=1)
     """GPUs that share one copy of the weights; above 1 only vLLM can serve."""
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Auto:
     def open(self, model: Model, max_length: int, requests: int) -> Session:
         return self._choose(model)[0].open(model, max_length, requests)
 
-    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """Another device or a vLLM that is there now gives other numbers, so they enter the key of a result."""
         adapter = digest(self.adapter) if self.adapter else None
         return {

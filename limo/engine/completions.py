@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from limo import Mistake
+from limo import UserError
 from limo.engine import Completion, Request
 
 SYNC_SECONDS = 2.0
@@ -37,7 +37,7 @@ class Completions:
     def find(self, keys: set[str]) -> dict[str, Completion]:
         """The answers that are there. A last line without its newline (a run was killed) counts as not there.
 
-        Raises Mistake naming the line where another one is damaged.
+        Raises UserError naming the line where another one is damaged.
         """
         found: dict[str, Completion] = {}
         for number, line in enumerate(self._lines(), 1):
@@ -47,7 +47,7 @@ class Completions:
                     row = json.loads(line)
                     found[row["key"]] = Completion(text=row["text"], finish=row["finish"], tokens=row["tokens"])
                 except (ValueError, KeyError):
-                    raise Mistake(f"{self.path}, line {number}: damaged; delete this line and run again") from None
+                    raise UserError(f"{self.path}, line {number}: damaged; delete this line and run again") from None
         return found
 
     @contextmanager
@@ -120,6 +120,6 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Mistake(
+        raise UserError(
             f"{path}: {error.strerror or error}; what was answered is kept; make room and run again"
         ) from None

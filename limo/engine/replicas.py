@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake, hardware, process
-from limo.config import dump
+from limo import UserError, hardware, process
 from limo.engine import Completion, Engine, Request
 from limo.models import Model
+from limo.serial import dump
 
 TICK = 0.5
 """Seconds between looks at the processes when none says anything."""
@@ -55,7 +55,7 @@ def serve(
     """Place in `requests` and completion, as they finish; the requests are begun in the order given.
 
     `logs` is the stem of the files for what the processes print; `tell` hears of newly generated tokens. Raises
-    Mistake with the end of a process's log where it cannot start, or where a request outlived two processes.
+    UserError with the end of a process's log where it cannot start, or where a request outlived two processes.
     """
     share = Shares(engine, len(requests))
     queue = deque(range(len(requests)))
@@ -99,7 +99,7 @@ def serve(
         del replicas[replica.place]
         deaths.update(replica.busy)
         if not replica.window or any(deaths[n] >= LIVES for n in replica.busy):
-            raise Mistake(_obituary(engine, replica, log(replica.place)))
+            raise UserError(_obituary(engine, replica, log(replica.place)))
         queue.extendleft(sorted(replica.busy, reverse=True))
         begin(replica.place)
 
@@ -113,7 +113,7 @@ def serve(
                 replica = replicas[key.data]
                 for message in _read(replica):
                     if "mistake" in message:
-                        raise Mistake(message["mistake"])
+                        raise UserError(message["mistake"])
                     if "window" in message:
                         replica.window = message["window"]
                         # the others start when the first is up: it fills the disk cache and compiles for all
@@ -144,7 +144,7 @@ class Shares:
         self.group = engine.tensor_parallel
         groups = len(self.gpus) // self.group
         if self.gpus and (needed := engine.replicas * self.group) > len(self.gpus):
-            raise Mistake(
+            raise UserError(
                 f"engine.replicas={engine.replicas} with tensor_parallel={self.group} needs {needed} GPUs, "
                 f"this machine has {len(self.gpus)}; set engine.replicas={groups} or 0"
             )

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limo import Mistake, hardware
-from limo.config import identity
+from limo import UserError, hardware
 from limo.engine import Completion, Engine, Request, Sampling
 from limo.engine.completions import Completions, key_of
 from limo.engine.decode import dtype
 from limo.engine.replicas import serve
 from limo.models import Model, load_tokenizer, prompt_ids
 from limo.records import Attempt
+from limo.serial import fingerprint
 from limo.store import Store
 from limo.store import key_of as store_key
 
@@ -74,18 +74,18 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     """The attempts of several groups, in their order, from one start of the engine.
 
     Whatever happens on the way, finished answers are in `<store>/completions/` and the same call goes on from there.
-    Raises Mistake where the engine or the disk fails, and where an answer asked for is not there at the end.
+    Raises UserError where the engine or the disk fails, and where an answer asked for is not there at the end.
     """
     engine = engine.pick(model)
     if lacks := engine.missing(model):
-        raise Mistake(lacks[0])
+        raise UserError(lacks[0])
     tokenizer = load_tokenizer(model)
     asks = [_asks(group, model, tokenizer, seed) for group in groups]
     wanted = {ask.key: ask for part in asks for ask in part if ask.request is not None}
     digest = Store(store).digest
     about = {
-        "model": model.identity(digest)["weights"],
-        "engine": identity(engine, digest) | {"dtype": dtype(engine.dtype, model)},
+        "model": model.fingerprint(digest)["weights"],
+        "engine": fingerprint(engine, digest) | {"dtype": dtype(engine.dtype, model)},
     }
     completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
     found = completions.find(set(wanted))
@@ -97,7 +97,9 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
             if missing:
                 found |= _generate(engine, model, missing, completions, len(found))
     if lost := len(wanted) - len(found):
-        raise Mistake(f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them")
+        raise UserError(
+            f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them"
+        )
     return [[_attempt(ask, found) for ask in part] for part in asks]
 
 
@@ -112,7 +114,7 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
     context = shape.max_position_embeddings if shape else 0
     sampling = group.sampling
     if len({name for name, _ in group.questions}) < len(group.questions):
-        raise Mistake(f"{group.scope}: two questions have the same id; ids must be unique")
+        raise UserError(f"{group.scope}: two questions have the same id; ids must be unique")
     asks = []
     for problem, question in group.questions:
         prompt = tuple(prompt_ids(tokenizer, model, question))

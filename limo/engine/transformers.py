@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limo import hardware
-from limo.config import aside, choice
+from limo.config import component, runtime
 from limo.engine import Completion, Request
 from limo.engine.decode import completion, dtype
 from limo.models import Model, end_ids, load_tokenizer
@@ -29,7 +29,7 @@ UNIFORMS = 256
 """Random numbers drawn at a time for one request."""
 
 
-@choice
+@component
 class Transformers:
     """Any Hugging Face causal LM with a key-value cache, on one GPU per replica or on the CPU."""
 
@@ -37,9 +37,9 @@ class Transformers:
     """`auto`: that of the model on a GPU, float32 on a CPU."""
     adapter: Path | None = None
     """A LoRA adapter folder (PEFT), applied without merging it into the weights."""
-    batch_size: int = aside(default=0)
+    batch_size: int = runtime(default=0)
     """Answers that grow at once; 0 takes what the key-value cache has memory for, at most 256."""
-    replicas: int = aside(default=0)
+    replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per GPU, one on a CPU."""
 
     def __post_init__(self) -> None:

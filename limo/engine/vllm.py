@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from limo import Mistake, hardware
-from limo.config import aside, choice
+from limo import UserError, hardware
+from limo.config import component, runtime
 from limo.engine import Completion, Request
 from limo.engine.decode import completion, dtype
 from limo.models import Architecture, Model, end_ids, load_tokenizer
@@ -35,7 +35,7 @@ ENVIRONMENT = {
 }
 
 
-@choice
+@component
 class Vllm:
     """vLLM, one request with its own seed per answer; absent, an extra installs it."""
 
@@ -45,15 +45,15 @@ class Vllm:
     """A LoRA adapter folder (PEFT), served without merging it into the weights."""
     deterministic: bool = False
     """Kernels whose result does not depend on the batch (GPUs of compute capability 8.0 and above); slower."""
-    batch_size: int = aside(default=0)
+    batch_size: int = runtime(default=0)
     """Answers that grow at once; 0 is 256, or as many as the key-value cache of a CPU is given room for."""
-    replicas: int = aside(default=0)
+    replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
-    tensor_parallel: int = aside(default=1)
+    tensor_parallel: int = runtime(default=1)
     """GPUs that share one copy of the weights."""
-    gpu_memory: float = aside(default=0.9)
+    gpu_memory_utilization: float = runtime(default=0.9)
     """Share of a GPU's memory for weights and key-value cache."""
-    eager: bool = aside(default=False)
+    enforce_eager: bool = runtime(default=False)
     """Without CUDA graphs: starts faster, runs slower. A CPU always runs so."""
 
     def __post_init__(self) -> None:
@@ -63,8 +63,8 @@ class Vllm:
             )
         if self.tensor_parallel < 1:
             raise ValueError(f"tensor_parallel={self.tensor_parallel} must be 1 or more")
-        if not 0 < self.gpu_memory <= 1:
-            raise ValueError(f"gpu_memory={self.gpu_memory} must be above 0 and at most 1")
+        if not 0 < self.gpu_memory_utilization <= 1:
+            raise ValueError(f"gpu_memory_utilization={self.gpu_memory_utilization} must be above 0 and at most 1")
 
     def pick(self, model: Model) -> Vllm:
         return self
@@ -74,7 +74,7 @@ class Vllm:
 
     def open(self, model: Model, max_length: int, requests: int) -> Served:
         if lacks := self.missing(model):
-            raise Mistake(lacks[0])
+            raise UserError(lacks[0])
         # before the import: vLLM reads them once
         os.environ.update(ENVIRONMENT)
         if self.deterministic:
@@ -83,7 +83,7 @@ class Vllm:
         options: dict[str, Any] = {}
         batch = min(self.batch_size or LARGEST_BATCH, requests)
         if hardware.gpus():
-            options |= {"gpu_memory_utilization": self.gpu_memory, "enforce_eager": self.eager}
+            options |= {"gpu_memory_utilization": self.gpu_memory_utilization, "enforce_eager": self.enforce_eager}
         else:
             os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # would win over the size given here
             space, batch = _cpu_cache(self, model, max_length, batch)

@@ -9,12 +9,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from limo import Mistake
-from limo.config import aside, choice
+from limo import UserError
+from limo.config import component, runtime
 from limo.engine import Sampling
 from limo.evaluation.golds import Repair, repair
-from limo.evaluation.grading import TYPES, Rules
 from limo.evaluation.source import Source
+from limo.grading import TYPES, Rules
 from limo.records import Problem
 
 
@@ -38,13 +38,13 @@ class Loaded:
     """Ids of questions with the same text."""
 
 
-@choice
+@component
 class Benchmark:
     """One benchmark and its protocol."""
 
     source: Any
     """Where the rows come from: `limo.evaluation.Source`, or anything with `missing()` and `problems()`."""
-    path: Path | None = aside(default=None)
+    path: Path | None = runtime(default=None)
     """A local file with the rows of the source; None reads `evaluation.data_dir`, or the hub."""
     language: Literal["en", "zh", "none"] = "en"
     domain: Literal["in", "out"] = "in"
@@ -52,7 +52,7 @@ class Benchmark:
     prompt: str = "{question}"
     """The user's turn; `{question}` is replaced by the question."""
     answer_type: str = "auto"
-    """What its answers are, one of `limo.evaluation.grading.TYPES`; `auto` reads it from each gold answer."""
+    """What its answers are, one of `limo.grading.TYPES`; `auto` reads it from each gold answer."""
     repairs: tuple[Repair, ...] = ()
     """Rules that mend gold answers when loaded, in this order."""
     corrections: dict[str, str] = field(default_factory=dict)
@@ -101,13 +101,13 @@ class Benchmark:
         return self.prompt.replace("{question}", problem.question)
 
     def load(self) -> Loaded:
-        """The questions with mended gold answers. Raises Mistake naming file and line of what does not fit."""
+        """The questions with mended gold answers. Raises UserError naming file and line of what does not fit."""
         problems: list[Problem] = []
         repairs: dict[str, list[str]] = defaultdict(list)
         same: dict[str, list[str]] = defaultdict(list)
         found = self.source.problems()
         if unknown := self.corrections.keys() - {p.id for p in found}:
-            raise Mistake(f"corrections: there is no question {', '.join(sorted(unknown))}; take ids of the file")
+            raise UserError(f"corrections: there is no question {', '.join(sorted(unknown))}; take ids of the file")
         for problem in found[: self.limit]:
             same[problem.question].append(problem.id)
             correction = self.corrections.get(problem.id)
@@ -116,7 +116,7 @@ class Benchmark:
             for rule in applied:
                 repairs[rule].append(mended.id)
         if not problems:
-            raise Mistake(f"{self.source}: no questions in it; give a file that has some")
+            raise UserError(f"{self.source}: no questions in it; give a file that has some")
         return Loaded(problems, dict(repairs), [ids for ids in same.values() if len(ids) > 1])
 
     def at(self, folder: Path | None) -> Benchmark:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake
+from limo import UserError
 
 FILE = Path(__file__).with_name("claims.json")
 """`{version: {paper, protocol_source, examples, protocol: {benchmark: {…}}, columns: {model: {values, source,
@@ -49,15 +49,15 @@ def side_by_side(
     """A run's `results.json` beside one column of the paper's table, a row a benchmark, the mean last where it can be
     compared.
 
-    Raises Mistake for a version or column that the claims do not have.
+    Raises UserError for a version or column that the claims do not have.
     """
     known = known or claims()
     versions = [name for name, value in known.items() if isinstance(value, dict)]
     if version not in versions:
-        raise Mistake(f"version {version} of the claims does not exist; choose one of: {', '.join(versions)}")
+        raise UserError(f"version {version} of the claims does not exist; choose one of: {', '.join(versions)}")
     paper = known[version]
     if column not in paper["columns"]:
-        raise Mistake(f"column {column} of the claims does not exist; choose one of: {', '.join(paper['columns'])}")
+        raise UserError(f"column {column} of the claims does not exist; choose one of: {', '.join(paper['columns'])}")
     claimed = paper["columns"][column]
     rows = []
     for name, result in results["benchmarks"].items():

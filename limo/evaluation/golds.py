@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
-from limo import Mistake
+from limo import UserError
 from limo.evaluation.options import LETTERS, cut, permute
 from limo.records import Problem
 
@@ -43,7 +43,7 @@ def repair(
     """The problem with a gold answer that can be graded, and the names of the rules that changed it.
 
     `meta` of the result: `gold` (text, a list of answers, or a dict of named parts), `answer_type`, `choices` (letter
-    -> text) where there are options, `raw` the gold answer as LIMO's code reads it. Raises Mistake naming the row
+    -> text) where there are options, `raw` the gold answer as LIMO's code reads it. Raises UserError naming the row
     where the result is no answer of its type.
     """
     problem = _with(problem, _gold(problem), answer_type=answer_type, raw=str(_gold(problem)))
@@ -68,15 +68,17 @@ def check(problem: Problem) -> None:
     gold, kind, where = problem.meta["gold"], problem.meta["answer_type"], problem.meta.get("where", problem.id)
     parts = list(gold.values()) if isinstance(gold, dict) else gold if isinstance(gold, list) else [gold]
     if not parts or any(not str(part).strip() for part in parts):
-        raise Mistake(f"{where}: the gold answer is empty after repair; mend the row")
+        raise UserError(f"{where}: the gold answer is empty after repair; mend the row")
     if kind == "integer" and not re.fullmatch(r"[+-]?\d+", gold):
-        raise Mistake(f"{where}: the gold answer {gold!r} is no integer; mend the row or set another answer_type")
+        raise UserError(f"{where}: the gold answer {gold!r} is no integer; mend the row or set another answer_type")
     if kind == "letter" and gold not in (problem.meta.get("choices") or LETTERS):
-        raise Mistake(
+        raise UserError(
             f"{where}: the gold answer {gold!r} is not the letter of an option; mend the row or set another answer_type"
         )
     if kind != "text" and any(not _balanced(str(part)) for part in parts):
-        raise Mistake(f"{where}: the gold answer {gold!r} has unbalanced braces; mend the row or set answer_type=text")
+        raise UserError(
+            f"{where}: the gold answer {gold!r} has unbalanced braces; mend the row or set answer_type=text"
+        )
 
 
 def integral(problem: Problem) -> Problem:
@@ -211,12 +213,12 @@ RULES: dict[str, Callable[[Problem], Problem]] = {rule.__name__: rule for rule i
 
 
 def shuffled(problem: Problem, seed: int) -> Problem:
-    """The options in a random order, the gold letter moved along. Raises Mistake where the options cannot be found."""
+    """The options in a random order, the gold letter moved along. Raises UserError where the options cannot be found."""
     choices = problem.meta.get("choices")
     moved = permute(problem.question, choices, problem.meta["gold"], seed) if choices else None
     if moved is None:
         where = problem.meta.get("where", problem.id)
-        raise Mistake(f"{where}: no options A., B., … in the question to shuffle; set shuffle=null")
+        raise UserError(f"{where}: no options A., B., … in the question to shuffle; set shuffle=null")
     question, choices, right = moved
     return dataclasses.replace(_with(problem, right, choices=choices, raw=right), question=question)
 

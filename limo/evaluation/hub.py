@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from limo import Mistake, config
+from limo import UserError, config
 
 GITHUB = "https://raw.githubusercontent.com"
 
@@ -54,14 +54,14 @@ class Remote:
         return True
 
     def fetch(self) -> Path:
-        """The file, from the cache or the network. Raises Mistake where it cannot be had."""
+        """The file, from the cache or the network. Raises UserError where it cannot be had."""
         if (found := self.cached()) is not None:
             return found
         try:
             return self._download()
         except OSError as error:
             reason = config.first_line(error)
-            raise Mistake(
+            raise UserError(
                 f"{self._url()} cannot be fetched ({reason}); set this benchmark's path to a local copy"
             ) from None
 

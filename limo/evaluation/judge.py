@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limo.config import choice
+from limo.config import component
 from limo.engine import Sampling
-from limo.evaluation.grading import Case, Verdict
+from limo.grading import Case, Verdict
 from limo.models import Model
 
 PROMPT = """\
@@ -42,7 +42,7 @@ DECIDED = ("letter", "integer")
 NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
 
 
-@choice
+@component
 class Judge:
     """The second model and how it is asked. It should be the same for all runs that are compared."""
 

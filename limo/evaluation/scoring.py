@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake
+from limo import UserError
 from limo.evaluation import judge, metrics, votes
 from limo.evaluation.benchmark import Benchmark, Loaded
-from limo.evaluation.grading import Case, Rules, Verdict, grade_all
-from limo.evaluation.grading.stage import case, to_grades
+from limo.grading import Case, Rules, Verdict, grade_all
+from limo.grading.stage import case, to_grades
 from limo.records import Attempt, Grade, Problem
 
 PAPER = Rules(name="paper")
@@ -40,13 +40,13 @@ class Asked:
         wanted = {(p.id, i) for p in self.loaded.problems for i in range(self.benchmark.samples)}
         if lost := sorted(wanted - found.keys()):
             question, sample = lost[0]
-            raise Mistake(
+            raise UserError(
                 f"{self.name}: {len(lost)} of {len(wanted)} answers are not there (question {question}, sample {sample}); run "
                 "again to generate them"
             )
         if extra := sorted(found.keys() - wanted) or sorted(key for key, times in found.items() if times > 1):
             question, sample = extra[0]
-            raise Mistake(f"{self.name}: question {question} has an answer too many (sample {sample}); evaluate anew")
+            raise UserError(f"{self.name}: question {question} has an answer too many (sample {sample}); evaluate anew")
 
 
 Grades = dict[str, list[Grade]]

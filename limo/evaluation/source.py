@@ -11,8 +11,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake
-from limo.config import aside, choice
+from limo import UserError
+from limo.config import component, runtime
 from limo.data.files import FORMATS, read
 from limo.evaluation.hub import Remote
 from limo.records import Problem, rows
@@ -20,7 +20,7 @@ from limo.records import Problem, rows
 log = logging.getLogger(__name__)
 
 
-@choice
+@component
 class Source:
     """A JSONL file of questions with answers. A local file comes before the hub; either way its rows are checked by
     count and digest."""
@@ -33,9 +33,9 @@ class Source:
     """Path of the file in the repository: JSONL, JSON, CSV or Parquet."""
     file: str | None = None
     """Name of the file in a local folder of benchmarks (`evaluation.data_dir`)."""
-    path: Path | None = aside(default=None)
+    path: Path | None = runtime(default=None)
     """A local file, before any other place; set by `path` of the benchmark."""
-    folder: Path | None = aside(default=None)
+    folder: Path | None = runtime(default=None)
     """A local folder of benchmarks that holds `file`; set by `evaluation.data_dir`."""
     beside: str | None = None
     """A second JSONL file, used where it lies beside the first: more columns, joined by id."""
@@ -52,13 +52,13 @@ class Source:
     rows: int | None = None
     """How many rows there must be."""
     digest: str | None = None
-    """What `limo.evaluation.source.fingerprint` must give for the rows; None checks nothing."""
+    """What `limo.evaluation.source.rows_digest` must give for the rows; None checks nothing."""
 
     def __post_init__(self) -> None:
         if self.hub and not (self.revision and self.remote):
             raise ValueError(f"hub={self.hub} needs a revision (commit) and remote (path in the repository)")
 
-    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """By content, wherever the rows lie: a checked digest, else the local file, else the commit of the hub."""
         local = self._local()
         content = self.digest or (digest(local) if local else f"{self.hub}@{self.revision}/{self.remote}")
@@ -100,12 +100,12 @@ class Source:
     def problems(self) -> list[Problem]:
         """The rows as problems, in order; `meta.gold` is the answer as the file has it, `meta.where` file and line.
 
-        Raises Mistake naming file and line: a column that is not there, an id twice, an empty question or answer, a
+        Raises UserError naming file and line: a column that is not there, an id twice, an empty question or answer, a
         wrong count, a changed row.
         """
         path = self._local() or self._remote().fetch()
         if not path.is_file():
-            raise Mistake(self.missing()[0])
+            raise UserError(self.missing()[0])
         beside = self._beside(path)
         more = {str(row[self.id]): row for _, row in _rows(beside) if self.id in row} if beside and self.id else {}
         problems: list[Problem] = []
@@ -114,7 +114,7 @@ class Source:
         for where, row in _rows(path):
             problem, content = self._problem(row, len(problems), where, more)
             if problem.id in seen:
-                raise Mistake(f"{where}: id {problem.id} stands in {seen[problem.id]} too; ids must differ")
+                raise UserError(f"{where}: id {problem.id} stands in {seen[problem.id]} too; ids must differ")
             seen[problem.id] = where.removeprefix(f"{path}, ")
             problems.append(problem)
             contents.append(content)
@@ -126,17 +126,17 @@ class Source:
     ) -> tuple[Problem, Any]:
         for name in ("id", "question", "answer"):
             if (column := getattr(self, name)) is not None and column not in row:
-                raise Mistake(
+                raise UserError(
                     f"{where}: no column {column!r}; set this benchmark's source.{name} to the one that holds it"
                 )
         id_ = str(index if self.id is None else row[self.id])
         question, gold = row[self.question], row[self.answer]
         if not isinstance(question, str) or not question.strip():
-            raise Mistake(f"{where}: column {self.question!r} holds no question; mend or remove the row")
+            raise UserError(f"{where}: column {self.question!r} holds no question; mend or remove the row")
         content = [id_, question, gold, {k: row[c] for k, c in sorted(self.extra.items()) if c in row}]
         if self.after is not None:
             if not isinstance(gold, str) or self.after not in gold:
-                raise Mistake(
+                raise UserError(
                     f"{where}: column {self.answer!r} has no {self.after!r} before its answer; set source.after to the mark"
                 )
             gold = gold.rpartition(self.after)[2].strip()
@@ -146,7 +146,7 @@ class Source:
             or gold in ("", [], {})
             or (isinstance(gold, str) and not gold.strip())
         ):
-            raise Mistake(f"{where}: column {self.answer!r} holds no answer ({gold!r}); mend or remove the row")
+            raise UserError(f"{where}: column {self.answer!r} holds no answer ({gold!r}); mend or remove the row")
         both = {**more.get(id_, {}), **row}
         meta = {"where": where, "gold": gold, **{k: both[c] for k, c in self.extra.items() if c in both}}
         return Problem(
@@ -155,14 +155,14 @@ class Source:
 
     def _check(self, path: Path, contents: list[Any]) -> None:
         if self.rows is not None and len(contents) != self.rows:
-            raise Mistake(
+            raise UserError(
                 f"{path}: {len(contents)} rows, not {self.rows}; take the original file, or change source.rows"
             )
-        found = fingerprint(contents)
+        found = rows_digest(contents)
         if self.digest is None:
             log.info(f"{path}: not checked; source.digest={found} would refuse a changed row")
         elif found != self.digest:
-            raise Mistake(
+            raise UserError(
                 f"{path}: {_changed(contents, self.digest)} (digest {found}, not {self.digest}); take the original "
                 "file, or set this benchmark's source.digest to the new digest (null checks nothing)"
             )
@@ -183,20 +183,20 @@ class Source:
 
     def _remote(self) -> Remote:
         if not (self.hub and self.revision and self.remote):
-            raise Mistake(self.missing()[0])
+            raise UserError(self.missing()[0])
         return Remote(self.hub, self.revision, self.remote)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a file, each with its place; some repositories name a file of JSON lines `.json`."""
     if path.suffix not in FORMATS:
-        raise Mistake(f"{path}: the ending {path.suffix!r} is none of {', '.join(FORMATS)}; convert the file")
+        raise UserError(f"{path}: the ending {path.suffix!r} is none of {', '.join(FORMATS)}; convert the file")
     if path.suffix == ".json" and path.open(encoding="utf-8").read(100).lstrip().startswith("{"):
         return ((f"{path}, line {number}", row) for number, row in rows(path))
     return read(path)
 
 
-def fingerprint(contents: list[Any]) -> str:
+def rows_digest(contents: list[Any]) -> str:
     """Digest of rows `[id, question, answer, extra columns]` in their order: 32 hexadecimal digits of a SHA-256."""
     total = hashlib.sha256()
     for line in _lines(contents):

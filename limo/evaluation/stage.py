@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from limo import Mistake, records
-from limo.config import aside, choice
+from limo import UserError, records
+from limo.config import component, runtime
 from limo.engine import Engine
 from limo.evaluation import metrics, scoring
 from limo.evaluation.benchmark import Benchmark, Loaded
@@ -21,7 +21,7 @@ from limo.stage import Stage, summarise
 log = logging.getLogger(__name__)
 
 
-@choice
+@component
 class EvaluationStage(Stage):
     """Ask, grade, measure. Writes `results.json`, and per benchmark `attempts.jsonl` and `grades.jsonl`."""
 
@@ -33,7 +33,7 @@ class EvaluationStage(Stage):
     engine: Any
     """An Engine."""
     seed: int = 0
-    jobs: int = aside(default=0)
+    jobs: int = runtime(default=0)
     """Grading processes; 0 takes one a core."""
 
     def missing(self) -> list[str]:
@@ -46,7 +46,7 @@ class EvaluationStage(Stage):
         started = time.monotonic()
         suite = {name: (b, load(name, b)) for name, b in self.evaluation.placed().items()}
         if not suite:
-            raise Mistake(self.evaluation.missing()[0])
+            raise UserError(self.evaluation.missing()[0])
         groups = [Group(n, [(p.id, b.ask(p)) for p in loaded.problems], b.sampling) for n, (b, loaded) in suite.items()]
         answers = sample_all(self.engine, self.model, groups, self.seed, self.store)
         sampled = time.monotonic()
@@ -79,11 +79,11 @@ class EvaluationStage(Stage):
 
 
 def load(name: str, benchmark: Benchmark) -> Loaded:
-    """A benchmark's questions; how many gold answers were mended is said. Raises Mistake that names the benchmark."""
+    """A benchmark's questions; how many gold answers were mended is said. Raises UserError that names the benchmark."""
     try:
         loaded = benchmark.load()
-    except Mistake as mistake:
-        raise Mistake(f"evaluation.benchmarks.{name}: {mistake}") from None
+    except UserError as mistake:
+        raise UserError(f"evaluation.benchmarks.{name}: {mistake}") from None
     mended = ", ".join(f"{rule} {len(ids)}" for rule, ids in loaded.repairs.items())
     log.info(f"{name}: {len(loaded.problems)} questions" + (f"; gold answers mended: {mended}" if mended else ""))
     return loaded

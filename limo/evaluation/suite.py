@@ -7,20 +7,21 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from limo.config import aside, choice, identity
+from limo.config import component, runtime
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
+from limo.serial import fingerprint
 
 
-@choice
+@component
 class Evaluation:
     """A suite: benchmarks by name, so that one can be changed or left out from the command line."""
 
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     """Name -> benchmark; `~evaluation.benchmarks.<name>` leaves one out."""
-    data_dir: Path | None = aside(default=None)
+    data_dir: Path | None = runtime(default=None)
     """A local folder with the benchmarks' files; None takes each from its pinned repository."""
-    base: bool = aside(default=True)
+    base: bool = runtime(default=True)
     """Whether the model before training is evaluated too, where a run trains one."""
     paper_rules: bool = True
     """Whether answers are graded a second time as LIMO's own code does, for comparison with published numbers."""
@@ -41,10 +42,10 @@ class Evaluation:
         """The benchmarks, each reading from `data_dir` where that is given."""
         return {name: benchmark.at(self.data_dir) for name, benchmark in self.benchmarks.items()}
 
-    def identity(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """What its results depend on: benchmarks with the content of their files, not where the files lie."""
-        judge = identity(self.judge, digest) if any(b.judge for b in self.benchmarks.values()) else None
-        return {"benchmarks": identity(self.placed(), digest), "paper_rules": self.paper_rules, "judge": judge}
+        judge = fingerprint(self.judge, digest) if any(b.judge for b in self.benchmarks.values()) else None
+        return {"benchmarks": fingerprint(self.placed(), digest), "paper_rules": self.paper_rules, "judge": judge}
 
     def missing(self) -> list[str]:
         """Which benchmarks, or their judge, cannot be had here, one sentence each."""

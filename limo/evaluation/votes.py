@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 
-from limo.evaluation.grading import Case, Rules, grade_all
+from limo.grading import Case, Rules, grade_all
 from limo.records import Grade, Problem
 
 RIGHT = -1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from limo.config import choice
+from limo.config import component
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 """What a running average keeps at each step."""
 
 
-@choice
+@component
 class Schedule:
     """The learning rate over the run, as a share of its peak."""
 
@@ -63,7 +63,7 @@ class Schedule:
         return self.final + (1 - self.final) * share
 
 
-@choice
+@component
 class Optimizer:
     """Settings that every optimizer has."""
 
@@ -92,7 +92,7 @@ class Optimizer:
         return [{"params": members, "weight_decay": decay} for members, decay in pairs if members]
 
 
-@choice
+@component
 class AdamW(Optimizer):
     """torch.optim.AdamW."""
 
@@ -115,7 +115,7 @@ class AdamW(Optimizer):
         )
 
 
-@choice
+@component
 class AdamW8bit(Optimizer):
     """bitsandbytes.optim.AdamW8bit: a quarter of the optimizer's memory."""
 
@@ -136,7 +136,7 @@ class AdamW8bit(Optimizer):
         return optimizer
 
 
-@choice
+@component
 class Adafactor(Optimizer):
     """torch.optim.Adafactor: second moments kept as one row and one column per matrix."""
 
@@ -148,7 +148,7 @@ class Adafactor(Optimizer):
         return Live(self.groups(named), lr=self.lr)
 
 
-@choice
+@component
 class Muon(Optimizer):
     """torch.optim.Muon on the matrices of the blocks, AdamW on embeddings, head, norms and biases."""
 

@@ -61,7 +61,7 @@ def disk(
     if shape and config.model.local is None:
         needs["weights from the hub"] = 2.0 * shape.parameters
     if shape and config.training and found.get("training", Path()) is None:
-        kept = config.training.keep + 1  # one more is written before the oldest goes
+        kept = config.training.keep_checkpoints + 1  # one more is written before the oldest goes
         needs["checkpoints while training"] = float(config.training.trained(shape) * STATE * kept)
         needs["exported weights"] = shape.parameters * (2.0 if config.training.export == "bfloat16" else 4.0)
     if texts := sum(one.tokens or 0 for one in answers):

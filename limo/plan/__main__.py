@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from limo import Mistake, hardware, pipeline
+from limo import UserError, hardware, pipeline
 from limo.config import Config
 from limo.hardware import Gpu
 from limo.plan import cost, plan
@@ -34,7 +34,7 @@ def main() -> None:
         config = compose(overrides)
         made = plan(config, survey(config), gpus, host=0 if given.gpus else hardware.memory())
         print(text(made, hardware.free_disk(Path(config.store))))
-    except Mistake as mistake:
+    except UserError as mistake:
         print(f"limo: {mistake}", file=sys.stderr)
         sys.exit(2)
 
@@ -44,7 +44,7 @@ def parse(words: str) -> tuple[tuple[Gpu, ...], int]:
     match = re.fullmatch(r"(?:(\d+)x)?(\d+)x([A-Za-z]*\d+[A-Za-z]*)(?:-(\d+))?", words)
     known = match and next((c for c in cost.CHIPS if c.name.lower() == match.group(3).lower()), None)
     if not match or not known:
-        raise Mistake(
+        raise UserError(
             f"--gpus={words}: write 8xH100 or 4x8xH100 (8xA100-40 for GPUs of 40 GiB), "
             f"with one of {', '.join(c.name for c in cost.CHIPS)}"
         )
@@ -57,10 +57,10 @@ def survey(config: Config) -> dict[str, Path | None]:
     store, found = Store(Path(config.store).absolute()), dict[str, Path | None]()
 
     def look(name: str, stage: Stage) -> Path:
-        found[name] = pipeline.look(name, stage, store)
+        found[name] = pipeline.cached(name, stage, store)
         return found[name] or Path(f"<{name}>")
 
-    pipeline.road(config, look)
+    pipeline.tasks(config, look)
     return found
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake
+from limo import UserError
 from limo.config import Config
-from limo.data.lab import Lab
+from limo.lab.source import Lab
 from limo.models import Model
 
 PUBLISHED = {"GAIR/LIMO": 817, "GAIR/LIMO-v2": 800}
@@ -128,7 +128,7 @@ def _problems(data: Any) -> list[Any] | None:
         return None
     try:
         problems: list[Any] = data.problems()
-    except Mistake:
+    except UserError:
         return None  # the run itself will say what is wrong with it
     return problems
 

@@ -84,7 +84,7 @@ def setup(
         tokens=asked.micro_batch * length if asked.micro_batch else asked.max_tokens or asked.max_length,
         longest=length,
         checkpointing=asked.activation_checkpointing,
-        chunks=asked.chunks,
+        chunks=asked.logit_chunks,
         bucket=zero.bucket if zero else 0,
         eager=config.model.attention == "eager",
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from limo.config import choice
+from limo.config import component
 from limo.engine import Sampling
-from limo.evaluation.grading import Rules
+from limo.grading import Rules
 from limo.models import Model
 from limo.stage import Stage
 
 
-@choice
+@component
 class ProbeStage(Stage):
     """Measure a base on selected examples; writes `summary.json`, and its own answers as `attempts.jsonl` and `grades.jsonl`."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from limo import Broken, Mistake, pipeline
+from limo import StageError, UserError, pipeline
 from limo.config import describe
 from limo.engine import Sampling
 from limo.probe import ProbeStage
@@ -34,10 +34,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         folder = run(overrides, given.examples, given.samples, given.temperature, given.max_tokens)
-    except Mistake as mistake:
+    except UserError as mistake:
         print(f"limo: {mistake}", file=sys.stderr)
         sys.exit(2)
-    except Broken as broken:
+    except StageError as broken:
         print(f"limo: {broken}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(overrides: list[str], examples: int, samples: int, temperature: float, max_tokens: int | None) -> Path:
-    """The folder of the result; the stages up to the selection are made first where the store lacks them. Raises Mistake."""
+    """The folder of the result; the stages up to the selection are made first where the store lacks them. Raises UserError."""
     from limo.__main__ import compose
 
     # training is asked for as well, so that its part of the config is there; only the way to the selection is gone
@@ -65,12 +65,12 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
             max_length=training.max_length, overlong=training.overlong, seed=config.seed, store=store.root,
         )  # fmt: skip
     except ValidationError as error:
-        raise Mistake(describe(error)) from None
+        raise UserError(describe(error)) from None
     store.prepare()
-    if missing := list(dict.fromkeys([*pipeline.lacks(config, store), *stage.missing()])):
-        raise Mistake("\n".join(missing))
+    if missing := list(dict.fromkeys([*pipeline.missing(config, store), *stage.missing()])):
+        raise UserError("\n".join(missing))
     made: dict[str, Path] = {}
-    pipeline.walk(config, store, made.__setitem__)
+    pipeline.run_all(config, store, made.__setitem__)
     return pipeline.make("probe", dataclasses.replace(stage, examples=made["selection"] / "examples.jsonl"), store)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import transformers
 
-from limo import Mistake, records
+from limo import UserError, records
 from limo.engine.sampling import sample
 from limo.engine.transformers import load
 from limo.evaluation import metrics
-from limo.evaluation.grading import grade_all
-from limo.evaluation.grading.stage import case, to_grades
 from limo.evaluation.scoring import table
+from limo.grading import grade_all
+from limo.grading.stage import case, to_grades
 from limo.models import load_tokenizer
 from limo.probe import ProbeStage
 from limo.probe.losses import Paid, pay
@@ -35,10 +35,10 @@ FACTOR = 2
 
 
 def probe(stage: ProbeStage, folder: Path) -> None:
-    """All measurements of one base. Raises Mistake where there are no examples or none fits `max_length`."""
+    """All measurements of one base. Raises UserError where there are no examples or none fits `max_length`."""
     every = records.read(stage.examples, Example)
     if not every:
-        raise Mistake(f"{stage.examples}: no examples to probe with; loosen the selection")
+        raise UserError(f"{stage.examples}: no examples to probe with; loosen the selection")
     drawn = random.Random(f"{stage.seed}/probe").sample(every, len(every))
     tokenizer = load_tokenizer(stage.model)
     policy = "truncate" if stage.overlong == "error" else stage.overlong
@@ -160,7 +160,7 @@ def _answers(
         asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text)
         try:
             one = encode(tokenizer, stage.model, asked)
-        except Mistake:  # an answer that the template changes or that spells a special token: not what was generated
+        except UserError:  # an answer that the template changes or that spells a special token: not what was generated
             continue
         found.append(one if a.finish == "stop" else Encoded(one.id, one.tokens[:-1], one.prompt))
     return [one for one in found if one.supervised]

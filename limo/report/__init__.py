@@ -12,9 +12,9 @@ def write(folders: Sequence[Path], out: Path) -> Path:
     """Write the page (`out`, or `report.html` in it when it is a folder), and `report.md` and `results.csv` beside it.
 
     Each folder holds one run or many; runs that failed or have no training are shown for what they are.
-    Returns the page. Raises Mistake where there is no run, or the place cannot be written.
+    Returns the page. Raises UserError where there is no run, or the place cannot be written.
     """
-    from limo import Mistake
+    from limo import UserError
     from limo.report import runs as read
     from limo.report.page import page
     from limo.report.text import markdown, sheet
@@ -28,7 +28,7 @@ def write(folders: Sequence[Path], out: Path) -> Path:
         target.with_name(NOTE).write_text(markdown(found, title), encoding="utf-8")
         target.with_name(SHEET).write_text(sheet(found), encoding="utf-8")
     except OSError as error:
-        raise Mistake(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
+        raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from limo import Mistake
+from limo import UserError
 from limo.report import PAGE, table, write
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     try:
         page = write(given.folders, given.out or given.folders[0])
         print(f"{table(given.folders)}\n\nreport: {os.path.relpath(page)}")
-    except Mistake as mistake:
+    except UserError as mistake:
         print(f"limo: {mistake}", file=sys.stderr)
         sys.exit(2)
 

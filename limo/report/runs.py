@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limo import Mistake
-from limo.pipeline import STEPS
+from limo import UserError
+from limo.pipeline import TASKS
 
 
 @dataclass(frozen=True)
@@ -99,20 +99,20 @@ class Run:
 
 
 def find(folders: Iterable[Path]) -> list[Run]:
-    """Every run at or below the folders, each once, in order. Raises Mistake where there is none."""
+    """Every run at or below the folders, each once, in order. Raises UserError where there is none."""
     found: dict[Path, Run] = {}
     for top in folders:
         if not top.is_dir():
-            raise Mistake(f"{top}: no such folder; give the folder of a run or of a sweep, such as outputs/lab")
+            raise UserError(f"{top}: no such folder; give the folder of a run or of a sweep, such as outputs/lab")
         for place, below, files in os.walk(top):
             below[:] = sorted(d for d in below if not d.startswith("."))
             folder = Path(place)
             known = {"run.json", "status.json"} & set(files)
             if known or any((folder / "evaluation" / kind / "results.json").is_file() for kind in ("base", "tuned")):
                 found.setdefault(folder.resolve(), read(folder))
-                below[:] = [d for d in below if d not in ("evaluation", *STEPS)]
+                below[:] = [d for d in below if d not in ("evaluation", *TASKS)]
     if not found:
-        raise Mistake(
+        raise UserError(
             f"{', '.join(map(str, folders))}: no run in it (no run.json); give the folder of a run or of a sweep"
         )
     return list(found.values())
@@ -121,8 +121,8 @@ def find(folders: Iterable[Path]) -> list[Run]:
 def read(folder: Path) -> Run:
     """One run; whatever is missing stays empty."""
     facts, status = _json(folder / "run.json"), _json(folder / "status.json")
-    summaries = {step: found for step in STEPS if (found := _json(folder / step / "summary.json"))}
-    manifests = {step: found for step in STEPS if (found := _json(folder / step / "manifest.json"))}
+    summaries = {step: found for step in TASKS if (found := _json(folder / step / "summary.json"))}
+    manifests = {step: found for step in TASKS if (found := _json(folder / step / "manifest.json"))}
     examples = folder / "selection" / "examples.jsonl"
     base, tuned = (results(folder / "evaluation" / kind / "results.json") for kind in ("base", "tuned"))
     if base and not tuned and "selection" not in summaries:  # only evaluated: what would have been chosen says nothing
@@ -213,7 +213,7 @@ def _json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, json.JSONDecodeError) as error:
-        raise Mistake(f"{path}: cannot be read ({error}); run the same command again to write it anew") from None
+        raise UserError(f"{path}: cannot be read ({error}); run the same command again to write it anew") from None
     return found
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from limo.pipeline import STEPS
+from limo.pipeline import TASKS
 from limo.report import figures
 from limo.report.arms import arms, describe, name, palette
 from limo.report.html import el, facts, join, table
@@ -153,7 +153,7 @@ def listing(runs: Sequence[Run]) -> Pieces:
 
 def provenance(runs: Sequence[Run]) -> Pieces:
     """Versions, commit, hardware; and the key, time and cost of every result."""
-    unique = {(step, m.get("key")): m for run in runs for step in STEPS if (m := run.manifests.get(step))}
+    unique = {(step, m.get("key")): m for run in runs for step in TASKS if (m := run.manifests.get(step))}
     if not unique:
         return []
     first = list(unique.values())

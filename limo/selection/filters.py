@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from limo.config import choice
-from limo.data.text import boxed, fingerprint
+from limo.config import component
+from limo.data.text import boxed, text_hash
 from limo.records import RIGHT, Example
 from limo.selection.pool import Dropped, Measure
 
 
-@choice
+@component
 class Boxed:
     """Solutions need a closed \\boxed{…}: without one a model learns to end without an answer."""
 
@@ -19,14 +19,14 @@ class Boxed:
         return {e.id: Dropped("no box") for e in pool if not boxed(e.solution)}
 
 
-@choice
+@component
 class Correct:
     """The final answer of a solution must be the gold one, as graded: attempts, and the source's own solutions too."""
 
     box: bool = True
     """And it must stand in a closed \\boxed{…}."""
     rules: Any
-    """Rules by which the source's solutions are graded, `limo.evaluation.grading.Rules`."""
+    """Rules by which the source's solutions are graded, `limo.grading.Rules`."""
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
         return {e.id: found for e in pool if (found := self._fault(e)) is not None}
@@ -38,7 +38,7 @@ class Correct:
         return Dropped("no box") if self.box and answer is None else None
 
 
-@choice
+@component
 class SolveRate:
     """How often the problem was solved must lie in a band: the paper keeps what 1 to 3 of 32 attempts solve.
 
@@ -61,7 +61,7 @@ class SolveRate:
         return dropped
 
 
-@choice
+@component
 class Bounds(Measure):
     """The length of a solution must lie within bounds, both included."""
 
@@ -85,7 +85,7 @@ class Bounds(Measure):
         return dropped
 
 
-@choice
+@component
 class Duplicates:
     """Of equal texts, up to typesetting, the one with the first id stays."""
 
@@ -96,13 +96,13 @@ class Duplicates:
         first: dict[bytes, Example] = {}
         dropped = {}
         for example in sorted(pool, key=lambda e: e.id):
-            kept = first.setdefault(fingerprint(getattr(example, self.of)), example)
+            kept = first.setdefault(text_hash(getattr(example, self.of)), example)
             if kept is not example and (self.of == "solution" or kept.problem != example.problem):
                 dropped[example.id] = Dropped(f"same {self.of}", kept.id)
         return dropped
 
 
-@choice
+@component
 class Where:
     """What the source says of the problem (`meta`) must be one of some values."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from limo.config import choice
+from limo.config import component
 from limo.models import Model, load_tokenizer
 from limo.records import Example
 
@@ -47,7 +47,7 @@ def draw(seed: int, *names: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
-@choice
+@component
 class Measure:
     """How long a text is."""
 

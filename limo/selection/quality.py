@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
-from limo.config import choice
+from limo.config import component
 from limo.data.bar import bar
 from limo.records import Example
 from limo.selection.pool import Measure
@@ -15,7 +15,7 @@ from limo.selection.pool import Measure
 Scaling = Literal["rank", "minmax", "none"]
 
 
-@choice
+@component
 class Trait:
     """Something that shows in certain words."""
 
@@ -41,7 +41,7 @@ class Trait:
         return re.compile("|".join([*parts, *([f"(?:{self.pattern})"] if self.pattern else [])]), re.IGNORECASE)
 
 
-@choice
+@component
 class Quality(Measure):
     """The weighted sum of a solution's length and of how often its traits show, divided by its length.
 

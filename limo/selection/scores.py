@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limo.config import choice
+from limo.config import component
 from limo.data.bar import bar
 from limo.records import Example
 from limo.selection.pool import Measure, draw
 
 
-@choice
+@component
 class Random:
     """A number drawn by the seed and the candidate's id: the same whatever else the pool holds."""
 
@@ -18,7 +18,7 @@ class Random:
         return {e.id: {"": draw(seed, "random", e.id)} for e in pool}
 
 
-@choice
+@component
 class Length(Measure):
     """How long a solution is."""
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from limo import Mistake
-from limo.config import choice
+from limo import UserError
+from limo.config import component
 from limo.records import Example
 from limo.selection.candidates import Origin
 from limo.selection.filters import Correct
@@ -28,7 +28,7 @@ class Outcome:
     """The candidates that came through the steps, with all scores, before the ranking."""
 
 
-@choice
+@component
 class Selection:
     """Which examples to keep, and in which order."""
 
@@ -81,7 +81,7 @@ class Selection:
     def choose(self, pool: Sequence[Example], seed: int) -> Outcome:
         """Apply the steps, rank, cut. The same seed keeps the same examples, whatever the order of the pool.
 
-        Raises Mistake when nothing is left or fewer than `size`, with the numbers and the remedy.
+        Raises UserError when nothing is left or fewer than `size`, with the numbers and the remedy.
         """
         seed = seed if self.seed is None else self.seed
         left = sorted(pool, key=lambda e: e.id)
@@ -117,7 +117,7 @@ class Selection:
             return sorted(pool, key=lambda e: e.id)
         rank, sign = self.rank, 1 if self.lowest else -1
         if pool and not any(rank in e.scores for e in pool):
-            raise Mistake(f"selection.rank={rank}: no candidate has this score; {_remedy(rank)}")
+            raise UserError(f"selection.rank={rank}: no candidate has this score; {_remedy(rank)}")
         return sorted(pool, key=lambda e: (rank not in e.scores, sign * e.scores.get(rank, 0.0), e.id))
 
     def _other_bands(self, pool: Sequence[Example]) -> dict[str, Dropped]:
@@ -144,17 +144,17 @@ class Selection:
         counts = Counter(name for _, name, _ in dropped)
         told = ", ".join(f"{name} dropped {count}" for name, count in counts.most_common())
         if left and self.size is not None:
-            raise Mistake(
+            raise UserError(
                 f"selection.size={self.size}: only {left} of {pool} candidates are left{f' ({told})' if told else ''}; "
                 f"set selection.size={left} or less, or loosen a step"
             )
         if not pool:
-            raise Mistake(
+            raise UserError(
                 f"selection.candidates={self.candidates}: there is no candidate; choose data with solutions, or "
                 "attempts of a model that solves some problems and selection.candidates=attempts"
             )
         worst = counts.most_common(1)[0][0]
-        raise Mistake(f"selection: none of {pool} candidates is left ({told}); loosen selection.steps.{worst}")
+        raise UserError(f"selection: none of {pool} candidates is left ({told}); loosen selection.steps.{worst}")
 
 
 def _scored(example: Example, step: str, found: dict[str, dict[str, float]]) -> Example:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from limo import records
-from limo.config import choice
+from limo.config import component
 from limo.records import Attempt, Example, Grade, Problem
 from limo.selection.candidates import candidates
 from limo.selection.pool import Filter
@@ -18,7 +18,7 @@ from limo.stage import Stage, summarise
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
-@choice
+@component
 class SelectionStage(Stage):
     """Select: `examples.jsonl`, best first with all scores, and `dropped.jsonl` with step and reason of the others."""
 

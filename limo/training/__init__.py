@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from limo import Mistake
-from limo.config import aside, choice
+from limo import UserError
+from limo.config import component, runtime
 from limo.hardware import Gpu, gpus, memory
 from limo.models import Architecture, Model
 from limo.optimizers import Optimizer
@@ -26,7 +26,7 @@ PIECE = 512
 """Tokens whose logits are made together at least: every piece costs a gradient of the whole head, which fewer are not worth."""
 
 
-@choice
+@component
 class Lora:
     """Low-rank adapters beside frozen weights (arXiv 2106.09685), on a 4-bit base with `quantize` (QLoRA, arXiv 2305.14314)."""
 
@@ -87,7 +87,7 @@ class Lora:
             layers = [f".{name}" for name, _ in net.named_modules()]
             if absent := [one for one in targets if not any(name.endswith(f".{one}") for name in layers)]:
                 linear = {name.rpartition(".")[2] for name, m in net.named_modules() if isinstance(m, torch.nn.Linear)}
-                raise Mistake(
+                raise UserError(
                     f"training.adapter.targets: {type(net).__name__} has no layer {', '.join(absent)}; "
                     f"choose of {', '.join(sorted(linear))}, or all-linear"
                 )
@@ -98,7 +98,7 @@ class Lora:
         return get_peft_model(net, settings, autocast_adapter_dtype=mixed)
 
 
-@choice
+@component
 class Training:
     """How examples become weights."""
 
@@ -119,22 +119,22 @@ class Training:
     """Examples end to end in one row, each attending to itself only; false pads rows to the longest."""
     reduction: Literal["token", "sample"] = "token"
     """Every supervised token of a step weighs the same, or every example does."""
-    clip: float | None = 1.0
+    max_grad_norm: float | None = 1.0
     """Largest gradient norm; null does not clip."""
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more work."""
-    chunks: int = 16
+    logit_chunks: int = 16
     """Most pieces in which the head's logits are made, used and forgotten, of PIECE tokens or more each; 1 keeps them."""
     liger: bool = False
     """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
-    save: int | Literal["epoch"] = aside(default="epoch")
+    checkpoint_every: int | Literal["epoch"] = runtime(default="epoch")
     """Optimizer steps between checkpoints to resume from."""
-    keep: int = aside(default=1)
+    keep_checkpoints: int = runtime(default=1)
     """How many of those are kept while training."""
-    retain: bool = aside(default=False)
+    keep_after: bool = runtime(default=False)
     """Leave the checkpoints in the result; else they go once the exported weights are verified."""
-    choose: Literal["last", "best"] = "last"
+    export_from: Literal["last", "best"] = "last"
     """Which weights are exported: after the last step, or where `validation` had the lowest loss."""
     validation: Path | None = None
     """Examples (JSONL) that are never trained on, for the validation loss at each checkpoint; never a test benchmark."""
@@ -153,9 +153,9 @@ class Training:
             "micro_batch",
             "max_tokens",
             "max_length",
-            "chunks",
-            "save",
-            "keep",
+            "logit_chunks",
+            "checkpoint_every",
+            "keep_checkpoints",
         ):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
@@ -164,10 +164,12 @@ class Training:
             raise ValueError(
                 f"max_tokens={self.max_tokens} is less than max_length={self.max_length}: the longest example would not fit"
             )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip={self.clip} must be above 0, or null")
-        if self.choose == "best" and self.validation is None:
-            raise ValueError("choose=best needs validation=<examples.jsonl> (never a test benchmark), or choose=last")
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm={self.max_grad_norm} must be above 0, or null")
+        if self.export_from == "best" and self.validation is None:
+            raise ValueError(
+                "export_from=best needs validation=<examples.jsonl> (never a test benchmark), or export_from=last"
+            )
 
     def trained(self, shape: Architecture) -> int:
         """Weights that change, in a model of this shape."""
@@ -180,7 +182,7 @@ class Training:
         return self.strategy.resolve(trained, (weights - trained) * bits // 8, devices)
 
 
-@choice
+@component
 class TrainingStage(Stage):
     """Examples in, `model/` (Hugging Face folder) and `metrics.csv` out."""
 
@@ -190,7 +192,7 @@ class TrainingStage(Stage):
     training: Training
     model: Model
     optimizer: Optimizer
-    logger: Csv = aside(default=Csv())
+    logger: Csv = runtime(default=Csv())
     examples: Path
     seed: int
 
@@ -227,7 +229,7 @@ class TrainingStage(Stage):
             try:
                 if not read(how.validation, Example):
                     lacks.append(f"training.validation={how.validation}: no examples in it; give others, or null")
-            except Mistake as mistake:
+            except UserError as mistake:
                 lacks.append(f"training.validation: {mistake}")
         if how.liger and importlib.util.find_spec("liger_kernel") is None:
             lacks.append(

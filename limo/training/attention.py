@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from limo import Mistake
+from limo import UserError
 
 NAME = "limo_segments"
 
@@ -34,12 +34,12 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside each segment. query [rows, heads, length, dim]; `segments` sum to length; None is one segment.
 
-    Returns [rows, length, heads, dim]. Raises Mistake for a kind of attention that it does not compute.
+    Returns [rows, length, heads, dim]. Raises UserError for a kind of attention that it does not compute.
     """
     if attention_mask is not None or any(
         kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")
     ):
-        raise Mistake(
+        raise UserError(
             f"training.packing: {type(module).__name__} attends in a way that packing does not cover; set training.packing=false"
         )
     groups = query.shape[1] // key.shape[1]

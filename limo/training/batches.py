@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from limo import Mistake
+from limo import UserError
 from limo.training.encode import Encoded
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def uneven(global_batch: int, ranks: int, micro_batch: int | None) -> str | None
 def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> Plan:
     """Shuffle per epoch from the seed, cut into steps of `global_batch` examples, lay each out over ranks and micro-batches.
 
-    Raises Mistake, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
+    Raises UserError, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
     """
     if lack := uneven(layout.global_batch, layout.ranks, layout.micro_batch):
-        raise Mistake(lack)
+        raise UserError(lack)
     per_epoch = -(-len(encoded) // layout.global_batch)
     total = steps if steps is not None else per_epoch * (epochs or 0)
     laid: list[tuple[int, list[Pack]]] = []

@@ -17,7 +17,7 @@ import pytorch_lightning as lightning
 import torch
 from tqdm import tqdm
 
-from limo import Mistake
+from limo import UserError
 from limo.records import write_json
 from limo.training.batches import Batch
 from limo.training.encode import Encoded
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "step-"
 BEST = "best.json"
-"""Step and validation loss of the weights that `choose=best` exports."""
+"""Step and validation loss of the weights that `export_from=best` exports."""
 
 
 class Record(lightning.Callback):
@@ -126,7 +126,7 @@ class Record(lightning.Callback):
         ):
             names = ", ".join(self.encoded[place].id for place in done.members)
             good = found(self.checkpoints)
-            raise Mistake(
+            raise UserError(
                 f"training: at step {step} the loss is {loss:.4g} and the gradient norm {pl_module.norm:.4g} over the examples {names}; "
                 f"{f'the last checkpoint before it is {good[-1]}' if good else 'there is no checkpoint yet'}; "
                 "lower optimizer.lr, or look at those examples"

@@ -18,7 +18,7 @@ def need(training: Training, weights: int) -> int:
     """Bytes: the checkpoints kept and one being written (weights, float32 copy, two moments), and the exported weights."""
     trained = weights if training.adapter is None else weights // ADAPTED
     state = 12 if training.precision == "32-true" else 14
-    return trained * state * (training.keep + 1) + weights * (2 if training.export == "bfloat16" else 4)
+    return trained * state * (training.keep_checkpoints + 1) + weights * (2 if training.export == "bfloat16" else 4)
 
 
 def lacking(folder: Path, training: Training, weights: int) -> str | None:
@@ -28,5 +28,5 @@ def lacking(folder: Path, training: Training, weights: int) -> str | None:
         return None
     return (
         f"training needs about {wanted / 2**30:.1f} GiB of disk in {folder} (checkpoints and exported weights) and {free / 2**30:.1f} GiB "
-        "are free; free some, or set store=<folder on a larger disk>, training.keep=1, or training=lora"
+        "are free; free some, or set store=<folder on a larger disk>, training.keep_checkpoints=1, or training=lora"
     )

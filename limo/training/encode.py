@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from limo import Mistake
+from limo import UserError
 from limo.models import Model, messages, prompt_ids
 from limo.records import Example
 from limo.store import content_digest
@@ -50,7 +50,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, model: Model, example: Example) -
     Prompt and answer are tokenised apart, because generation also starts from the ids of the prompt alone. What a template
     writes after the end-of-turn token (a line break in ChatML) is left out: generation has stopped there.
 
-    Raises Mistake where the template does not let an answer be told from its prompt, or an answer from its end.
+    Raises UserError where the template does not let an answer be told from its prompt, or an answer from its end.
     """
     prompt = prompt_ids(tokenizer, model, example.question)
     chat = messages(model, example.question)
@@ -58,7 +58,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, model: Model, example: Example) -
     answer = [*chat, {"role": "assistant", "content": example.solution}]
     whole = str(tokenizer.apply_chat_template(answer, tokenize=False))
     if not whole.startswith(str(before)):
-        raise Mistake(
+        raise UserError(
             f"model.path={model.path}: its chat template renders an answered conversation differently from the prompt that asks it "
             f"(example {example.id}); give a template without that with model.chat_template=<file.jinja>"
         )
@@ -69,20 +69,20 @@ def encode(tokenizer: PreTrainedTokenizerBase, model: Model, example: Example) -
             if not example.solution.strip()
             else "the chat template changes the text of the solution"
         )
-        raise Mistake(
+        raise UserError(
             f"example {example.id}: {what}; drop it in the selection, or set model.chat_template=<file.jinja>"
         )
     ids = list(tokenizer(rest, add_special_tokens=False)["input_ids"])
     special = _special(tokenizer)
     ends = [place for place, token in enumerate(ids) if token in special]
     if not ends:
-        raise Mistake(
+        raise UserError(
             f"model.path={model.path}: its chat template ends an answer without an end token, so generation would never stop; "
             "give a template that ends with one with model.chat_template=<file.jinja>"
         )
     if _inside(tokenizer, example.solution, ids[ends[-1]]):
         token = tokenizer.convert_ids_to_tokens(ids[ends[-1]])
-        raise Mistake(f"example {example.id}: its solution contains the end token {token} as text; drop or clean it")
+        raise UserError(f"example {example.id}: its solution contains the end token {token} as text; drop or clean it")
     return Encoded(example.id, (*prompt, *ids[: ends[-1] + 1]), len(prompt))
 
 
@@ -120,13 +120,13 @@ def fit(encoded: Sequence[Encoded], max_length: int, overlong: Overlong) -> tupl
     """The examples that will be trained on, and the ids of the over-long ones, dealt with as `overlong` says.
 
     `truncate` keeps the first `max_length` tokens, so the cut text never carries an end-of-turn token it did not reach; an
-    example whose prompt alone fills `max_length` has nothing to learn and is dropped. Raises Mistake for `error`, or when
+    example whose prompt alone fills `max_length` has nothing to learn and is dropped. Raises UserError for `error`, or when
     nothing is left.
     """
     long = [e.id for e in encoded if len(e.tokens) > max_length]
     if long and overlong == "error":
         longest = max(len(e.tokens) for e in encoded)
-        raise Mistake(
+        raise UserError(
             f"training.max_length={max_length}: {len(long)} of {len(encoded)} examples are longer (longest {longest} tokens): "
             f"{_some(long)}; raise max_length, or choose training.overlong=drop or truncate"
         )
@@ -135,7 +135,7 @@ def fit(encoded: Sequence[Encoded], max_length: int, overlong: Overlong) -> tupl
     else:
         kept = [Encoded(e.id, e.tokens[:max_length], e.prompt) for e in encoded if e.prompt < max_length]
     if not kept:
-        raise Mistake(f"training.max_length={max_length}: no example fits; raise it")
+        raise UserError(f"training.max_length={max_length}: no example fits; raise it")
     return kept, long
 
 

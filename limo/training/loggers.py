@@ -6,10 +6,10 @@ import importlib.util
 from pathlib import Path
 from typing import Any, ClassVar
 
-from limo.config import choice
+from limo.config import component
 
 
-@choice
+@component
 class Csv:
     """Only `metrics.csv`, which is always written."""
 
@@ -26,7 +26,7 @@ class Csv:
         return []
 
 
-@choice
+@component
 class TensorBoard(Csv):
     """Event files in `tensorboard/`."""
 
@@ -38,7 +38,7 @@ class TensorBoard(Csv):
         return [TensorBoardLogger(folder, name="tensorboard", version="")]
 
 
-@choice
+@component
 class Wandb(Csv):
     """Weights & Biases."""
 
@@ -62,7 +62,7 @@ class Wandb(Csv):
         ]
 
 
-@choice
+@component
 class MLflow(Csv):
     """MLflow."""
 

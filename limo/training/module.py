@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from limo import Mistake
+from limo import UserError
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.training import PIECE, Training
@@ -112,7 +112,7 @@ class Module(lightning.LightningModule):
 
     @torch.no_grad()
     def refuse_leaks(self) -> None:
-        """Raise Mistake where an example in a pack sees its neighbour: layers that mix tokens by other means than attention."""
+        """Raise UserError where an example in a pack sees its neighbour: layers that mix tokens by other means than attention."""
         self.net.eval()
         first, second = torch.arange(7) % 5, torch.arange(9) % 5 + 1
         with self.trainer.precision_plugin.forward_context():
@@ -121,7 +121,7 @@ class Module(lightning.LightningModule):
         self.net.train()
         if not torch.allclose(both, alone, rtol=0.05, atol=0.05 * float(alone.abs().max())):
             name = type(self.causal).__name__
-            raise Mistake(
+            raise UserError(
                 f"training.packing: the layers of {name} let packed examples see each other; set training.packing=false"
             )
 
@@ -147,7 +147,7 @@ class Module(lightning.LightningModule):
         hidden = self.hidden(batch.ids, batch.lengths, self.packed)
         rows = hidden.flatten(0, 1).index_select(0, batch.where)
         head = self.causal.get_output_embeddings()
-        chunks = self.recipe.chunks
+        chunks = self.recipe.logit_chunks
         if self._sharding is None:
             chunks = min(chunks, max(1, -(-len(rows) // PIECE)))
         # else a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
@@ -192,7 +192,7 @@ class Module(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(self.spread, Zero):
-            limit = self.recipe.clip or float("inf")
+            limit = self.recipe.max_grad_norm or float("inf")
             self.norm = float(
                 torch.nn.utils.clip_grad_norm_([p for p in self.net.parameters() if p.grad is not None], limit)
             )

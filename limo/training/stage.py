@@ -17,7 +17,7 @@ import torch
 import transformers
 from torch.utils.data import DataLoader, IterableDataset
 
-from limo import Mistake
+from limo import UserError
 from limo.hardware import cores
 from limo.models import load_tokenizer
 from limo.process import die_with_parent
@@ -65,7 +65,7 @@ def train(stage: TrainingStage, folder: Path) -> None:
     strategy = stage.strategy
     examples = read(stage.examples, Example)
     if not examples:
-        raise Mistake(f"{stage.examples}: no examples to train on; loosen the selection")
+        raise UserError(f"{stage.examples}: no examples to train on; loosen the selection")
     tokenizer = load_tokenizer(stage.model)
     every = encode_all(tokenizer, stage.model, examples, stage.store / "tokens")
     encoded, overlong = fit(every, training.max_length, training.overlong)
@@ -82,10 +82,10 @@ def train(stage: TrainingStage, folder: Path) -> None:
     weights = _weights(stage)
     _threads(weights)
     if rank == 0 and (lack := lacking(folder, training, weights)):
-        raise Mistake(lack)
+        raise UserError(lack)
 
     module = Module(training, stage.model, stage.optimizer, strategy, run, ranks, stage.seed)
-    save = run.per_epoch if training.save == "epoch" else training.save
+    save = run.per_epoch if training.checkpoint_every == "epoch" else training.checkpoint_every
     whole = next((e for e in every if e.id not in set(overlong)), every[0])
     pad = int(tokenizer.pad_token_id or 0)
 
@@ -103,14 +103,14 @@ def train(stage: TrainingStage, folder: Path) -> None:
     work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
     record = Record(headline, folder / "metrics.csv", checkpoints, encoded, _peak(ranks), work)
     held = _validation(stage, tokenizer, {e.problem for e in examples}, layout, rank, pad)
-    best = (lambda: write("best")) if training.choose == "best" else None
-    saving = Checkpoints(checkpoints, save, training.keep, record, held, best)
+    best = (lambda: write("best")) if training.export_from == "best" else None
+    saving = Checkpoints(checkpoints, save, training.keep_checkpoints, record, held, best)
     trainer = _trainer(stage, strategy, folder, run, ranks, [record, saving])
     stream = Stream(lambda: batches(run, encoded, layout, training.reduction, pad, rank, start))
     trainer.fit(module, DataLoader(stream, batch_size=None), ckpt_path=str(saved[-1]) if saved else None)
     if trainer.global_step != len(run.steps):
         raise RuntimeError(f"training stopped at step {trainer.global_step} of {len(run.steps)}")
-    if training.choose == "last":
+    if training.export_from == "last":
         write("model")
     elif rank == 0 and (folder / "best").is_dir():  # else an interrupted run came this far already
         remove(folder / "model")
@@ -129,12 +129,12 @@ def _validation(
         return []
     examples = read(path, Example)
     if both := sorted(trained & {e.problem for e in examples}):
-        raise Mistake(
+        raise UserError(
             f"training.validation={path}: problem {both[0]} is trained on too ({len(both)} such); keep the sets apart"
         )
     every = encode_all(tokenizer, stage.model, examples, stage.store / "tokens")
     if all(len(e.tokens) > stage.training.max_length for e in every):
-        raise Mistake(
+        raise UserError(
             f"training.validation={path}: every example is longer than training.max_length; give shorter ones"
         )
     encoded, long = fit(every, stage.training.max_length, "drop")
@@ -153,7 +153,11 @@ def _trainer(
     if isinstance(strategy, Zero):
         from limo.training.zero import open_strategy
 
-        how = {"strategy": open_strategy(strategy, training.precision, training.clip, training.adapter is not None)}
+        how = {
+            "strategy": open_strategy(
+                strategy, training.precision, training.max_grad_norm, training.adapter is not None
+            )
+        }
     elif ranks > 1:
         from pytorch_lightning.strategies import DDPStrategy
 
@@ -210,9 +214,9 @@ def _finish(
         parameters=weights,
         parameters_trained=trained,
         final_loss=float(last["loss"]),
-        checkpoint=stage.training.choose,
+        checkpoint=stage.training.export_from,
         exported_step=json.loads((folder / BEST).read_text(encoding="utf-8"))["step"]
-        if stage.training.choose == "best"
+        if stage.training.export_from == "best"
         else len(run.steps),
         memory_gib=round(memory() / 2**30, 3),
         training_seconds=float(last["seconds"]),
@@ -222,7 +226,7 @@ def _finish(
 
 
 def _tidy(folder: Path, training: Training) -> None:
-    if not training.retain:
+    if not training.keep_after:
         remove(folder / "checkpoints")
 
 
@@ -239,7 +243,7 @@ def _same_ranks(folder: Path, rank: int, now: dict[str, Any], start: int) -> Non
     if start and path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         if before != now:
-            raise Mistake(
+            raise UserError(
                 f"{folder}: this run was begun with {before} and would go on with {now}; "
                 "use the same, or delete its checkpoints/ to start over"
             )

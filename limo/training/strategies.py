@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from limo.config import choice
+from limo.config import component
 from limo.hardware import Gpu, gpus
 
 FULL_STATE = 16
@@ -16,7 +16,7 @@ SHARE = 0.6
 """Of a GPU's memory that `auto` lets weights, gradients and optimizer fill; the rest is for activations and logits."""
 
 
-@choice
+@component
 class Strategy:
     """What every way has in common."""
 
@@ -58,7 +58,7 @@ class Strategy:
         return {}
 
 
-@choice
+@component
 class Single(Strategy):
     """One process on one device."""
 
@@ -75,14 +75,14 @@ class Single(Strategy):
         return 1
 
 
-@choice
+@component
 class Ddp(Strategy):
     """Every process holds the whole model; gradients are averaged (torch DistributedDataParallel)."""
 
     name: ClassVar[str] = "ddp"
 
 
-@choice
+@component
 class Zero(Strategy):
     """DeepSpeed ZeRO: optimizer states (1), gradients (2) and weights (3) split over the processes."""
 
@@ -141,7 +141,7 @@ class Zero(Strategy):
         return block
 
 
-@choice
+@component
 class Auto(Strategy):
     """One device: single. Several: the simplest of ddp, ZeRO-2, ZeRO-3, ZeRO-3 with offload whose states fit the smallest GPU."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from limo import Mistake
+from limo import UserError
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.training import Training
@@ -27,7 +27,7 @@ def load(model: Model, training: Training, strategy: Strategy, attention: str) -
         )
     except (ValueError, ImportError) as error:
         if training.packing and "attn" in str(error).lower():
-            raise Mistake(
+            raise UserError(
                 f"model.path={model.path}: {str(error).splitlines()[0]}; set training.packing=false or model.attention"
             ) from None
         raise
@@ -83,6 +83,6 @@ def refuse_other_heads(net: PreTrainedModel) -> None:
     names = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
     found = [n for n in names if getattr(net.config, n, None) not in (None, 1, 1.0)]
     if found:
-        raise Mistake(
+        raise UserError(
             f"model.path: {type(net).__name__} changes its logits after the head ({', '.join(found)}), which this loss does not know"
         )

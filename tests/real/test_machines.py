@@ -28,7 +28,7 @@ TWO = ["training/strategy=zero2", "training.strategy.nodes=2", "training.strateg
 SUBMIT = ["-m", "hydra/launcher=submitit_slurm", "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=1"]
 # a large eps keeps rounding errors of small gradients small
 OPTIMIZER = ["optimizer=adamw", "optimizer.lr=0.01", "optimizer.eps=0.01"]
-SLOW = ["plugins=[tests.]", "optimizer._target_=tests.tiny.Slow", "training.steps=30", "training.save=2"]
+SLOW = ["plugins=[tests.]", "optimizer._target_=tests.tiny.Slow", "training.steps=30", "training.checkpoint_every=2"]
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ SPREAD: dict[str, Strategy] = {
     "zero3": Zero(stage=3, devices=2, persistence=0),
     "zero3_offload": Zero(stage=3, devices=2, persistence=0, offload_optimizer=True, offload_weights=True),
 }
-TWO_STEPS = {"steps": 2, "micro_batch": 2, "clip": 1.0}
+TWO_STEPS = {"steps": 2, "micro_batch": 2, "max_grad_norm": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ main()
 
 def test_lightning_with_deepspeed_still_divides_twice_and_ours_divides_once(base: Path, tmp_path: Path) -> None:
     """When this fails because `theirs` became right, one of the libraries has mended it: remove `limo.training.zero.Precision`."""
-    how = {"steps": 1, "micro_batch": 2, "clip": None, "strategy": Zero(stage=2, devices=1)}
+    how = {"steps": 1, "micro_batch": 2, "max_grad_norm": None, "strategy": Zero(stage=2, devices=1)}
     moved = {}
     for name in ("ours", "theirs"):
         folder = tmp_path / name
@@ -168,7 +168,7 @@ def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     name: str, adapter: Lora | None, base: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:
     optimizer = tiny.Slow(lr=1e-3, schedule=Schedule(shape="linear", warmup=2, final=0.1))
-    how = {"steps": 8, "save": 2, "adapter": adapter, "strategy": SPREAD[name]}
+    how = {"steps": 8, "checkpoint_every": 2, "adapter": adapter, "strategy": SPREAD[name]}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run(tiny.stage(whole, base, optimizer=optimizer, **how), whole)
     stage = tiny.stage(cut, base, optimizer=optimizer, **how)

@@ -7,8 +7,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from limo.evaluation.grading.tokens import Cursor, Token, UnreadableError
-from limo.evaluation.grading.vocabulary import FUNCTIONS, GREEK, MARKS, UNKNOWN
+from limo.grading.formulas.symbols import FUNCTIONS, GREEK, MARKS, UNKNOWN
+from limo.grading.formulas.tokens import Cursor, Token, UnreadableError
 
 Node = tuple[Any, ...]
 """("num", Fraction, decimal) ("sym", name) ("+"|"*"|"/"|"^", a, b) ("neg", a) ("call", name, *args) ("opaque", name, *args)."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from limo.evaluation.grading import compute, probe, vocabulary
-from limo.evaluation.grading.normalise import tight
-from limo.evaluation.grading.shape import Shape, shape
-from limo.evaluation.grading.values import tree
+from limo.grading.answers.normalise import tight
+from limo.grading.formulas import compute, equivalence, symbols
+from limo.grading.match.shape import Shape, shape
+from limo.grading.match.values import tree
 
 FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 """A sign read from the other side."""
@@ -20,7 +20,7 @@ def named(part: Shape) -> str:
     return ""
 
 
-_GREEK = r"\\(?:" + "|".join(sorted(vocabulary.GREEK)) + r")(?![a-zA-Z])"
+_GREEK = r"\\(?:" + "|".join(sorted(symbols.GREEK)) + r")(?![a-zA-Z])"
 
 
 def is_name(text: str) -> bool:
@@ -71,7 +71,7 @@ def _overlap(pieces: list[Shape]) -> list[Shape]:
         low, high = up.parts[0].text, down.parts[1].text
         if tight(up.parts[1].text).lstrip("+") == "\\infty" and tight(down.parts[0].text) == "-\\infty":
             trees = tree(low), tree(high)
-            if trees[0] and trees[1] and not probe.symbols(trees[0]) | probe.symbols(trees[1]):
+            if trees[0] and trees[1] and not equivalence.symbols(trees[0]) | equivalence.symbols(trees[1]):
                 ends = compute.value(trees[0], {}), compute.value(trees[1], {})
                 if all(end is not None and compute.real(end) for end in ends) and ends[0].real < ends[1].real:
                     return [shape(f"{up.text[0]}{low},{high}{down.text[-1]}")]

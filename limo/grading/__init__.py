@@ -1,7 +1,7 @@
 """Grading: is the answer of a response equal to the gold answer? A verdict keeps the answer found and the rule that decided."""
 
-from limo.evaluation.grading.grade import equal, grade, grade_all
-from limo.evaluation.grading.rules import TYPES, Case, Rules, Verdict
-from limo.evaluation.grading.stage import GradingStage
+from limo.grading.grade import equal, grade, grade_all
+from limo.grading.rules import TYPES, Case, Rules, Verdict
+from limo.grading.stage import GradingStage
 
 __all__ = ["TYPES", "Case", "GradingStage", "Rules", "Verdict", "equal", "grade", "grade_all"]

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from limo.evaluation.grading.formula import Node
+from limo.grading.formulas.formula import Node
 
 DIGITS = 40
 AGREE = 1e-25

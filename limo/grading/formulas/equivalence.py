@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from limo.evaluation.grading.compute import close, divide, draw, negligible, real, value
-from limo.evaluation.grading.formula import Node
+from limo.grading.formulas.compute import close, divide, draw, negligible, real, value
+from limo.grading.formulas.formula import Node
 
 POINTS = 4
 WHOLE = "nmkjN"

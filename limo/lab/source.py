@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any, Literal
 
-from limo.config import choice
+from limo.config import component
 from limo.data.contamination import Decontamination
 from limo.lab.problems import LETTERS, LEVELS, Chain, Surface, draw, pick, solve
 from limo.records import Problem
@@ -23,7 +23,7 @@ MOST = len(LETTERS) - 2
 """Steps of the longest chain that leaves a name for a distractor."""
 
 
-@choice
+@component
 class Lab:
     """An uncurated pool: problems of every length, short ones more often, solutions of every level, poor ones more often, and copies."""
 
@@ -77,7 +77,7 @@ class Lab:
         return found
 
 
-@choice
+@component
 class LabProblems:
     """A lab benchmark: problems that no pool and no pre-training corpus holds."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from limo.evaluation.grading.vocabulary import names
+from limo.grading.formulas.symbols import names
 
 _POWER = r"(?:\s*\^\s*\{?-?\d+\}?)?"
 _SHORT = names(

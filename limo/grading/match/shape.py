@@ -133,7 +133,7 @@ def _depths(text: str) -> list[int]:
 def _partner(text: str, start: int) -> int:
     """Index of the bracket that closes the one at `start`, round and square ones alike as in intervals; -1 if none does."""
     if text[start] == "{":
-        from limo.evaluation.grading.normalise import closing
+        from limo.grading.answers.normalise import closing
 
         return closing(text, start)
     depth = 0

@@ -10,9 +10,10 @@ import re
 from math import isclose
 from typing import Any
 
-from limo.evaluation.grading import compute, formula, probe, tokens, unit
-from limo.evaluation.grading.rules import Case, Verdict
-from limo.evaluation.grading.values import Result
+from limo.grading.formulas import compute, equivalence, formula, tokens
+from limo.grading.match import unit
+from limo.grading.match.values import Result
+from limo.grading.rules import Case, Verdict
 
 DEPTH = 5
 """How deep its comparison follows lists in lists."""
@@ -168,14 +169,14 @@ def _symbolic(answer: str, gold: str) -> bool:
     a, b = _tree(answer), _tree(gold)
     if a is None or b is None:
         return False
-    if probe.same(a, b, 0.0):
+    if equivalence.same(a, b, 0.0):
         return True
     x, y = _constant(a), _constant(b)
     return x is not None and y is not None and abs(compute.inexact(x) - compute.inexact(y)) <= CLOSE
 
 
 def _constant(node: formula.Node) -> Any:
-    if probe.symbols(node):
+    if equivalence.symbols(node):
         return None
     value = compute.value(node, {})
     return None if value is None or not compute.real(value) else value.real

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from limo.evaluation.grading.normalise import normalise, tight
-from limo.evaluation.grading.prose import Found, bare, clean, letter, phrase, prose
-from limo.evaluation.grading.rules import Case, Rules, Verdict
+from limo.grading.answers.normalise import normalise, tight
+from limo.grading.answers.prose import Found, bare, clean, letter, phrase, prose
+from limo.grading.rules import Case, Rules, Verdict
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*(\{)?")
 _TOKEN_BOX = re.compile(r"\\boxed\s+([^\s$.,;\\{}]+)")

@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from limo.evaluation.grading.vocabulary import names
+from limo.grading.formulas.symbols import names
 
 _ENDS = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>?|<\|end▁of▁sentence\|>|</s>")
 _HOPE = re.compile(r"\.?\s*I hope (?:it|this) is (?:correct|right)\.?", re.I)

@@ -8,38 +8,38 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from limo import Mistake, records
-from limo.config import aside, choice
-from limo.evaluation.grading.rules import TYPES, Case, Rules, Verdict
+from limo import UserError, records
+from limo.config import component, runtime
+from limo.grading.rules import TYPES, Case, Rules, Verdict
 from limo.records import Attempt, Grade, Problem
 from limo.stage import Stage, summarise
 
 
-@choice
+@component
 class GradingStage(Stage):
     """Grade every attempt against its problem's answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts.
 
     `Problem.meta` may carry `gold` (where the answer has several parts), `answer_type` (one of TYPES) and `choices` (letter -> text).
     """
 
-    module: ClassVar[str] = "limo.evaluation.grading"
+    module: ClassVar[str] = "limo.grading"
     version: ClassVar[int] = 1
 
     problems: Path
     attempts: Path
     rules: Rules = Rules()
-    jobs: int = aside(default=0)
+    jobs: int = runtime(default=0)
     """Worker processes; 0 takes one a core."""
 
     def run(self, folder: Path) -> None:
-        from limo.evaluation.grading.grade import grade_all
+        from limo.grading.grade import grade_all
 
         started = time.monotonic()
         problems = {problem.id: problem for problem in records.read(self.problems, Problem)}
         attempts = records.read(self.attempts, Attempt)
         for attempt in attempts:
             if attempt.problem not in problems:
-                raise Mistake(
+                raise UserError(
                     f"{self.attempts}: there is an attempt at {attempt.problem}, which {self.problems} does not hold; "
                     "give the problems that were attempted"
                 )
@@ -71,7 +71,7 @@ def case(problem: Problem, attempt: Attempt) -> Case:
     """What grading needs of a problem and an attempt at it."""
     kind = problem.meta.get("answer_type", "auto")
     if kind not in TYPES:
-        raise Mistake(f"problem {problem.id}: meta.answer_type is {kind!r}; give one of {', '.join(TYPES)}")
+        raise UserError(f"problem {problem.id}: meta.answer_type is {kind!r}; give one of {', '.join(TYPES)}")
     return Case(
         gold=problem.meta.get("gold", problem.answer),
         response=attempt.text,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-WORKER = "limo.evaluation.grading.worker"
+WORKER = "limo.grading.worker"
 SHARE = 16
 """Items for which one more worker is worth its start."""
 AHEAD = 8

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from limo import hardware
-from limo.config import dump, load
-from limo.evaluation.grading import paper, pool, symbolic
-from limo.evaluation.grading.compare import compare
-from limo.evaluation.grading.extract import extract
-from limo.evaluation.grading.rules import Case, Rules, Verdict
-from limo.evaluation.grading.values import Result
+from limo.grading import paper, pool
+from limo.grading.answers.extract import extract
+from limo.grading.match import symbolic
+from limo.grading.match.compare import compare
+from limo.grading.match.values import Result
+from limo.grading.rules import Case, Rules, Verdict
+from limo.serial import dump, load
 
 LONGEST = 4000
 """Characters; what is longer is no final answer."""

@@ -1,4 +1,4 @@
-"""`python -m limo.grade cases.jsonl`: grade a file of answers that any harness wrote, and measure the grader where verdicts are known."""
+"""`python -m limo.grading.command cases.jsonl`: grade a file of answers of any harness; measure the grader where verdicts are known."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from limo import Mistake, records
+from limo import UserError, records
 from limo.config import describe as describe_error
 from limo.engine.auto import Auto
 from limo.evaluation import Judge
-from limo.evaluation.grading import TYPES, Case, Rules, Verdict, grade_all
 from limo.evaluation.judge import regrade
+from limo.grading import TYPES, Case, Rules, Verdict, grade_all
 from limo.models import Model
 
 GOLD = (
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         judge = judge_of(options.judge) if options.judge else None
         run(options.cases, options.out, Rules(name=options.rules), options.jobs, options.field, judge)
-    except Mistake as mistake:
+    except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2
     except OSError as error:
@@ -70,9 +70,9 @@ def run(
     """Grade a file: one verdict a line to `out` (else standard output), and what they come to."""
     read = [case for number, row in records.rows(cases) for case in read_row(row, f"{cases}, line {number}", field)]
     if not read:
-        raise Mistake(f"{cases}: no rows; give one JSON object a line, with gold and response")
+        raise UserError(f"{cases}: no rows; give one JSON object a line, with gold and response")
     if out is not None and not out.absolute().parent.is_dir():
-        raise Mistake(f"--out {out}: the folder {out.parent} does not exist; make it first")
+        raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
     started = time.monotonic()
     verdicts = grade_all([case for case, _ in read], rules, jobs, title="grading")
     if judge is not None:
@@ -98,31 +98,31 @@ def run(
 def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[tuple[Case, dict[str, Any]]]:
     """The cases of a row (one for each of its responses) and what of it goes with the verdict.
 
-    Raises Mistake naming file and line.
+    Raises UserError naming file and line.
     """
     gold = _first(row, GOLD)
     if gold is None or row[gold] is None:
-        raise Mistake(f"{where}: no gold answer; give one of {', '.join(GOLD)}")
+        raise UserError(f"{where}: no gold answer; give one of {', '.join(GOLD)}")
     name = field or _first({k: v for k, v in row.items() if k != gold}, RESPONSE)
     if name is None or name not in row:
-        raise Mistake(
+        raise UserError(
             f"{where}: no {field}; --field names a field that every row has"
             if field
             else f"{where}: no response; give one of {', '.join(RESPONSE)}, or name another by --field"
         )
     kind = row.get("answer_type") or "auto"
     if not isinstance(kind, str) or kind.lower() not in TYPES:
-        raise Mistake(f"{where}: answer_type is {kind!r}; give one of {', '.join(TYPES)}, or leave it out")
+        raise UserError(f"{where}: answer_type is {kind!r}; give one of {', '.join(TYPES)}, or leave it out")
     expected = row.get("expected")
     if expected is not None and expected not in (True, False):
-        raise Mistake(f"{where}: expected is {expected!r}; give true or false, or leave it out")
+        raise UserError(f"{where}: expected is {expected!r}; give true or false, or leave it out")
     choices = row.get("choices")
     if choices is not None and not isinstance(choices, dict):
         choices = {chr(65 + i): str(text) for i, text in enumerate(choices)} if isinstance(choices, list) else None
     finish = _first(row, FINISH)
     texts = responses(row[name])
     if texts is None:
-        raise Mistake(f"{where}: {name} holds no text; give what the model wrote, or name another field by --field")
+        raise UserError(f"{where}: {name} holds no text; give what the model wrote, or name another field by --field")
     key = _first(row, IDENTITY)
     facts: dict[str, Any] = {"id": row[key]} if key else {"id": None}
     facts |= {
@@ -185,16 +185,16 @@ def describe(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], second
 
 
 def judge_of(settings: Sequence[str]) -> Judge:
-    """The judge of `--judge model=… [revision=…] [dtype=…]`. Raises Mistake where it cannot be had."""
+    """The judge of `--judge model=… [revision=…] [dtype=…]`. Raises UserError where it cannot be had."""
     given = dict(setting.partition("=")[::2] for setting in settings)
     if "model" not in given or given.keys() - {"model", "revision", "dtype"}:
-        raise Mistake(f"--judge {' '.join(settings)}: give model=<hub id or folder>, and revision=, dtype= if wanted")
+        raise UserError(f"--judge {' '.join(settings)}: give model=<hub id or folder>, and revision=, dtype= if wanted")
     try:
         judge = Judge(model=Model(path=given.pop("model"), **given), engine=Auto())  # type: ignore[arg-type]
     except ValidationError as error:
-        raise Mistake(describe_error(error, "--judge")) from None
+        raise UserError(describe_error(error, "--judge")) from None
     if lacks := judge.missing():
-        raise Mistake(lacks[0].replace("evaluation.judge: ", "--judge: "))
+        raise UserError(lacks[0].replace("evaluation.judge: ", "--judge: "))
     return judge
 
 
@@ -214,7 +214,7 @@ def _first(row: dict[str, Any], names: Sequence[str]) -> str | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m limo.grade",
+        prog="python -m limo.grading.command",
         description="Grade a JSONL file of answers, one JSON object a line.",
         epilog=f"The right answer is read from the first of {', '.join(GOLD)}; what the model wrote from the first of "
         f"{', '.join(RESPONSE)}. Optional: id, answer_type, choices, finish, benchmark, kind, and expected (true or false) "

@@ -7,12 +7,12 @@ import dataclasses
 import re
 from typing import Any, Literal
 
-from limo.evaluation.grading.match import match
-from limo.evaluation.grading.normalise import normalise, same_words, tight
-from limo.evaluation.grading.relation import members
-from limo.evaluation.grading.rules import Rules
-from limo.evaluation.grading.shape import Shape, shape
-from limo.evaluation.grading.values import Result, wordy
+from limo.grading.answers.normalise import normalise, same_words, tight
+from limo.grading.match.forms import match
+from limo.grading.match.relation import members
+from limo.grading.match.shape import Shape, shape
+from limo.grading.match.values import Result, wordy
+from limo.grading.rules import Rules
 
 _LETTER = re.compile(
     r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer|选项|答案)\s*(?:is|是|为)?\s*:?\s*)?[(\[]?\s*([A-Za-z])\s*[)\]]?\s*(?:[.:)、]\s*(.*))?",
@@ -50,7 +50,7 @@ def compare(gold: Any, answer: str, answer_type: str, rules: Rules, choices: dic
 
 def unwrap(gold: str) -> str:
     """What is boxed in a gold answer that is a worked solution."""
-    from limo.evaluation.grading.extract import find_boxes
+    from limo.grading.answers.extract import find_boxes
 
     boxes = find_boxes(gold) if "\\boxed" in gold else None
     return gold[slice(*boxes[0][1:])] if boxes and len(boxes) == 1 else gold

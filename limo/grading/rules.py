@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from limo.config import choice
+from limo.config import component
 from limo.records import RIGHT
 
 TYPES = (
@@ -25,7 +25,7 @@ TYPES = (
 """Answer types a benchmark may declare; `auto` reads the type from the shape of the gold answer."""
 
 
-@choice
+@component
 class Rules:
     """The conventions on which graders differ, each a named switch."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from limo.evaluation.grading.normalise import same_words, tight
-from limo.evaluation.grading.relation import members, relations
-from limo.evaluation.grading.rules import Rules
-from limo.evaluation.grading.shape import Shape, shape
-from limo.evaluation.grading.span import interval, named, pieces
-from limo.evaluation.grading.values import Result, by_symbols, tree, values, wordy
+from limo.grading.answers.normalise import same_words, tight
+from limo.grading.match.relation import members, relations
+from limo.grading.match.shape import Shape, shape
+from limo.grading.match.span import interval, named, pieces
+from limo.grading.match.values import Result, by_symbols, tree, values, wordy
+from limo.grading.rules import Rules
 
 
 def match(gold: Shape, given: Shape, rules: Rules) -> Result:

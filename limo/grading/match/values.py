@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from limo.evaluation.grading import formula, probe, symbolic, tokens, unit
-from limo.evaluation.grading.normalise import same_words, tight
-from limo.evaluation.grading.rules import Rules
+from limo.grading.answers.normalise import same_words, tight
+from limo.grading.formulas import equivalence, formula, tokens
+from limo.grading.match import symbolic, unit
+from limo.grading.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ def _bare(gold: str, given: str, rules: Rules) -> Result:
 
 def _evaluated(gold: formula.Node, given: formula.Node, rules: Rules) -> list[Result]:
     """What the values at random points tell, if they tell."""
-    same = probe.same(gold, given, rules.tolerance)
-    constant = not probe.symbols(gold) | probe.symbols(given)
+    same = equivalence.same(gold, given, rules.tolerance)
+    constant = not equivalence.symbols(gold) | equivalence.symbols(given)
     if same is None:
         return [Result(False, "no value")] if constant else []
     if not same and (opaque(gold) or opaque(given)):

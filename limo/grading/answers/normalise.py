@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from limo.evaluation.grading.vocabulary import names
+from limo.grading.formulas.symbols import names
 
 _CHARACTERS = {
     "−": "-", "–": "-", "—": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from limo.evaluation.grading.vocabulary import FUNCTIONS, SPECIAL
+from limo.grading.formulas.symbols import FUNCTIONS, SPECIAL
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<num>\d+\.\d*|\.\d+|\d+)|\\(?P<cmd>[a-zA-Z]+)|\\(?P<esc>[{}|%&])|(?P<word>[a-zA-Z]{3,}(?![a-zA-Z]))|(?P<chr>.))",

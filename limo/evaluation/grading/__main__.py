@@ -1,6 +1,0 @@
-"""`python -m limo.evaluation.grading <folder>`: the grading stage as a process."""
-
-from limo.stage import main
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Answers: found in a response, spelt one way."""

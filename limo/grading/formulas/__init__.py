@@ -1,0 +1,1 @@
+"""Formulas: read into a tree, evaluated at points, compared as functions."""

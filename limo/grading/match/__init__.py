@@ -1,0 +1,1 @@
+"""Whether an answer is the gold one: form by form, down to single values."""

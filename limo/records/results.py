@@ -1,0 +1,141 @@
+"""What an evaluation measured: `results.json`, written by the evaluation, read by everything that shows or compares numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from limo import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % interval of a mean, its standard error, and how it was made."""
+
+    low: float
+    high: float
+    error: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How a benchmark was asked and graded: what two numbers must share to be compared."""
+
+    samples: int
+    """Answers a question."""
+    temperature: float
+    top_p: float
+    top_k: int
+    max_tokens: int
+    prompt: str
+    system: str | None
+    rules: str
+    """Name of the grading rules."""
+    judge: str | None
+    """Path of the judge's model; None where there was none."""
+    shuffle: int | None
+    """Seed by which options were shuffled."""
+    limit: int | None
+    """Only the first so many questions."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a second model made of the answers that the rules rejected."""
+
+    asked: int
+    accepted: int
+    no_verdict: int
+    accuracy_without: float
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Answers to the questions whose right option stood at one place."""
+
+    answers: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkResult:
+    """One model on one benchmark; accuracies and shares from 0 to 1."""
+
+    answers: dict[str, tuple[int, ...]]
+    """Question id -> right (1) or wrong (0) per sample, in the order of the questions."""
+    accuracy: float
+    """avg@k."""
+    interval: Interval
+    """Over questions like these."""
+    fixed_interval: Interval | None
+    """These questions sampled again; None with one sample a question."""
+    detectable: float
+    """Smallest true difference that so many questions show in four of five tries."""
+    pass_at: dict[int, float]
+    """j -> pass@j."""
+    majority: dict[int, float]
+    """j -> maj@j; empty with one sample."""
+    paper_accuracy: float | None
+    """As LIMO's own grader has it; None where it was not asked."""
+    verdicts: dict[str, int]
+    rules: dict[str, int]
+    """Which rule decided -> how often."""
+    finish: dict[str, float]
+    """Why answers ended -> share."""
+    no_answer: float
+    truncated: float
+    repetition: float
+    """Share of answers that end in a loop."""
+    tokens: float
+    """Mean generated tokens of an answer."""
+    judge: Judged | None
+    positions: dict[str, Position] | None
+    """Place of the right option -> accuracy, where options were shuffled."""
+    domain: str
+    language: str
+    protocol: Protocol
+
+    @property
+    def n(self) -> int:
+        """Questions."""
+        return len(self.answers)
+
+    @property
+    def samples(self) -> int:
+        """Answers a question."""
+        return self.protocol.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """One model on a suite."""
+
+    model: str
+    benchmarks: dict[str, BenchmarkResult]
+    mean: float
+    """Plain mean over the benchmarks."""
+    mean_interval: Interval
+
+
+RESULTS = "results.json"
+_ADAPTER = TypeAdapter(Results)
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write `results.json`."""
+    path.write_bytes(_ADAPTER.dump_json(results, indent=1))
+
+
+def read_results(path: Path) -> Results:
+    """Read `results.json`. Raises UserError naming the file where it is not one."""
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: no results of this version ({reason}); run the same command again to write them anew"
+        ) from None
