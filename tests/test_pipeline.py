@@ -200,7 +200,7 @@ def test_a_full_disk_inside_a_stage_is_said_even_when_the_sentence_finds_no_room
 
 
 def test_a_class_of_the_users_enters_the_key_with_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from limo.config import choice\n\n@component\nclass Twice:\n    factor: int = 2\n"
+    code = "from limo.config import component\n\n@component\nclass Twice:\n    factor: int = 2\n"
     monkeypatch.syspath_prepend(str(tmp_path))
     keys = []
     for text in (code, f"{code}\n# changed\n", code):
