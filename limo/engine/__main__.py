@@ -22,7 +22,7 @@ from multiprocessing.connection import wait
 from typing import Any, TextIO
 
 from limo import UserError
-from limo.engine import Engine, Request, Session
+from limo.engine.protocol import Engine, Request, Session
 from limo.serial import load
 
 PR_SET_PDEATHSIG = 1

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from limo import hardware
 from limo.config import component, runtime
-from limo.engine import Engine, Session
+from limo.engine.protocol import Engine, Session
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm, build
 from limo.models import Model
@@ -21,7 +21,7 @@ SMALL = 10_000_000
 
 
 @component
-class Auto:
+class AutoEngine:
     """Takes an engine by the machine and the model, and says in the log which and why."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

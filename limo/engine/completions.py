@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from limo import UserError
-from limo.engine import Completion, Request
+from limo.engine.protocol import Completion, Request
 
 SYNC_SECONDS = 2.0
 HEAD = b'{"key": "'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from limo import hardware
-from limo.engine import Completion
+from limo.engine.protocol import Completion
 from limo.models import Model
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from limo import UserError, hardware, process
-from limo.engine import Completion, Engine, Request
+from limo.engine.protocol import Completion, Engine, Request
 from limo.models import Model
 from limo.serial import dump
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, hardware
-from limo.engine import Completion, Engine, Request, Sampling
 from limo.engine.completions import Completions, key_of
 from limo.engine.decode import dtype
+from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
 from limo.models import Model, load_tokenizer, prompt_ids
 from limo.records import Attempt

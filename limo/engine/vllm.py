@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limo import UserError, hardware
 from limo.config import component, runtime
-from limo.engine import Completion, Request
 from limo.engine.decode import completion, dtype
+from limo.engine.protocol import Completion, Request
 from limo.models import Architecture, Model, end_ids, load_tokenizer
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Vllm:
     def missing(self, model: Model) -> list[str]:
         return [f"engine=vllm: {reason}" for reason in [*_unfit(self, model), *_adapter(self.adapter)]]
 
-    def open(self, model: Model, max_length: int, requests: int) -> Served:
+    def open(self, model: Model, max_length: int, requests: int) -> VllmSession:
         if lacks := self.missing(model):
             raise UserError(lacks[0])
         # before the import: vLLM reads them once
@@ -103,7 +103,7 @@ class Vllm:
             **options,
         )
         tokenizer = load_tokenizer(model)
-        return Served(llm.llm_engine, tokenizer, end_ids(tokenizer, folder), batch, self.adapter)
+        return VllmSession(llm.llm_engine, tokenizer, end_ids(tokenizer, folder), batch, self.adapter)
 
 
 def build() -> str | None:
@@ -114,7 +114,7 @@ def build() -> str | None:
     return None
 
 
-class Served:
+class VllmSession:
     """A session: a loop over the engine's steps, so that each answer is handed on as soon as it is whole."""
 
     def __init__(self, engine: Any, tokenizer: Any, ends: list[int], batch_size: int, adapter: Path | None) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from limo import UserError, records
 from limo.config import describe as describe_error
-from limo.engine.auto import Auto
+from limo.engine.auto import AutoEngine
 from limo.evaluation import Judge
 from limo.evaluation.judge import regrade
 from limo.grading import TYPES, Case, Rules, Verdict, grade_all
@@ -190,7 +190,7 @@ def judge_of(settings: Sequence[str]) -> Judge:
     if "model" not in given or given.keys() - {"model", "revision", "dtype"}:
         raise UserError(f"--judge {' '.join(settings)}: give model=<hub id or folder>, and revision=, dtype= if wanted")
     try:
-        judge = Judge(model=Model(path=given.pop("model"), **given), engine=Auto())  # type: ignore[arg-type]
+        judge = Judge(model=Model(path=given.pop("model"), **given), engine=AutoEngine())  # type: ignore[arg-type]
     except ValidationError as error:
         raise UserError(describe_error(error, "--judge")) from None
     if lacks := judge.missing():

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limo.models import Architecture
-from limo.training import PIECE
+from limo.training.recipe import PIECE
 
 HOST_FACTOR = 1.5
 """Main memory that DeepSpeed's offload takes beyond the states themselves (the additional buffer factor of its own

@@ -1,47 +1,5 @@
 """Whether a base is ready: what the selected solutions cost it, what it solves itself, what length it can use; before any training."""
 
-from __future__ import annotations
+from limo.probe.stage import ProbeStage
 
-from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from limo.config import component
-from limo.engine import Sampling
-from limo.grading import Rules
-from limo.models import Model
-from limo.stage import Stage
-
-
-@component
-class ProbeStage(Stage):
-    """Measure a base on selected examples; writes `summary.json`, and its own answers as `attempts.jsonl` and `grades.jsonl`."""
-
-    module: ClassVar[str] = "limo.probe.stage"
-    version: ClassVar[int] = 1
-
-    examples: Path
-    """The whole selection; `count` of them are looked at, the others only fill contexts."""
-    count: int = 32
-    model: Model
-    engine: Any
-    """A `limo.engine.Engine`."""
-    sampling: Sampling
-    """How it answers the questions of those examples itself."""
-    rules: Rules = Rules()
-    max_length: int
-    """Longest example in training, in tokens, prompt included."""
-    overlong: Literal["error", "drop", "truncate"]
-    """As in training; what training would refuse is cut here."""
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"examples={self.count} must be 1 or more")
-
-    def missing(self) -> list[str]:
-        return [*self.model.missing(), *self.engine.missing(self.model)]
-
-    def run(self, folder: Path) -> None:
-        from limo.probe.stage import probe
-
-        probe(self, folder)
+__all__ = ["ProbeStage"]

@@ -19,7 +19,7 @@ ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
+class TokenLoss:
     """What one answer costs a model."""
 
     id: str
@@ -32,7 +32,7 @@ class Paid:
 
 
 @torch.inference_mode()
-def pay(net: PreTrainedModel, answer: Encoded, before: Sequence[int] = ()) -> Paid:
+def score(net: PreTrainedModel, answer: Encoded, before: Sequence[int] = ()) -> TokenLoss:
     """The loss of `answer` given its prompt, and before that the tokens of a longer context."""
     device = net.device
     ids = torch.tensor([*before, *answer.tokens], device=device)
@@ -45,4 +45,4 @@ def pay(net: PreTrainedModel, answer: Encoded, before: Sequence[int] = ()) -> Pa
         logits = net.get_output_embeddings()(part).float()
         loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
         first += int((logits.argmax(-1) == wanted).sum())
-    return Paid(answer.id, loss, first, len(targets))
+    return TokenLoss(answer.id, loss, first, len(targets))

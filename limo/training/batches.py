@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """All optimizer steps of a run."""
 
     steps: tuple[Step, ...]
@@ -69,7 +69,7 @@ def uneven(global_batch: int, ranks: int, micro_batch: int | None) -> str | None
     )
 
 
-def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> Plan:
+def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> BatchPlan:
     """Shuffle per epoch from the seed, cut into steps of `global_batch` examples, lay each out over ranks and micro-batches.
 
     Raises UserError, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
@@ -89,7 +89,7 @@ def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | No
     if layout.micro_batch is not None:
         accumulation = max(accumulation, 1)
     done = tuple(Step(epoch, _deal(bins, encoded, layout, accumulation)) for epoch, bins in laid)
-    return Plan(done, accumulation, per_epoch)
+    return BatchPlan(done, accumulation, per_epoch)
 
 
 def cost(pack: Sequence[int], encoded: Sequence[Encoded], packed: bool) -> int:
@@ -181,7 +181,7 @@ class Batch:
 
 
 def batches(
-    run: Plan, encoded: Sequence[Encoded], layout: Layout, reduction: Reduction, pad: int, rank: int, start: int
+    run: BatchPlan, encoded: Sequence[Encoded], layout: Layout, reduction: Reduction, pad: int, rank: int, start: int
 ) -> Iterator[Batch]:
     """The micro-batches of one rank from optimizer step `start` on."""
     for step in run.steps[start:]:

@@ -116,7 +116,7 @@ class Record(lightning.Callback):
             if pl_module.ranks > 1
             else float(pl_module.loss)
         )
-        if isinstance(pl_module.spread, Zero):
+        if isinstance(pl_module.strategy_config, Zero):
             pl_module.norm = float(trainer.strategy.deepspeed_engine.get_global_grad_norm() or 0.0)  # type: ignore[attr-defined]
         done = pl_module.run.steps[step - 1]
         if not (

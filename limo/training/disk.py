@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from limo.hardware import free_disk
 
 if TYPE_CHECKING:
-    from limo.training import Training
+    from limo.training.recipe import Training
 
 ADAPTED = 50
 """One weight in so many is trained, at most, under an adapter."""

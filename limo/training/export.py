@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limo.models import Model, end_ids, load_tokenizer
-from limo.training import Training
 from limo.training.callbacks import remove
 from limo.training.module import Module
+from limo.training.recipe import Training
 from limo.training.strategies import Zero
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def export(module: Module, folder: Path, name: str, probe: list[int], end: int) 
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         _unshard(module)
-        net = _full(module, state) if module.recipe.adapter is None else _merged(module, state, folder)
+        net = _full(module, state) if module.training_config.adapter is None else _merged(module, state, folder)
         save_weights(net, partial)
-        save_tokenizer(module.base, partial, end)
-        compare(partial, net, reference, probe, tolerance(module.recipe))
+        save_tokenizer(module.base_model, partial, end)
+        compare(partial, net, reference, probe, tolerance(module.training_config))
         remove(folder / name)
         partial.rename(folder / name)
     module.trainer.strategy.barrier()
@@ -67,8 +67,8 @@ def logits(module: Module, probe: list[int]) -> torch.Tensor:
 
 def gather(module: Module) -> dict[str, torch.Tensor]:
     """Trained weights by name, whole, on rank 0 in main memory; empty elsewhere. Names are those of the model without wrapper."""
-    target = getattr(torch, module.recipe.export)
-    full = module.recipe.adapter is None
+    target = getattr(torch, module.training_config.export)
+    full = module.training_config.adapter is None
     root = module.causal if full else module.net
     state = {}
     for name, parameter in root.named_parameters():
@@ -85,7 +85,7 @@ def gather(module: Module) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _whole(module: Module, parameter: torch.nn.Parameter) -> Iterator[None]:
-    if isinstance(module.spread, Zero) and module.spread.stage == 3:
+    if isinstance(module.strategy_config, Zero) and module.strategy_config.stage == 3:
         from limo.training.zero import gathered
 
         with gathered([parameter]):
@@ -96,7 +96,7 @@ def _whole(module: Module, parameter: torch.nn.Parameter) -> Iterator[None]:
 
 def _unshard(module: Module) -> None:
     """After ZeRO-3, let transformers load whole weights again."""
-    if isinstance(module.spread, Zero) and module.spread.stage == 3:
+    if isinstance(module.strategy_config, Zero) and module.strategy_config.stage == 3:
         from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
         unset_hf_deepspeed_config()
@@ -105,8 +105,8 @@ def _unshard(module: Module) -> None:
 def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(module.base.folder())
-    config.dtype = getattr(torch, module.recipe.export)
+    config = AutoConfig.from_pretrained(module.base_model.folder())
+    config.dtype = getattr(torch, module.training_config.export)
     with torch.device("meta"):
         net = AutoModelForCausalLM.from_config(config)
     expected = {name: tensor.shape for name, tensor in net.named_parameters()}
@@ -125,15 +125,17 @@ def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
 def _merged(module: Module, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    adapter = module.recipe.adapter
+    adapter = module.training_config.adapter
     assert adapter is not None
-    base = AutoModelForCausalLM.from_pretrained(module.base.folder(), dtype=torch.float32, attn_implementation="sdpa")
+    base = AutoModelForCausalLM.from_pretrained(
+        module.base_model.folder(), dtype=torch.float32, attn_implementation="sdpa"
+    )
     wrapped = adapter.wrap(base, 0, mixed=True)
     unexpected = wrapped.load_state_dict(state, strict=False).unexpected_keys
     if unexpected or not state:
         raise ExportError(f"the adapter's weights do not fit the base: {unexpected[:5]}")
     wrapped.save_pretrained(folder / "adapter")
-    return wrapped.merge_and_unload().to(getattr(torch, module.recipe.export))  # type: ignore[no-any-return]
+    return wrapped.merge_and_unload().to(getattr(torch, module.training_config.export))  # type: ignore[no-any-return]
 
 
 def save_weights(net: PreTrainedModel, folder: Path) -> None:

@@ -14,9 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from limo import UserError
 from limo.models import Model
 from limo.optimizers import Optimizer
-from limo.training import PIECE, Training
 from limo.training.attention import implementation, isolation, register
-from limo.training.batches import Batch, Plan
+from limo.training.batches import Batch, BatchPlan
+from limo.training.recipe import PIECE, Training
 from limo.training.strategies import Strategy, Zero
 from limo.training.weights import load, offloaded, refuse_other_heads, restore_frequencies
 
@@ -35,15 +35,15 @@ class Module(lightning.LightningModule):
         model: Model,
         optimizer: Optimizer,
         strategy: Strategy,
-        run: Plan,
+        run: BatchPlan,
         ranks: int,
         seed: int,
     ) -> None:
         super().__init__()
-        self.recipe = training
-        self.base = model
-        self.rule = optimizer
-        self.spread = strategy
+        self.training_config = training
+        self.base_model = model
+        self.optimizer_config = optimizer
+        self.strategy_config = strategy
         self.run = run
         self.ranks = ranks
         self.seed = seed
@@ -60,39 +60,39 @@ class Module(lightning.LightningModule):
     @property
     def causal(self) -> PreTrainedModel:
         """The causal model, without the wrapper of an adapter."""
-        return self.net if self.recipe.adapter is None else self.net.get_base_model()  # type: ignore[no-any-return]
+        return self.net if self.training_config.adapter is None else self.net.get_base_model()  # type: ignore[no-any-return]
 
     def configure_model(self) -> None:
         """Load the weights; under ZeRO-3 transformers puts them straight into shards."""
         if self.net is not None:
             return
         register()
-        if isinstance(self.spread, Zero) and self.spread.stage == 3:
+        if isinstance(self.strategy_config, Zero) and self.strategy_config.stage == 3:
             from transformers.integrations import HfDeepSpeedConfig
 
             # transformers holds it by a weak reference only
             self._sharding = HfDeepSpeedConfig(self.trainer.strategy.config)  # type: ignore[attr-defined]
-        net = load(self.base, self.recipe, self.spread, self.attention)
-        if self.recipe.liger:
+        net = load(self.base_model, self.training_config, self.strategy_config, self.attention)
+        if self.training_config.liger:
             from liger_kernel.transformers.monkey_patch import (  # type: ignore[import-not-found]
                 _apply_liger_kernel_to_instance,
             )
 
             _apply_liger_kernel_to_instance(net, fused_linear_cross_entropy=False, cross_entropy=False)
-        if self.recipe.activation_checkpointing:
+        if self.training_config.activation_checkpointing:
             net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        if (adapter := self.recipe.adapter) is not None:
+        if (adapter := self.training_config.adapter) is not None:
             # under ZeRO-3 shards of two dtypes cannot be gathered together
             net = adapter.wrap(net, self.seed, mixed=self._sharding is None)
-            if self.recipe.activation_checkpointing:
+            if self.training_config.activation_checkpointing:
                 net.enable_input_require_grads()
         self.net = net.train()
         refuse_other_heads(self.causal)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         named = [(n, p) for n, p in self.net.named_parameters() if p.requires_grad]
-        away = isinstance(self.spread, Zero) and self.spread.offload_optimizer
-        live = offloaded(self.rule, named) if away else self.rule.open(named)
+        away = isinstance(self.strategy_config, Zero) and self.strategy_config.offload_optimizer
+        live = offloaded(self.optimizer_config, named) if away else self.optimizer_config.open(named)
         self.peaks = [group["lr"] for group in live.param_groups]
         return live
 
@@ -106,7 +106,7 @@ class Module(lightning.LightningModule):
         torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) % 2**31)
         if batch_idx % self.run.accumulation == 0:
             self.loss = batch.weights.new_zeros(())
-            share = self.rule.schedule.at(self.trainer.global_step, len(self.run.steps))
+            share = self.optimizer_config.schedule.at(self.trainer.global_step, len(self.run.steps))
             for group, peak in zip(self.trainer.optimizers[0].param_groups, self.peaks, strict=True):
                 group["lr"] = peak * share
 
@@ -147,7 +147,7 @@ class Module(lightning.LightningModule):
         hidden = self.hidden(batch.ids, batch.lengths, self.packed)
         rows = hidden.flatten(0, 1).index_select(0, batch.where)
         head = self.causal.get_output_embeddings()
-        chunks = self.recipe.logit_chunks
+        chunks = self.training_config.logit_chunks
         if self._sharding is None:
             chunks = min(chunks, max(1, -(-len(rows) // PIECE)))
         # else a fixed number, also where there are fewer tokens: under ZeRO-3 all ranks must gather the head equally often
@@ -173,7 +173,7 @@ class Module(lightning.LightningModule):
     def states(self) -> float:
         """Bytes that weights, gradients and AdamW's states take on each process, as this strategy splits them."""
         every, trained = self.sizes()
-        size, stage = next(self.net.parameters()).element_size(), getattr(self.spread, "stage", 0)
+        size, stage = next(self.net.parameters()).element_size(), getattr(self.strategy_config, "stage", 0)
         share = [1 / self.ranks if stage >= level else 1.0 for level in (1, 2, 3)]
         copy = 4 if stage and size == 2 else 0  # DeepSpeed's float32 copy of 16-bit weights
         total: float = every * size * share[2] + trained * (size * share[1] + (8 + copy) * share[0])
@@ -191,14 +191,14 @@ class Module(lightning.LightningModule):
         return float(self.trainer.strategy.reduce(total, reduce_op="sum")) if self.ranks > 1 else float(total)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if not isinstance(self.spread, Zero):
-            limit = self.recipe.max_grad_norm or float("inf")
+        if not isinstance(self.strategy_config, Zero):
+            limit = self.training_config.max_grad_norm or float("inf")
             self.norm = float(
                 torch.nn.utils.clip_grad_norm_([p for p in self.net.parameters() if p.grad is not None], limit)
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.recipe.adapter is not None and "state_dict" in checkpoint:
+        if self.training_config.adapter is not None and "state_dict" in checkpoint:
             trained = {f"net.{n}" for n, p in self.net.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {n: v for n, v in checkpoint["state_dict"].items() if n in trained}
 

@@ -142,7 +142,7 @@ class Zero(Strategy):
 
 
 @component
-class Auto(Strategy):
+class AutoStrategy(Strategy):
     """One device: single. Several: the simplest of ddp, ZeRO-2, ZeRO-3, ZeRO-3 with offload whose states fit the smallest GPU."""
 
     name: ClassVar[str] = "auto"

@@ -9,7 +9,7 @@ import torch
 from limo import UserError
 from limo.models import Model
 from limo.optimizers import Optimizer
-from limo.training import Training
+from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero
 
 if TYPE_CHECKING:

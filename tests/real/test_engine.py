@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 from limo.engine import Engine, Sampling
-from limo.engine.auto import Auto
+from limo.engine.auto import AutoEngine
 from limo.engine.sampling import Group, sample, sample_all
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm
@@ -75,7 +75,7 @@ def test_drawn_answers_of_vllm_differ_by_seed_and_do_not_depend_on_the_number_of
 
 
 def test_auto_takes_vllm_for_real_weights(smollm2: Path, vllm: None) -> None:
-    assert isinstance(Auto().pick(Model(path=str(smollm2))), Vllm)
+    assert isinstance(AutoEngine().pick(Model(path=str(smollm2))), Vllm)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,57 @@
+"""AdamW (arXiv 1711.05101): torch's own, and one that keeps its states in 8 bits."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from limo.config import component
+from limo.optimizers.base import Decay, Named, Optimizer
+from limo.optimizers.schedule import NotNegative
+
+if TYPE_CHECKING:
+    import torch
+
+
+@component
+class AdamW(Optimizer):
+    """torch.optim.AdamW."""
+
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: NotNegative = 1e-8
+    fused: bool = False
+    """One kernel for all parameters: faster, same formula."""
+
+    def open(self, named: Named) -> torch.optim.Optimizer:
+        from torch.optim import AdamW as Live
+
+        # without fused, foreach: one call per operation instead of one per tensor
+        return Live(
+            self.groups(named),
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            fused=self.fused or None,
+            foreach=None if self.fused else True,
+        )
+
+
+@component
+class AdamW8bit(Optimizer):
+    """bitsandbytes.optim.AdamW8bit: a quarter of the optimizer's memory."""
+
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: NotNegative = 1e-8
+
+    def missing(self) -> list[str]:
+        if importlib.util.find_spec("bitsandbytes") is None:
+            return [
+                "optimizer=adamw_8bit: bitsandbytes is not installed; pip install 'limo[qlora]', or choose optimizer=adamw"
+            ]
+        return []
+
+    def open(self, named: Named) -> torch.optim.Optimizer:
+        from bitsandbytes.optim import AdamW8bit as Live
+
+        optimizer: torch.optim.Optimizer = Live(self.groups(named), lr=self.lr, betas=self.betas, eps=self.eps)
+        return optimizer

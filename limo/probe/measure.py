@@ -1,0 +1,170 @@
+"""The probing process, `python -m limo.probe.measure <folder>`: draw examples, let the base answer, measure what both cost it."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from limo import UserError, records
+from limo.engine.sampling import sample
+from limo.engine.transformers import load
+from limo.evaluation import metrics
+from limo.evaluation.scoring import table
+from limo.grading import grade_all
+from limo.grading.stage import case, to_grades
+from limo.models import load_tokenizer
+from limo.probe.losses import TokenLoss, score
+from limo.probe.stage import ProbeStage
+from limo.records import Attempt, Example, Problem
+from limo.stage import main, summarise
+from limo.training.encode import Encoded, encode, encode_all, fit
+from limo.training.weights import refuse_other_heads
+
+TAILS = 8
+"""Examples whose loss is measured at the end of longer contexts."""
+SHORTEST = 64
+"""Tokens of the shortest context."""
+FACTOR = 2
+"""The longest context in lengths of the longest example, where the window has so much."""
+
+
+def probe(stage: ProbeStage, folder: Path) -> None:
+    """All measurements of one base. Raises UserError where there are no examples or none fits `max_length`."""
+    every = records.read(stage.examples, Example)
+    if not every:
+        raise UserError(f"{stage.examples}: no examples to probe with; loosen the selection")
+    drawn = random.Random(f"{stage.seed}/probe").sample(every, len(every))
+    tokenizer = load_tokenizer(stage.model)
+    policy = "truncate" if stage.overlong == "error" else stage.overlong
+    fitting, long = fit(
+        encode_all(tokenizer, stage.model, drawn, stage.store / "tokens"), stage.max_length, policy
+    )  # in the order drawn
+    chosen = fitting[: stage.count]
+    problems = _problems(drawn, {e.id for e in chosen})
+    questions = [(p.id, p.question) for p in problems.values()]
+    answers = sample(stage.engine, stage.model, questions, stage.sampling, stage.seed, "probe", stage.store)
+    verdicts = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
+    grades = to_grades(answers, verdicts)
+    records.write(folder / "attempts.jsonl", answers)
+    records.write(folder / "grades.jsonl", grades)
+    own = _answers(tokenizer, stage, problems, answers)
+
+    transformers.utils.logging.disable_progress_bar()
+    net = load(stage.model, stage.engine.pick(stage.model).dtype)
+    refuse_other_heads(net)
+    shape = stage.model.shape()
+    summarise(
+        folder,
+        model=stage.model.path,
+        examples={"probed": len(chosen), "selected": len(every), "overlong": len(long)},
+        selected=cost([score(net, e) for e in chosen]) | {"longest": max(len(e.tokens) for e in fitting)},
+        own=cost([score(net, e) for e in own]) if own else None,
+        answers=answered(answers),
+        solved=solved(table(list(problems), grades)),
+        length={
+            "window": shape.max_position_embeddings if shape else None,
+            "contexts": contexts(net, fitting, shape.max_position_embeddings if shape else math.inf),
+        },
+    )
+
+
+def cost(paid: Sequence[TokenLoss]) -> dict[str, Any]:
+    """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
+    tokens = sum(p.tokens for p in paid)
+    share = sum(p.first for p in paid) / tokens
+    bounds = None
+    if len(paid) > 1:
+        # a ratio of sums: its error from what each text deviates (linearised), 95 % by the normal distribution
+        off = [p.first - share * p.tokens for p in paid]
+        half = 1.96 * math.sqrt(sum(d * d for d in off) * len(paid) / (len(paid) - 1)) / tokens
+        bounds = [max(0.0, share - half), min(1.0, share + half)]
+    return {
+        "loss": sum(p.loss for p in paid) / tokens,
+        "first": share,
+        "first_interval": bounds,
+        "tokens": statistics.median(p.tokens for p in paid),
+        "texts": len(paid),
+    }
+
+
+def answered(answers: Sequence[Attempt]) -> dict[str, Any]:
+    """How long the base's own answers are, and how many never end."""
+    return {
+        "tokens": statistics.median(a.tokens for a in answers),
+        "cut": sum(a.finish == "length" for a in answers) / len(answers),
+        "circles": sum(metrics.repeats(a.text) for a in answers) / len(answers),
+    }
+
+
+def solved(rows: metrics.Table) -> dict[str, Any]:
+    """Solve rate with its interval over questions, and pass@k."""
+    over = metrics.interval(rows)
+    return {
+        "questions": len(rows),
+        "samples": len(rows[0]),
+        "rate": metrics.average(rows),
+        "interval": [over.low, over.high],
+        "pass": {str(k): metrics.pass_at(rows, k) for k in metrics.steps(len(rows[0]))},
+    }
+
+
+def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[dict[str, Any]]:
+    """The loss of the same few solutions, the shortest, at the end of ever longer contexts: before them stand other examples.
+
+    Each entry: `length` in tokens, `loss` in nats per token there, `alone` the loss of the same solutions without the context.
+    """
+    tails = sorted(encoded, key=lambda e: len(e.tokens))[:TAILS]
+    alone = {tail.id: score(net, tail) for tail in tails}
+    end = int(min(window, FACTOR * max(len(e.tokens) for e in encoded)))
+    lengths = [SHORTEST * 2**i for i in range(max(1, end).bit_length()) if SHORTEST * 2**i < end]
+    found = []
+    for length in [*lengths, end]:
+        pairs = [(score(net, t, before), alone[t.id]) for t in tails if (before := _before(encoded, t, length))]
+        if pairs:
+            tokens = sum(short.tokens for _, short in pairs)
+            there, here = (sum(p.loss for p in side) / tokens for side in zip(*pairs, strict=True))
+            found.append({"length": length, "loss": there, "alone": here, "texts": len(pairs)})
+    return found
+
+
+def _before(encoded: Sequence[Encoded], tail: Encoded, length: int) -> list[int]:
+    """Tokens of other examples that fill a context of `length` up to `tail`; empty where there is no room or not enough text."""
+    room = length - len(tail.tokens)
+    filled: list[int] = []
+    for other in reversed(encoded):
+        if len(filled) >= room:
+            break
+        if other.id != tail.id:
+            filled = [*other.tokens, *filled]
+    return filled[-room:] if 0 < room <= len(filled) else []
+
+
+def _problems(examples: Sequence[Example], wanted: set[str]) -> dict[str, Problem]:
+    return {e.problem: Problem(e.problem, e.question, e.answer, meta=e.meta) for e in examples if e.id in wanted}
+
+
+def _answers(
+    tokenizer: Any, stage: ProbeStage, problems: dict[str, Problem], answers: Sequence[Attempt]
+) -> list[Encoded]:
+    """The base's answers as training would see them; one that was cut has no end token, an empty one nothing to measure."""
+    found = []
+    for a in answers:
+        if not a.text.strip():
+            continue
+        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text)
+        try:
+            one = encode(tokenizer, stage.model, asked)
+        except UserError:  # an answer that the template changes or that spells a special token: not what was generated
+            continue
+        found.append(one if a.finish == "stop" else Encoded(one.id, one.tokens[:-1], one.prompt))
+    return [one for one in found if one.supervised]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""How examples become weights: every setting of a training, and what it says of the model's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from limo.config import component, runtime
+from limo.hardware import Gpu
+from limo.models import Architecture
+from limo.training.adapter import Lora
+from limo.training.strategies import AutoStrategy, Strategy
+
+PIECE = 512
+"""Tokens whose logits are made together at least: every piece costs a gradient of the whole head, which fewer are not worth."""
+
+
+@component
+class Training:
+    """How examples become weights."""
+
+    epochs: int | None = None
+    steps: int | None = None
+    """Optimizer steps, in place of epochs."""
+    global_batch: int
+    """Examples in an optimizer step, over all processes; the last step of an epoch may have fewer."""
+    micro_batch: int | None = None
+    """Examples that go through the model together on one process; null fills each micro-batch with up to `max_tokens`."""
+    max_tokens: int | None = None
+    """Tokens of a micro-batch where `micro_batch` is null; null is `max_length`."""
+    max_length: int
+    """Longest example in tokens, prompt included."""
+    overlong: Literal["error", "drop", "truncate"] = "error"
+    """What happens to longer ones; `truncate` cuts the end, so those never show how to stop."""
+    packing: bool = True
+    """Examples end to end in one row, each attending to itself only; false pads rows to the longest."""
+    reduction: Literal["token", "sample"] = "token"
+    """Every supervised token of a step weighs the same, or every example does."""
+    max_grad_norm: float | None = 1.0
+    """Largest gradient norm; null does not clip."""
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"
+    activation_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more work."""
+    logit_chunks: int = 16
+    """Most pieces in which the head's logits are made, used and forgotten, of PIECE tokens or more each; 1 keeps them."""
+    liger: bool = False
+    """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
+    checkpoint_every: int | Literal["epoch"] = runtime(default="epoch")
+    """Optimizer steps between checkpoints to resume from."""
+    keep_checkpoints: int = runtime(default=1)
+    """How many of those are kept while training."""
+    keep_after: bool = runtime(default=False)
+    """Leave the checkpoints in the result; else they go once the exported weights are verified."""
+    export_from: Literal["last", "best"] = "last"
+    """Which weights are exported: after the last step, or where `validation` had the lowest loss."""
+    validation: Path | None = None
+    """Examples (JSONL) that are never trained on, for the validation loss at each checkpoint; never a test benchmark."""
+    export: Literal["bfloat16", "float32"] = "bfloat16"
+    adapter: Lora | None = None
+    """null trains every weight."""
+    strategy: Strategy = AutoStrategy()
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give one of them, null for the other")
+        for name in (
+            "epochs",
+            "steps",
+            "global_batch",
+            "micro_batch",
+            "max_tokens",
+            "max_length",
+            "logit_chunks",
+            "checkpoint_every",
+            "keep_checkpoints",
+        ):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more")
+        if self.max_tokens is not None and self.max_tokens < self.max_length:
+            raise ValueError(
+                f"max_tokens={self.max_tokens} is less than max_length={self.max_length}: the longest example would not fit"
+            )
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm={self.max_grad_norm} must be above 0, or null")
+        if self.export_from == "best" and self.validation is None:
+            raise ValueError(
+                "export_from=best needs validation=<examples.jsonl> (never a test benchmark), or export_from=last"
+            )
+
+    def trained(self, shape: Architecture) -> int:
+        """Weights that change, in a model of this shape."""
+        return self.adapter.size(shape) if self.adapter else shape.parameters
+
+    def resolve(self, shape: Architecture | None, devices: Sequence[Gpu] | None = None) -> Strategy:
+        """The strategy that runs for a model of this shape, on this machine's GPUs or others."""
+        weights, trained = (shape.parameters, self.trained(shape)) if shape else (0, 0)
+        bits = 4 if self.adapter is not None and self.adapter.quantize else 16
+        return self.strategy.resolve(trained, (weights - trained) * bits // 8, devices)
