@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from limo.__main__ import address
+from limo.compose import run_dirname
 
 ROOT = Path(__file__).parents[1]
 
@@ -145,12 +145,12 @@ def test_a_folder_that_cannot_be_written_is_said(key: str, more: list[str], tmp_
 
 def test_runs_that_differ_in_a_path_have_folders_of_their_own() -> None:
     ours = "model.path=/a/weights,selection.size=3,stages=[data,selection],training/strategy=ddp"
-    folder = address(ours)
+    folder = run_dirname(ours)
     assert re.fullmatch(
         r"model\.path=weights~\w{6},selection\.size=3,stages=\[data,selection\],training_strategy=ddp", folder
     )
-    assert address(ours) == folder != address(ours.replace("/a/", "/b/"))
-    long = [address(f"key=…{'ü' * 300}{end}") for end in "ab"]
+    assert run_dirname(ours) == folder != run_dirname(ours.replace("/a/", "/b/"))
+    long = [run_dirname(f"key=…{'ü' * 300}{end}") for end in "ab"]
     assert long[0] != long[1]
     assert all(len(name.encode()) < 255 for name in long)
 

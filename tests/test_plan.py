@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from limo import UserError, pipeline
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.config import ROOT, Config
 from limo.hardware import Gpu
 from limo.models import Architecture

@@ -25,7 +25,7 @@ def main() -> None:
         "--gpus", help="plan for these in place of the ones seen here: 8xH100, or 4x8xH100 for four machines"
     )
     given, overrides = parser.parse_known_args()
-    from limo.__main__ import compose
+    from limo.compose import compose
 
     try:
         gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)

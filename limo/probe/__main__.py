@@ -48,7 +48,7 @@ def main() -> None:
 
 def run(overrides: list[str], examples: int, samples: int, temperature: float, max_tokens: int | None) -> Path:
     """The folder of the result; the stages up to the selection are made first where the store lacks them. Raises UserError."""
-    from limo.__main__ import compose
+    from limo.compose import compose
 
     # training is asked for as well, so that its part of the config is there; only the way to the selection is gone
     config = compose([*overrides, "stages=[data,attempts,selection,training]"])
