@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import logging
 import os
 import sys
@@ -25,6 +26,13 @@ from limo.sweep import BROKEN, DONE, MISTAKEN, SWEEP, of_submitit, outcomes, ref
 
 log = logging.getLogger("limo")
 
+VERBS = {
+    "plan": "limo.plan.command",
+    "probe": "limo.probe.command",
+    "report": "limo.report.command",
+    "grade": "limo.grading.command",
+}
+"""The module of each verb beside `run`, imported only when it is asked for."""
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 """Errors of the disk that the user can mend."""
 
@@ -96,7 +104,27 @@ def _run(cfg: DictConfig, folder: Path) -> None:
 
 
 def main() -> None:
-    """`python -m limo`, `limo`. Exit code 0 done, 2 the user's mistake, 1 a defect or a failed run in a sweep."""
+    """`python -m limo [verb] …`, `limo [verb] …`; without a verb it runs.
+
+    Exit code 0 done, 2 the user's mistake, 1 a defect or a failed run in a sweep.
+    """
+    verb, *arguments = [*sys.argv[1:], ""] if len(sys.argv) == 1 else sys.argv[1:]
+    if verb == "run":
+        del sys.argv[1]
+    try:
+        if verb in VERBS:
+            command = importlib.import_module(VERBS[verb])
+            code = command.main(arguments)
+            sys.stdout.flush()
+            sys.exit(code)
+        run()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+
+
+def run() -> None:
+    """Compose, build and run one job or the jobs of a sweep."""
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(overview())
         return
