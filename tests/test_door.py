@@ -289,3 +289,12 @@ def test_a_reader_that_has_seen_enough_meets_no_traceback(words: str, tmp_path: 
         assert child.stdout is not None and child.stderr is not None
         child.stdout.close()
         assert "Traceback" not in (said := child.stderr.read()) and "BrokenPipe" not in said, said
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["nowhere"]])
+def test_a_stage_called_by_hand_says_what_it_is_and_what_to_use(words: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "limo.data", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is the data stage as a run starts it" in done.stderr and "python -m limo --help" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
