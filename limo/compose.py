@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 
 from limo import UserError
-from limo.config import ROOT, Config, build, first_line
+from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit
+from limo.serial import load
 
 LONGEST_NAME = 200
 """Longest folder name in bytes; file systems take 255."""
@@ -101,6 +105,31 @@ def compose(overrides: Sequence[str]) -> Config:
             return build(hydra.compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(sentence(error)) from None
+
+
+def build(cfg: DictConfig) -> Config:
+    """The live Config of a composed one: every node with a `_target_` becomes that component.
+
+    Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
+    """
+    try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
+    parts = load(tree, allowed=("limo.", *(tree.get("plugins") or ())))
+    try:
+        config = Config(**parts)
+    except ValidationError as error:
+        raise UserError(describe(error)) from None
+    for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
+        if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
+            raise UserError(
+                f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
+            )
+    for name, target in SLOTS.items():
+        if (value := parts.get(name)) is not None and (fault := misfit(value, locate(target))):
+            raise UserError(f"{name}: {fault}")
+    return config
 
 
 def sentence(error: Exception) -> str | None:

@@ -1,8 +1,7 @@
-"""What can be configured: the root schema, `component` for every member of a group, and the way from a composed config to live objects."""
+"""What can be configured: the root schema, `component` for every member of a group, and what fits where."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable
@@ -14,11 +13,7 @@ import typing_extensions
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from limo import UserError
-
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from limo.attempts import Attempts
     from limo.data import Data
     from limo.engine import Engine
@@ -113,36 +108,6 @@ class Config:
             raise ValueError(f"stages=[] leaves nothing to do; the stages are {', '.join(STAGES)}")
         if not self.name.strip("/."):
             raise ValueError(f"name={self.name!r} names no folder; give the run a name")
-
-
-def build(cfg: DictConfig) -> Config:
-    """The live Config of a composed one: every node with a `_target_` becomes that component.
-
-    Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from limo.serial import load
-
-    try:
-        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
-    parts = load(tree, allowed=("limo.", *(tree.get("plugins") or ())))
-    try:
-        config = Config(**parts)
-    except ValidationError as error:
-        raise UserError(describe(error)) from None
-    for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
-        if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
-            raise UserError(
-                f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
-            )
-    for name, target in SLOTS.items():
-        if (value := parts.get(name)) is not None and (fault := misfit(value, locate(target))):
-            raise UserError(f"{name}: {fault}")
-    return config
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:

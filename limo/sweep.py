@@ -21,7 +21,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from limo import StageError, UserError, pipeline
-from limo.config import build, first_line
+from limo.compose import build
+from limo.config import first_line
 from limo.records import write_json
 
 log = logging.getLogger("limo")
