@@ -48,8 +48,8 @@ def training(config: Config, shape: Architecture, machine: Machine, sizes: Amoun
     steps, tokens, hours = asked.steps, None, None
     if sizes.examples is not None:
         if steps is None:
-            steps = -(-sizes.examples // asked.global_batch) * asked.epochs
-        seen = sizes.examples * asked.epochs if asked.epochs else (steps or 0) * min(asked.global_batch, sizes.examples)
+            steps = -(-sizes.examples // asked.global_batch) * (asked.epochs or 0)
+        seen = sizes.examples * asked.epochs if asked.epochs else steps * min(asked.global_batch, sizes.examples)
         tokens = seen * sizes.length
         work = cost.training_flops(shape, tokens, sizes.length, asked.adapter is None)
         seconds = work / (machine.chip.flops * (1.0 if machine.cpu else cost.USE))
