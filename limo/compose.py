@@ -103,8 +103,10 @@ def compose(overrides: Sequence[str]) -> Config:
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return build(hydra.compose("config", list(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(sentence(error)) from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, UserError) or not (known := sentence(error)):
+            raise
+        raise UserError(known) from None
 
 
 def build(cfg: DictConfig) -> Config:
