@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import hashlib
@@ -96,17 +97,32 @@ def run_dirname(overrides: str) -> str:
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """The live Config that `python -m limo <overrides>` would run. Raises UserError."""
+    """The live Config that `python -m limo <overrides>` would run, `--config-dir` among them. Raises UserError."""
     if sweep := {"-m", "--multirun"} & set(overrides):
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
     register_configs()
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return build(hydra.compose("config", list(overrides)))
+            return build(hydra.compose("config", _with_folder(overrides)))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, UserError) or not (known := sentence(error)):
             raise
         raise UserError(known) from None
+
+
+def _with_folder(overrides: Sequence[str]) -> list[str]:
+    """The folder of `--config-dir` as an override, as Hydra's own command has it."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    try:
+        given, rest = parser.parse_known_args(overrides)
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from None
+    if given.config_dir is None:
+        return rest
+    if not given.config_dir.is_dir():
+        raise UserError(f"--config-dir {given.config_dir}: no such folder; give one with folders of groups in it")
+    return [*rest, f"hydra.searchpath=['file://{given.config_dir.absolute()}']"]
 
 
 def build(cfg: DictConfig) -> Config:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from limo.__main__ import VERBS
 from tests.command import GOOD, OTHER, jsonl, started
 
 ROOT = Path(__file__).parents[1]
@@ -180,3 +181,30 @@ def test_a_stage_called_by_hand_says_what_it_is_and_what_to_use(words: list[str]
     assert done.returncode == 2
     assert "is the data stage as a run starts it" in done.stderr and "python -m limo --help" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("limo ", {*VERBS, "run"}),
+        ("limo pro", {"probe"}),
+        ("limo plan +experiment=limo81", {"+experiment=limo817"}),
+        ("limo plan --gpus 8xH100 selection=ra", {"selection=random"}),
+        ("limo run -m selection=ra", {"selection=random"}),
+        ("limo report out", set[str]()),
+    ],
+)
+def test_the_shell_completes_every_verb(line: str, expected: set[str], tmp_path: Path) -> None:
+    done = started("-sc", "query=bash", cwd=tmp_path, COMP_LINE=line)
+    assert done.returncode == 0 and done.stderr == ""
+    assert expected <= set(done.stdout.split()) if expected else done.stdout == ""
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_groups_of_the_users_are_found_by_every_verb(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "mine/optimizer").mkdir(parents=True)
+    (tmp_path / "mine/optimizer/gentle.yaml").write_text("defaults: [adamw, _self_]\nlr: -1\n")
+    done = started(verb, "--config-dir", "mine", "optimizer=gentle", cwd=tmp_path)
+    assert done.returncode == 2 and "optimizer.lr: Input should be greater than 0, not -1" in done.stdout + done.stderr
+    done = started(verb, "--config-dir", "nowhere", cwd=tmp_path)
+    assert done.returncode == 2 and "nowhere" in done.stderr and "Traceback" not in done.stderr
