@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 
 from limo import UserError
-from limo.config import ROOT, Config, build, first_line
+from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit
+from limo.serial import load
 
 LONGEST_NAME = 200
 """Longest folder name in bytes; file systems take 255."""
@@ -98,24 +103,81 @@ def compose(overrides: Sequence[str]) -> Config:
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return build(hydra.compose("config", list(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(sentence(error)) from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, UserError) or not (known := sentence(error)):
+            raise
+        raise UserError(known) from None
 
 
-def sentence(error: Exception) -> str:
-    """What is wrong with a composition, in one sentence that names the key and the remedy."""
+def build(cfg: DictConfig) -> Config:
+    """The live Config of a composed one: every node with a `_target_` becomes that component.
+
+    Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
+    """
+    try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
+    parts = load(tree, allowed=("limo.", *(tree.get("plugins") or ())))
+    try:
+        config = Config(**parts)
+    except ValidationError as error:
+        raise UserError(describe(error)) from None
+    for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
+        if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
+            raise UserError(
+                f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
+            )
+    for name, target in SLOTS.items():
+        if (value := parts.get(name)) is not None and (fault := misfit(value, locate(target))):
+            raise UserError(f"{name}: {fault}")
+    return config
+
+
+def sentence(error: Exception) -> str | None:
+    """What is wrong with a composition, in one sentence that names the key and the remedy; None for other errors."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
-            return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
-        options = f"; choose one of: {', '.join(error.options)}" if error.options else ""
-        return f"{group}={name} does not exist{options}" if group else f"{name} does not exist{options}"
+        return _no_member(str(error.missing_cfg_file), error.options or ())
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not a valid override ({first_line(error)}); write key=value, and quote values with special characters"
+        return _no_override(error)
     text = f"{error}\n{error.__cause__ or ''}"
-    if "is not in struct" in text or "could not delete" in text.lower():
-        key = re.search(r"'([^']+)'", text)
-        return f"{key.group(1) if key else error}: there is no such key; `python -m limo --cfg job` prints every key with its value"
+    if "Config group override must be" in text:
+        return "null is no member of a group; `python -m limo --help` lists them, and ~group leaves one out"
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    if "is not in struct" in text or "not in 'Config'" in text or "could not delete" in text.lower():
+        return _no_key(error, text)
     if found := re.match(r"Error merging override (\S+)", text):
         return f"{found.group(1)}: {first_line(error.__cause__ or error)}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip() and "object_type" not in line)
+
+
+def _no_member(file: str, options: Sequence[str]) -> str:
+    group, _, name = file.rpartition("/")
+    if group.startswith("experiment/"):  # recipes in folders are one group to the user
+        folder = group.removeprefix("experiment/")
+        group, name, options = "+experiment", f"{folder}/{name}", [f"{folder}/{option}" for option in options]
+    if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
+        return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
+    choices = f"; choose one of: {', '.join(options)}" if options else ""
+    return f"{group}={name} does not exist{choices}" if group else f"{name} does not exist{choices}"
+
+
+def _no_override(error: OverrideParseException) -> str:
+    word = str(error.override)
+    if re.fullmatch(r"[a-z]+", word):
+        return f"{word}: neither a verb nor key=value; `python -m limo --help` names the verbs"
+    return (
+        f"{word}: not a valid override ({first_line(error)}); write key=value, and quote values with special characters"
+    )
+
+
+def _no_key(error: Exception, text: str) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    known, wrong = getattr(cause, "parent_node", None), str(getattr(cause, "key", ""))
+    asked = re.search(r"'([^']+)' does not exist", text)
+    key = str(getattr(cause, "full_key", None) or wrong) or (asked.group(1) if asked else str(error))
+    near = difflib.get_close_matches(wrong, [str(name) for name in known], n=3) if isinstance(known, DictConfig) else []
+    place = key.removesuffix(wrong)
+    meant = f"; did you mean {' or '.join(place + name for name in near)}?" if near else ""
+    return f"{key}: there is no such key{meant}; `python -m limo --cfg job` prints every key with its value"

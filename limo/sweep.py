@@ -1,22 +1,28 @@
-"""Many jobs of one command: one report over all, and one exit code."""
+"""The jobs of a command, one or many: each ends in a status, all of them in one report and one exit code."""
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
-from limo import UserError
+from limo import StageError, UserError, pipeline
+from limo.compose import build
+from limo.config import first_line
 from limo.records import write_json
 
 log = logging.getLogger("limo")
@@ -24,8 +30,74 @@ log = logging.getLogger("limo")
 DONE, BROKEN, MISTAKEN = 0, 1, 2
 SWEEP = "LIMO_SWEEP"
 """Environment variable that tells the jobs of a sweep, in whatever process, where to register."""
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Errors of the disk that the user can mend."""
 outcomes: list[int] = []
 """Exit codes of the jobs that ran in this process."""
+
+
+def job(cfg: DictConfig) -> None:
+    """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
+    if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and os.environ.get("SLURM_PROCID", "0") != "0":
+        return  # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    began, state, error, code = time.time(), "done", None, DONE
+    status = {"overrides": list(settings.overrides.task), "began": began}
+    # until the end it reads as broken off, whatever an earlier run said here
+    write_json(folder / "status.json", status | {"state": "unfinished", "code": BROKEN, "error": None})
+    register = Path(os.environ.get(SWEEP, ""))
+    if (
+        settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and register.is_dir()
+    ):  # the sweep may have ended before
+        (register / str(settings.job.num)).write_text(str(folder))
+    try:
+        _run(cfg, folder)
+    except KeyboardInterrupt:
+        raise
+    except UserError as mistake:
+        code, state, error = MISTAKEN, "failed", str(mistake)
+    except OSError as failed:
+        code, state, error = BROKEN, "failed", traceback.format_exc()
+        if failed.errno in REFUSED:
+            code = MISTAKEN
+            error = f"{failed.filename or folder}: {failed.strerror}; make room or choose another folder"
+    except StageError as broken:
+        code, state, error = BROKEN, "failed", str(broken)
+    except Exception as defect:
+        code, state, error = BROKEN, "failed", traceback.format_exc()
+        if of_submitit(defect):
+            error = (
+                f"SLURM ends this job ({first_line(defect)}); run the same command again to resume, "
+                "with more hydra.launcher.timeout_min, or hydra.launcher.max_num_timeout=N to be queued again N times"
+            )
+    if error:
+        log.error(error)
+    outcomes.append(code)
+    status |= {"state": state, "code": code, "error": error, "seconds": round(time.time() - began, 1)}
+    write_json(folder / "status.json", status)
+    if settings.mode is RunMode.RUN and code == DONE:
+        report_on([folder], folder)
+
+
+def _run(cfg: DictConfig, folder: Path) -> None:
+    settings = HydraConfig.get()
+    if settings.mode is RunMode.RUN and submits(settings):
+        chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
+        raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
+    config = build(cfg)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    choices = HydraConfig.get().runtime.choices
+    facts = {
+        "name": config.name,
+        "overrides": list(HydraConfig.get().overrides.task),
+        "seed": config.seed,
+        "strategy": choices.get("selection"),
+        "size": getattr(config.selection, "size", None),
+        "choices": {k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
+    }
+    write_json(folder / "run.json", facts)
+    pipeline.run(config, folder)
 
 
 def submits(settings: Any) -> bool:
@@ -35,6 +107,13 @@ def submits(settings: Any) -> bool:
 
 def of_submitit(error: Exception) -> bool:
     return type(error).__module__.startswith("submitit.")
+
+
+def not_submitted(error: RuntimeError) -> str | None:
+    """Why SLURM took no job at all, in one sentence; None for other errors."""
+    if of_submitit(error) or "srun" in str(error):
+        return f"SLURM did not take the job: {first_line(error)}; see hydra.launcher.…"
+    return None
 
 
 class Sweep(Callback):
@@ -57,7 +136,8 @@ class Sweep(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
         except OSError as error:
-            refuse_folder(error, "hydra.sweep.dir")
+            print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
+            sys.exit(MISTAKEN)  # Hydra would make a warning of an exception
 
     def _wait_for_all(self) -> None:
         """Have submitit wait for every job: Hydra's launcher gives up all at the first that ends without a result."""
@@ -119,6 +199,5 @@ def report_on(folders: list[Path], out: Path) -> None:
     print(f"\n{report.table(folders)}\n\nreport: {os.path.relpath(page)}", flush=True)
 
 
-def refuse_folder(error: OSError, key: str) -> NoReturn:
-    print(f"limo: {error.filename}: {error.strerror}; choose a writable folder with {key}=…", file=sys.stderr)
-    sys.exit(MISTAKEN)
+def refused(error: OSError, key: str) -> UserError:
+    return UserError(f"{error.filename}: {error.strerror}; choose a writable folder with {key}=…")
