@@ -72,7 +72,7 @@ def recipes() -> Iterator[tuple[Path, Path]]:
 def overview() -> str:
     """The text of `--help`. Hydra's own composes a config and takes a second and a half to list the same groups."""
     members: dict[str, set[str]] = {}
-    for file in (ROOT / "conf").glob("*/**/*.yaml"):
+    for file in (ROOT / "conf").glob("*/**/[!_]*.yaml"):  # the others are there to inherit from
         members.setdefault(file.parent.relative_to(ROOT / "conf").as_posix(), set()).add(file.stem)
     members["experiment"] = {name.as_posix() for _, name in recipes()}
     groups = "\n".join(f"{group}: {', '.join(sorted(names))}" for group, names in sorted(members.items()))

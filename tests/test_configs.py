@@ -12,7 +12,16 @@ from limo.serial import dump, load
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("data", "attempts", "selection", "model", "optimizer", "training", "evaluation", "engine", "logger")
-CHOICES = sorted(f.relative_to(ROOT / "conf").with_suffix("").as_posix() for f in (ROOT / "conf").glob("*/**/*.yaml"))
+CHOICES = sorted(
+    f.relative_to(ROOT / "conf").with_suffix("").as_posix() for f in (ROOT / "conf").glob("*/**/[!_]*.yaml")
+)
+PLACES = {
+    "evaluation/benchmark": "+evaluation/benchmark@evaluation.benchmarks.one",
+    "selection/step": "+selection/step@selection.steps.one",
+}
+"""Where a member stands whose group has no place of its own."""
+NEEDED = {"where": ["selection.steps.one.key=level", "selection.steps.one.values=[1]"]}
+"""What a member leaves to be set."""
 RECIPES = sorted(
     f.relative_to(ROOT / "experiments").with_suffix("").as_posix() for f in (ROOT / "experiments").rglob("*.yaml")
 )
@@ -27,8 +36,7 @@ def test_every_group_has_at_least_two_members() -> None:
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_builds(choice: str) -> None:
     group, _, name = choice.rpartition("/")
-    placed = {"evaluation/benchmark": "+evaluation/benchmark@evaluation.benchmarks.one"}
-    assert isinstance(compose([f"{placed.get(group, group)}={name}"]), Config)
+    assert isinstance(compose([f"{PLACES.get(group, group)}={name}", *NEEDED.get(name, ())]), Config)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -42,7 +50,7 @@ def test_no_choice_or_recipe_is_passed_over() -> None:
     assert len(RECIPES) == COUNT_RECIPES
 
 
-COUNT_CHOICES = 91
+COUNT_CHOICES = 100
 COUNT_RECIPES = 10
 
 

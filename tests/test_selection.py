@@ -43,7 +43,7 @@ from limo.selection.quality import scale
 from limo.serial import dump, load
 from limo.stage import summary
 
-STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("*.yaml"))
+STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("[!_]*.yaml"))
 
 
 def example(id: str = "p#0", solution: str = "\\boxed{1}", verdict: str | None = "correct", **scores: float) -> Example:
