@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -12,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -25,6 +30,7 @@ from limo.serial import load
 LONGEST_NAME = 200
 """Longest folder name in bytes; file systems take 255."""
 
+MULTIRUN = {"-m", "--multirun"}
 HELP = """\
 limo: choose data, train, evaluate and compare, as one declarative experiment
 
@@ -98,12 +104,35 @@ def run_dirname(overrides: str) -> str:
 
 def compose(overrides: Sequence[str]) -> Config:
     """The live Config that `python -m limo <overrides>` would run, `--config-dir` among them. Raises UserError."""
-    if sweep := {"-m", "--multirun"} & set(overrides):
+    if sweep := MULTIRUN & set(overrides):
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
+    with _composing():
+        return build(hydra.compose("config", _with_folder(overrides)))
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of every job that `python -m limo <overrides>` runs: of the one run, or of each run of a sweep, asked
+    for by `-m` or by the recipe. Raises UserError.
+    """
+    words = _with_folder([word for word in overrides if word not in MULTIRUN])
+    with _composing():
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        fixed = [one.input_line or "" for one in parser.parse_overrides(words) if not one.is_sweep_override()]
+        settings = hydra.compose("config", fixed, return_hydra_config=True).hydra
+        if settings.mode is not RunMode.MULTIRUN and not MULTIRUN & set(overrides):
+            return [words]
+        swept = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
+        batches = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *words]), max_batch_size=None)
+        return [list(job) for batch in batches for job in batch]
+
+
+@contextlib.contextmanager
+def _composing() -> Iterator[None]:
+    """Hydra made ready; what it cannot compose is a UserError."""
     register_configs()
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return build(hydra.compose("config", _with_folder(overrides)))
+            yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, UserError) or not (known := sentence(error)):
             raise
@@ -171,8 +200,7 @@ def sentence(error: Exception) -> str | None:
 def _no_member(file: str, options: Sequence[str]) -> str:
     group, _, name = file.rpartition("/")
     if group.startswith("experiment/"):  # recipes in folders are one group to the user
-        folder = group.removeprefix("experiment/")
-        group, name, options = "+experiment", f"{folder}/{name}", [f"{folder}/{option}" for option in options]
+        group, name = "+experiment", f"{group.removeprefix('experiment/')}/{name}"
     if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
         return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
     choices = f"; choose one of: {', '.join(options)}" if options else ""

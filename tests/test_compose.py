@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from limo import UserError
-from limo.compose import compose, run_dirname
+from limo.compose import compose, jobs, run_dirname
 from limo.serial import dump, fingerprint, load
 
 
@@ -102,7 +102,7 @@ def test_a_member_of_another_group_is_refused(override: str, sentence: str) -> N
         (["sed=3"], r"sed: there is no such key; did you mean seed\?"),
         (["training.strateg.nodes=3"], r"training.strateg: there is no such key; did you mean training.strategy\?"),
         (["~sed"], "sed: there is no such key"),
-        (["+experiment=lab/nothing"], r"\+experiment=lab/nothing does not exist; choose one of: lab/"),
+        (["+experiment=lab/nothing"], r"\+experiment=lab/nothing does not exist; choose one of: "),
         (["selection=null"], "null is no member of a group"),
     ],
 )
@@ -123,3 +123,21 @@ def test_a_stages_request_calls_components_alone() -> None:
     for target in ("os.system", "limo.store.Store", "builtins.eval", "limo.serial.dump"):
         with pytest.raises(UserError, match=rf"^model._target_: {target} is no component"):
             load({"model": {"_target_": target, "command": "true"}})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count"),
+    [
+        (["seed=1"], 1),
+        (["-m", "seed=1,2", "selection=random,limo"], 4),
+        (["seed=range(1,4)", "-m"], 3),
+        (["+experiment=sample_size"], 12),
+        (["+experiment=sample_size", "selection.size=100"], 3),
+    ],
+)
+def test_the_jobs_of_a_sweep_are_those_that_the_command_or_the_recipe_asks_for(
+    overrides: list[str], count: int
+) -> None:
+    found = jobs(overrides)
+    configs = [dump(compose(job)) for job in found]
+    assert len(found) == count and len({str(config) for config in configs}) == count
