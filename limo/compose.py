@@ -188,6 +188,8 @@ def sentence(error: Exception) -> str | None:
     text = f"{error}\n{error.__cause__ or ''}"
     if "Config group override must be" in text:
         return "null is no member of a group; `python -m limo --help` lists them, and ~group leaves one out"
+    if isinstance(error.__cause__, OSError) and error.__cause__.filename:  # of the log in the run's folder
+        return f"{error.__cause__.filename}: {error.__cause__.strerror}; choose a writable folder with hydra.run.dir=…"
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if "is not in struct" in text or "not in 'Config'" in text or "could not delete" in text.lower():
