@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from limo import UserError
+from limo import UserError, folders
 from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit
 from limo.serial import load
 
@@ -39,7 +39,8 @@ python -m limo grade cases.jsonl                grade answers alone
 
 The verbs are run (the default), plan, probe, report and grade; python -m limo <verb> --help says what each takes.
 
-Groups and their members (group=member), recipes under `experiment` (+experiment=recipe):
+Groups and their members (group=member), recipes under `experiment` (+experiment=recipe); those of your own in ./conf/<group>
+and ./experiments are found as well, and come first:
 
 {groups}
 
@@ -47,35 +48,17 @@ Every key with its value: python -m limo --cfg job. Any of them can be overridde
 
 
 def register_configs() -> None:
-    """Tell Hydra the schema, the recipes and the resolver; recipes of the working directory come last and win."""
-    store = ConfigStore.instance()
+    """Tell Hydra the schema, the folders of groups and recipes, and the resolver."""
     schema = OmegaConf.structured(Config)
     OmegaConf.set_readonly(schema, None)  # a frozen dataclass would refuse the groups and overrides that are to come
-    store.store(name="schema", node=schema)
-    for file, name in recipes():
-        try:
-            node = OmegaConf.load(file)
-        except Exception as error:  # YAML errors have no common base with OmegaConf's
-            raise UserError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
-        group = Path("experiment", name.parent).as_posix()
-        store.store(group=group, name=name.name, node=node, package="_global_", provider="limo")
+    ConfigStore.instance().store(name="schema", node=schema)
+    folders.register()
     OmegaConf.register_new_resolver("limo.run_dirname", run_dirname, replace=True)
-
-
-def recipes() -> Iterator[tuple[Path, Path]]:
-    """File and name of every recipe, those of the working directory last."""
-    for folder in dict.fromkeys([ROOT / "experiments", Path("experiments").absolute()]):
-        for file in sorted(folder.rglob("*.yaml")):
-            yield file, file.relative_to(folder).with_suffix("")
 
 
 def overview() -> str:
     """The text of `--help`. Hydra's own composes a config and takes a second and a half to list the same groups."""
-    members: dict[str, set[str]] = {}
-    for file in (ROOT / "conf").glob("*/**/[!_]*.yaml"):  # the others are there to inherit from
-        members.setdefault(file.parent.relative_to(ROOT / "conf").as_posix(), set()).add(file.stem)
-    members["experiment"] = {name.as_posix() for _, name in recipes()}
-    groups = "\n".join(f"{group}: {', '.join(sorted(names))}" for group, names in sorted(members.items()))
+    groups = "\n".join(f"{group}: {', '.join(names)}" for group, names in folders.offered().items())
     return HELP.format(groups=groups)
 
 
@@ -170,12 +153,14 @@ def sentence(error: Exception) -> str | None:
 
 def _no_member(file: str, options: Sequence[str]) -> str:
     group, _, name = file.rpartition("/")
-    if group.startswith("experiment/"):  # recipes in folders are one group to the user
-        folder = group.removeprefix("experiment/")
-        group, name, options = "+experiment", f"{folder}/{name}", [f"{folder}/{option}" for option in options]
+    if group.partition("/")[0] == folders.RECIPES:  # recipes in folders are one group to the user
+        name = file.removeprefix(f"{folders.RECIPES}/")
+        group, options = f"+{folders.RECIPES}", folders.offered()[folders.RECIPES]
     if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
         return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
     choices = f"; choose one of: {', '.join(options)}" if options else ""
+    if foreign := folders.foreign():
+        choices += f" ({foreign} is not searched: its config.yaml makes it another program's)"
     return f"{group}={name} does not exist{choices}" if group else f"{name} does not exist{choices}"
 
 
