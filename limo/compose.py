@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -25,6 +30,9 @@ from limo.serial import load
 LONGEST_NAME = 200
 """Longest folder name in bytes; file systems take 255."""
 
+OF_HYDRA = ("hydra.", "hydra_plugins.", "optuna.samplers.", "limo.sweep.Sweep")
+"""What a `_target_` may begin with in Hydra's own part of a config."""
+MULTIRUN = {"-m", "--multirun"}
 HELP = """\
 limo: choose data, train, evaluate and compare, as one declarative experiment
 
@@ -81,12 +89,47 @@ def run_dirname(overrides: str) -> str:
 
 def compose(overrides: Sequence[str]) -> Config:
     """The live Config that `python -m limo <overrides>` would run, `--config-dir` among them. Raises UserError."""
-    if sweep := {"-m", "--multirun"} & set(overrides):
+    if sweep := MULTIRUN & set(overrides):
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
+    with _composing():
+        return build(hydra.compose("config", _with_folder(overrides)))
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of every job that `python -m limo <overrides>` runs: of the one run, or of each run of a sweep, asked
+    for by `-m` or by the recipe. Raises UserError.
+    """
+    words = _with_folder([word for word in overrides if word not in MULTIRUN])
+    with _composing():
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        asked = parser.parse_overrides(words)
+        fixed = [one.input_line or "" for one in asked if not one.is_sweep_override()]
+        settings = hydra.compose("config", fixed, return_hydra_config=True).hydra
+        _refuse_foreign(OmegaConf.to_container(settings, resolve=False), "hydra")
+        if settings.mode is not RunMode.MULTIRUN and not MULTIRUN & set(overrides):
+            return [words]
+        swept = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
+        batches = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *words]), max_batch_size=None)
+        return [list(job) for batch in batches for job in batch]
+
+
+def _refuse_foreign(node: Any, key: str) -> None:
+    """Hydra calls what its own part of a config names: only classes of Hydra, of its plugins, and our callback may stand there."""
+    if isinstance(node, dict):
+        target = str(node.get("_target_", OF_HYDRA[0]))
+        if not target.startswith(OF_HYDRA):
+            raise UserError(f"{key}._target_: {target} is no class of Hydra or of its plugins; leave it out")
+        for name, child in node.items():
+            _refuse_foreign(child, f"{key}.{name}")
+
+
+@contextlib.contextmanager
+def _composing() -> Iterator[None]:
+    """Hydra made ready; what it cannot compose is a UserError."""
     register_configs()
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return build(hydra.compose("config", _with_folder(overrides)))
+            yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, UserError) or not (known := sentence(error)):
             raise
@@ -105,7 +148,7 @@ def _with_folder(overrides: Sequence[str]) -> list[str]:
         return rest
     if not given.config_dir.is_dir():
         raise UserError(f"--config-dir {given.config_dir}: no such folder; give one with folders of groups in it")
-    return [*rest, f"hydra.searchpath=['file://{given.config_dir.absolute()}']"]
+    return [*rest, f"hydra.searchpath=['{folders.Groups.scheme()}://{given.config_dir.absolute()}']"]
 
 
 def build(cfg: DictConfig) -> Config:
@@ -142,6 +185,8 @@ def sentence(error: Exception) -> str | None:
     text = f"{error}\n{error.__cause__ or ''}"
     if "Config group override must be" in text:
         return "null is no member of a group; `python -m limo --help` lists them, and ~group leaves one out"
+    if isinstance(error.__cause__, OSError) and error.__cause__.filename:  # of the log in the run's folder
+        return f"{error.__cause__.filename}: {error.__cause__.strerror}; choose a writable folder with hydra.run.dir=…"
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if "is not in struct" in text or "not in 'Config'" in text or "could not delete" in text.lower():
