@@ -106,8 +106,8 @@ class Config:
                 raise ValueError(f"{key}: there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
         if not self.stages:
             raise ValueError(f"stages=[] leaves nothing to do; the stages are {', '.join(STAGES)}")
-        if not self.name.strip("/."):
-            raise ValueError(f"name={self.name!r} names no folder; give the run a name")
+        if not self.name.strip("/.") or ".." in Path(self.name).parts or Path(self.name).is_absolute():
+            raise ValueError(f"name={self.name!r} names no folder below outputs; give the run a plain name")
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:

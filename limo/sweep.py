@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import json
 import logging
 import os
 import shutil
@@ -11,19 +11,22 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from limo import StageError, UserError, pipeline
 from limo.compose import build
 from limo.config import first_line
-from limo.records import write_json
+from limo.records import Asked, Status, read_record, write_record
 
 log = logging.getLogger("limo")
 
@@ -42,61 +45,64 @@ def job(cfg: DictConfig) -> None:
         return  # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
-    began, state, error, code = time.time(), "done", None, DONE
-    status = {"overrides": list(settings.overrides.task), "began": began}
     # until the end it reads as broken off, whatever an earlier run said here
-    write_json(folder / "status.json", status | {"state": "unfinished", "code": BROKEN, "error": None})
-    register = Path(os.environ.get(SWEEP, ""))
-    if (
-        settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and register.is_dir()
-    ):  # the sweep may have ended before
-        (register / str(settings.job.num)).write_text(str(folder))
-    try:
-        _run(cfg, folder)
-    except KeyboardInterrupt:
-        raise
-    except UserError as mistake:
-        code, state, error = MISTAKEN, "failed", str(mistake)
-    except OSError as failed:
-        code, state, error = BROKEN, "failed", traceback.format_exc()
-        if failed.errno in REFUSED:
-            code = MISTAKEN
-            error = f"{failed.filename or folder}: {failed.strerror}; make room or choose another folder"
-    except StageError as broken:
-        code, state, error = BROKEN, "failed", str(broken)
-    except Exception as defect:
-        code, state, error = BROKEN, "failed", traceback.format_exc()
-        if of_submitit(defect):
-            error = (
-                f"SLURM ends this job ({first_line(defect)}); run the same command again to resume, "
-                "with more hydra.launcher.timeout_min, or hydra.launcher.max_num_timeout=N to be queued again N times"
-            )
+    status = Status(overrides=tuple(settings.overrides.task), began=time.time())
+    code, error = _ending(lambda: _begin(cfg, folder, status))
     if error:
         log.error(error)
     outcomes.append(code)
-    status |= {"state": state, "code": code, "error": error, "seconds": round(time.time() - began, 1)}
-    write_json(folder / "status.json", status)
+    seconds = round(time.time() - status.began, 1)
+    ended = replace(status, state="failed" if error else "done", code=code, error=error, seconds=seconds)
+    with contextlib.suppress(OSError):  # a full disk has been told; the run reads as broken off
+        write_record(folder / "status.json", ended)
     if settings.mode is RunMode.RUN and code == DONE:
         report_on([folder], folder)
 
 
-def _run(cfg: DictConfig, folder: Path) -> None:
+def _ending(run: Callable[[], None]) -> tuple[int, str | None]:
+    """Exit code of a run, and what is to be said of it."""
+    try:
+        run()
+    except UserError as mistake:
+        return MISTAKEN, str(mistake)
+    except StageError as broken:
+        return BROKEN, str(broken)
+    except OSError as failed:
+        if failed.errno in REFUSED:
+            place = f"{failed.filename}: " if failed.filename else ""
+            return MISTAKEN, f"{place}{failed.strerror}; make room or choose another folder with hydra.run.dir=…"
+        return BROKEN, traceback.format_exc()
+    except Exception as defect:
+        if of_submitit(defect):
+            return BROKEN, (
+                f"SLURM ends this job ({first_line(defect)}); run the same command again to resume, "
+                "with more hydra.launcher.timeout_min, or hydra.launcher.max_num_timeout=N to be queued again N times"
+            )
+        return BROKEN, traceback.format_exc()
+    return DONE, None
+
+
+def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
     settings = HydraConfig.get()
+    write_record(folder / "status.json", status)
+    register = Path(os.environ.get(SWEEP, ""))  # the sweep may have ended before
+    if settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and register.is_dir():
+        (register / str(settings.job.num)).write_text(str(folder))
     if settings.mode is RunMode.RUN and submits(settings):
         chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
         raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
     config = build(cfg)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    choices = HydraConfig.get().runtime.choices
-    facts = {
-        "name": config.name,
-        "overrides": list(HydraConfig.get().overrides.task),
-        "seed": config.seed,
-        "strategy": choices.get("selection"),
-        "size": getattr(config.selection, "size", None),
-        "choices": {k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
-    }
-    write_json(folder / "run.json", facts)
+    choices = settings.runtime.choices
+    asked = Asked(
+        name=config.name,
+        overrides=status.overrides,
+        seed=config.seed,
+        strategy=choices.get("selection"),
+        size=config.selection.size if config.selection else None,
+        choices={k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
+    )
+    write_record(folder / "run.json", asked)
     pipeline.run(config, folder)
 
 
@@ -127,6 +133,7 @@ class Sweep(Callback):
         """By number, the overrides of each job that ended without a result, and a sentence."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self._run_once()
         if submits(config.hydra):
             # on the nodes that `job` leaves at once, srun must not take the first end for the end of all
             os.environ.setdefault("SLURM_WAIT", "0")
@@ -138,6 +145,29 @@ class Sweep(Callback):
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
             sys.exit(MISTAKEN)  # Hydra would make a warning of an exception
+
+    def _run_once(self) -> None:
+        """Have Hydra, as it checks that all jobs compose, leave out those that compose to the config of an earlier one."""
+        seen: dict[str, list[str]] = {}
+        compose_all = Sweeper.validate_batch_is_legal
+
+        def check(sweeper: Any, batch: list[list[str]]) -> None:
+            if type(sweeper).__name__ != "BasicSweeper":  # one that searches counts on an answer to each of its jobs
+                return compose_all(sweeper, batch)
+            distinct = []
+            for words in batch:
+                config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(words))
+                text = OmegaConf.to_yaml({name: config._get_node(name) for name in config if name != "hydra"})
+                first = seen.setdefault(text, words)
+                if first is words or "${hydra:" in text:
+                    distinct.append(words)
+                else:
+                    same = "is there twice" if first == words else f"composes to the same config as {' '.join(first)}"
+                    log.warning(f"{' '.join(words)}: {same}; it runs once")
+            batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
+            return None
+
+        Sweeper.validate_batch_is_legal = check  # type: ignore[assignment, method-assign]
 
     def _wait_for_all(self) -> None:
         """Have submitit wait for every job: Hydra's launcher gives up all at the first that ends without a result."""
@@ -176,9 +206,9 @@ class Sweep(Callback):
             log.error(sentence)
             if number in registered:
                 path = registered[number] / "status.json"
-                status = json.loads(path.read_text(encoding="utf-8"))
-                write_json(path, status | {"error": status["error"] or sentence})
-        codes = {job: json.loads((job / "status.json").read_text(encoding="utf-8"))["code"] for job in jobs}
+                status = read_record(path, Status)
+                write_record(path, replace(status, error=status.error or sentence))
+        codes = {job: read_record(job / "status.json", Status).code for job in jobs}
         never = [overrides for number, (overrides, _) in sorted(self.lost.items()) if number not in registered]
         outcomes[:] = [*codes.values(), *[BROKEN] * len(never)] or [BROKEN]
         if len(codes) < len(jobs) or not (jobs or never):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from limo import UserError
-from limo.compose import compose, run_dirname
+from limo.compose import compose, jobs, run_dirname
 from limo.serial import dump, fingerprint, load
+from tests.command import started
 
 
 def test_runs_that_differ_in_a_path_have_folders_of_their_own() -> None:
@@ -102,7 +103,7 @@ def test_a_member_of_another_group_is_refused(override: str, sentence: str) -> N
         (["sed=3"], r"sed: there is no such key; did you mean seed\?"),
         (["training.strateg.nodes=3"], r"training.strateg: there is no such key; did you mean training.strategy\?"),
         (["~sed"], "sed: there is no such key"),
-        (["+experiment=lab/nothing"], r"\+experiment=lab/nothing does not exist; choose one of: lab/"),
+        (["+experiment=lab/nothing"], r"\+experiment=lab/nothing does not exist; choose one of: .*lab/size"),
         (["selection=null"], "null is no member of a group"),
     ],
 )
@@ -123,3 +124,37 @@ def test_a_stages_request_calls_components_alone() -> None:
     for target in ("os.system", "limo.store.Store", "builtins.eval", "limo.serial.dump"):
         with pytest.raises(UserError, match=rf"^model._target_: {target} is no component"):
             load({"model": {"_target_": target, "command": "true"}})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count"),
+    [
+        (["seed=1"], 1),
+        (["-m", "seed=1,2", "selection=random,limo"], 4),
+        (["seed=range(1,4)", "-m"], 3),
+        (["+experiment=sample_size"], 12),
+        (["+experiment=sample_size", "selection.size=100"], 3),
+    ],
+)
+def test_the_jobs_of_a_sweep_are_those_that_the_command_or_the_recipe_asks_for(
+    overrides: list[str], count: int
+) -> None:
+    found = jobs(overrides)
+    configs = [dump(compose(job)) for job in found]
+    assert len(found) == count and len({str(config) for config in configs}) == count
+
+
+@pytest.mark.parametrize(
+    ("node", "key"),
+    [
+        ("callbacks: {x: {_target_: limo.process.start, command: [touch, MADE]}}", "hydra.callbacks.x"),
+        ("launcher: {_target_: limo.process.start}", "hydra.launcher"),
+    ],
+)
+def test_a_recipe_makes_hydra_call_nothing_of_its_own(node: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/evil.yaml").write_text(f"hydra: {{{node}}}\n")
+    done = started("+experiment=evil", cwd=tmp_path)
+    assert done.returncode == 2 and f"{key}._target_: limo.process.start is no class of Hydra" in done.stderr
+    started("plan", "+experiment=evil", cwd=tmp_path)
+    assert not (tmp_path / "MADE").exists()

@@ -1,6 +1,6 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
-from limo.records.files import Record, line, read, rows, write, write_json
+from limo.records.files import Record, line, read, read_record, rows, write, write_json, write_record
 from limo.records.problems import RIGHT, Attempt, Example, Gold, Grade, Problem
 from limo.records.results import (
     RESULTS,
@@ -13,10 +13,12 @@ from limo.records.results import (
     read_results,
     write_results,
 )
+from limo.records.runs import Asked, Status
 
 __all__ = [
     "RESULTS",
     "RIGHT",
+    "Asked",
     "Attempt",
     "BenchmarkResult",
     "Example",
@@ -29,11 +31,14 @@ __all__ = [
     "Protocol",
     "Record",
     "Results",
+    "Status",
     "line",
     "read",
+    "read_record",
     "read_results",
     "rows",
     "write",
     "write_json",
+    "write_record",
     "write_results",
 ]
