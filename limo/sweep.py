@@ -19,6 +19,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -132,6 +133,7 @@ class Sweep(Callback):
         """By number, the overrides of each job that ended without a result, and a sentence."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self._run_once()
         if submits(config.hydra):
             # on the nodes that `job` leaves at once, srun must not take the first end for the end of all
             os.environ.setdefault("SLURM_WAIT", "0")
@@ -143,6 +145,29 @@ class Sweep(Callback):
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
             sys.exit(MISTAKEN)  # Hydra would make a warning of an exception
+
+    def _run_once(self) -> None:
+        """Have Hydra, as it checks that all jobs compose, leave out those that compose to the config of an earlier one."""
+        seen: dict[str, list[str]] = {}
+        compose_all = Sweeper.validate_batch_is_legal
+
+        def check(sweeper: Any, batch: list[list[str]]) -> None:
+            if type(sweeper).__name__ != "BasicSweeper":  # one that searches counts on an answer to each of its jobs
+                return compose_all(sweeper, batch)
+            distinct = []
+            for words in batch:
+                config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(words))
+                text = OmegaConf.to_yaml({name: config._get_node(name) for name in config if name != "hydra"})
+                first = seen.setdefault(text, words)
+                if first is words or "${hydra:" in text:
+                    distinct.append(words)
+                else:
+                    same = "is there twice" if first == words else f"composes to the same config as {' '.join(first)}"
+                    log.warning(f"{' '.join(words)}: {same}; it runs once")
+            batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
+            return None
+
+        Sweeper.validate_batch_is_legal = check  # type: ignore[assignment, method-assign]
 
     def _wait_for_all(self) -> None:
         """Have submitit wait for every job: Hydra's launcher gives up all at the first that ends without a result."""

@@ -33,6 +33,18 @@ def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> N
     )
 
 
+def test_jobs_that_compose_to_the_same_config_run_once_and_are_shown_once(tmp_path: Path) -> None:
+    fixed = [*pooled(tmp_path), "stages=[data,selection]", "name=sweep", "selection=all", "training/strategy=zero3"]
+    done = started("-m", *fixed, "training=full,zero3", "selection.size=1,2,2", cwd=tmp_path)
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert told.count("is there twice; it runs once") == 1
+    assert told.count("composes to the same config as ") == 3
+    runs = [json.loads(f.read_text()) for f in (tmp_path / "outputs/sweep").glob("*/run.json")]
+    assert sorted(run["size"] for run in runs) == [1, 2]
+    assert {run["choices"]["training"] for run in runs} == {"full"}
+
+
 def test_a_stage_left_out_must_be_in_the_store(tmp_path: Path) -> None:
     fixed = [*pooled(tmp_path), "selection=all", "selection.size=null"]
     first = started(*fixed, "stages=[selection]", cwd=tmp_path)
