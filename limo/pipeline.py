@@ -19,6 +19,7 @@ from typing import Any
 from limo import StageError, UserError, __version__, hardware, launch, process
 from limo.config import Config
 from limo.models import Model
+from limo.records import DataSummary
 from limo.serial import dump, fingerprint
 from limo.stage import TOLD, Stage, request, summary
 from limo.store import Store, key_of
@@ -208,7 +209,7 @@ def git() -> str | None:
 def _enough(config: Config, data: Path) -> None:
     """Refuse a selection larger than its pool before the attempts, which cost most."""
     size, each = getattr(config.selection, "size", None), getattr(config.selection, "per_problem", None)
-    problems = summary(data).get("kept", 0)
+    problems = summary(data, DataSummary).kept
     if {"selection", "training"} & set(config.stages) and size and each and size > each * problems:
         raise UserError(
             f"selection.size={size} is more than the {each * problems} examples that {problems} problems can give; ask for fewer"

@@ -10,12 +10,14 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 from limo import UserError
 from limo.config import component, runtime
-from limo.records import write_json
+from limo.records import read_record, write_record
 from limo.serial import dump, load
+
+T = TypeVar("T")
 
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
@@ -58,16 +60,14 @@ def request(stage: Stage, folder: Path) -> None:
     (folder / REQUEST).write_text(json.dumps(dump(stage), indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def summarise(folder: Path, **facts: Any) -> None:
-    """Write what a stage did (counts, shares, times) as `summary.json`; the report and the final table read it."""
-    write_json(folder / SUMMARY, facts)
+def summarise(folder: Path, summary: object) -> None:
+    """Write what a stage did (counts, shares, times) as `summary.json`, a record of `limo.records`; its last word."""
+    write_record(folder / SUMMARY, summary)
 
 
-def summary(folder: Path) -> dict[str, Any]:
-    """What a finished stage said of itself."""
-    path = folder / SUMMARY
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return facts
+def summary(folder: Path, kind: type[T]) -> T:
+    """What a finished stage said of itself. Raises UserError where it said nothing."""
+    return read_record(folder / SUMMARY, kind)
 
 
 def main() -> None:

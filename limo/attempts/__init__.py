@@ -10,7 +10,7 @@ from limo import records
 from limo.config import component
 from limo.engine import Sampling
 from limo.models import Model
-from limo.records import Problem
+from limo.records import AttemptsSummary, Problem
 from limo.stage import Stage, summarise
 
 
@@ -57,10 +57,10 @@ class AttemptsStage(Stage):
         tries = sample(self.engine, self.model, questions, self.attempts.sampling, self.seed, "attempts", self.store)
         records.write(folder / "attempts.jsonl", tries)
         finish = Counter(a.finish for a in tries)
-        summarise(
-            folder,
+        found = AttemptsSummary(
             problems=len(pool),
             attempts=len(tries),
             finish={reason: count / len(tries) for reason, count in finish.most_common()},
             tokens=sum(a.tokens for a in tries),
         )
+        summarise(folder, found)

@@ -8,7 +8,8 @@ import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+
+from limo.records import Interval
 
 CONFIDENCE = 0.95
 MIDDLE = (0.1, 0.9)
@@ -25,16 +26,6 @@ NOISE = 0.47
 
 Table = Sequence[Sequence[int]]
 """Right (1) or wrong (0): one row a question, one column a sample; all rows equally long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95 % interval of a mean, its standard error, and how it was made."""
-
-    low: float
-    high: float
-    error: float
-    method: str
 
 
 def average(table: Table) -> float:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from limo import UserError, records
 from limo.config import component, runtime
 from limo.grading.rules import Case, Rules, Verdict
-from limo.records import Attempt, Grade, Problem
+from limo.records import Attempt, Grade, GradingSummary, Problem
 from limo.stage import Stage, summarise
 
 
@@ -45,8 +45,7 @@ class GradingStage(Stage):
         grades = to_grades(attempts, verdicts)
         records.write(folder / "grades.jsonl", grades)
         counts = collections.Counter(grade.verdict for grade in grades)
-        summarise(
-            folder,
+        found = GradingSummary(
             attempts=len(grades),
             problems=len({grade.problem for grade in grades}),
             accuracy=counts["correct"] / len(grades) if grades else None,
@@ -54,6 +53,7 @@ class GradingStage(Stage):
             rules=dict(collections.Counter(grade.rule for grade in grades).most_common()),
             seconds=round(time.monotonic() - started, 1),
         )
+        summarise(folder, found)
 
 
 def to_grades(attempts: Sequence[Attempt], verdicts: Iterable[Verdict]) -> list[Grade]:

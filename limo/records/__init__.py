@@ -1,7 +1,7 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
 from limo.records.files import Record, line, read, read_record, rows, write, write_json, write_record
-from limo.records.problems import RIGHT, AnswerType, Attempt, Example, Gold, Grade, Origin, Problem
+from limo.records.problems import RIGHT, Answer, AnswerType, Attempt, Example, Gold, Grade, Origin, Problem
 from limo.records.record import record
 from limo.records.results import (
     RESULTS,
@@ -15,26 +15,53 @@ from limo.records.results import (
     write_results,
 )
 from limo.records.runs import Asked, Status
+from limo.records.summaries import (
+    AttemptsSummary,
+    Context,
+    DataSummary,
+    EvaluationSummary,
+    GradingSummary,
+    Losses,
+    Mended,
+    OwnAnswers,
+    ProbeSummary,
+    SelectionSummary,
+    Solved,
+    TrainingSummary,
+)
 
 __all__ = [
     "RESULTS",
     "RIGHT",
+    "Answer",
     "AnswerType",
     "Asked",
     "Attempt",
+    "AttemptsSummary",
     "BenchmarkResult",
+    "Context",
+    "DataSummary",
+    "EvaluationSummary",
     "Example",
     "Gold",
     "Grade",
+    "GradingSummary",
     "Interval",
     "Judged",
+    "Losses",
+    "Mended",
     "Origin",
+    "OwnAnswers",
     "Position",
+    "ProbeSummary",
     "Problem",
     "Protocol",
     "Record",
     "Results",
+    "SelectionSummary",
+    "Solved",
     "Status",
+    "TrainingSummary",
     "line",
     "read",
     "read_record",

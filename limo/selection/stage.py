@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from limo import records
 from limo.config import component
-from limo.records import Attempt, Example, Grade, Problem
+from limo.records import Attempt, Example, Grade, Problem, SelectionSummary
 from limo.selection.candidates import candidates
 from limo.selection.pool import Filter
 from limo.selection.selection import Selection
@@ -58,8 +58,7 @@ class SelectionStage(Stage):
         records.write(folder / "dropped.jsonl", reasons)
         records.write(folder / "examples.jsonl", outcome.kept)
         names = [name for name, step in self.selection.steps.items() if isinstance(step, Filter)]
-        summarise(
-            folder,
+        found = SelectionSummary(
             problems=len(problems),
             candidates=len(pool),
             origins=dict(Counter(e.origin for e in pool)),
@@ -68,6 +67,7 @@ class SelectionStage(Stage):
             unmeasured={"solve_rate": sum("solve_rate" not in e.scores for e in pool)},
             scores={"pool": quantiles(outcome.scored), "kept": quantiles(outcome.kept)},
         )
+        summarise(folder, found)
 
 
 def _reasons(rows: list[dict[str, Any]], step: str) -> dict[str, int]:

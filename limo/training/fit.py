@@ -21,7 +21,7 @@ from limo import UserError
 from limo.hardware import cores
 from limo.models import load_tokenizer
 from limo.process import die_with_parent
-from limo.records import Example, read
+from limo.records import Example, TrainingSummary, read
 from limo.stage import SUMMARY, summarise
 from limo.training.batches import Batch, BatchPlan, Layout, batches, plan
 from limo.training.callbacks import BEST, Checkpoints, Record, found, memory, remove
@@ -202,8 +202,7 @@ def _finish(
     last = dict(zip(names, rows[-1].split(","), strict=True))
     weights, trained = module.sizes()
     seen = [place for step in run.steps for place in step.members]
-    summarise(
-        folder,
+    found = TrainingSummary(
         examples=len(encoded),
         overlong=len(overlong),
         overlong_share=len(overlong) / len(every),
@@ -228,6 +227,7 @@ def _finish(
         training_seconds=float(last["seconds"]),
         seconds=round(took, 3),
     )
+    summarise(folder, found)
     _tidy(folder, stage.training)
 
 
