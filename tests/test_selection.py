@@ -22,7 +22,7 @@ from limo.data import Files
 from limo.grading import Rules
 from limo.lab.source import Lab
 from limo.models import Model
-from limo.records import Attempt, Example, Gold, Grade, Problem
+from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary
 from limo.selection import (
     Bounds,
     Boxed,
@@ -407,9 +407,9 @@ def test_the_stage_writes_examples_reasons_and_a_summary(tmp_path: Path) -> None
         "p2#0": ("size", "ranked below", 3),
         "p5#0": ("correct", "graded wrong", "1"),
     }
-    facts = summary(tmp_path)
-    assert (facts["problems"], facts["candidates"], facts["kept"], facts["unmeasured"]) == (6, 6, 2, {"solve_rate": 2})
-    assert facts["scores"]["kept"]["quality"]["0"] >= facts["scores"]["pool"]["quality"]["0.5"]
+    facts = summary(tmp_path, SelectionSummary)
+    assert (facts.problems, facts.candidates, facts.kept, facts.unmeasured) == (6, 6, 2, {"solve_rate": 2})
+    assert facts.scores["kept"]["quality"]["0"] >= facts.scores["pool"]["quality"]["0.5"]
 
 
 def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_be_overridden() -> None:

@@ -28,7 +28,6 @@ class Asked:
     benchmark: Benchmark
     loaded: Loaded
     attempts: list[Attempt]
-    protocol: Protocol
 
     @property
     def problems(self) -> dict[str, Problem]:
@@ -94,7 +93,9 @@ def own_rules(rules: Rules, problem: Problem) -> Rules:
     return rules if tolerance is None else dataclasses.replace(rules, tolerance=tolerance)
 
 
-def measure(asked: Asked, grades: Sequence[Grade], paper: Sequence[Grade] | None, jobs: int) -> BenchmarkResult:
+def measure(
+    asked: Asked, grades: Sequence[Grade], paper: Sequence[Grade] | None, protocol: Protocol, jobs: int
+) -> BenchmarkResult:
     """All numbers of one benchmark, as they stand in `results.json`."""
     attempts, total = asked.attempts, len(asked.attempts)
     ids = [p.id for p in asked.loaded.problems]
@@ -120,7 +121,7 @@ def measure(asked: Asked, grades: Sequence[Grade], paper: Sequence[Grade] | None
         positions=positions(asked, grades),
         domain=asked.benchmark.domain,
         language=asked.benchmark.language,
-        protocol=asked.protocol,
+        protocol=protocol,
     )
 
 

@@ -51,17 +51,19 @@ class EvaluationStage(Stage):
         groups = [Group(n, [(p.id, b.ask(p)) for p in loaded.problems], b.sampling) for n, (b, loaded) in suite.items()]
         answers = sample_all(self.engine, self.model, groups, self.seed, self.store)
         sampled = time.monotonic()
-        asked = [
-            Asked(name, *suite[name], attempts, self.protocol(suite[name][0]))
-            for name, attempts in zip(suite, answers, strict=True)
-        ]
+        asked = [Asked(name, *suite[name], attempts) for name, attempts in zip(suite, answers, strict=True)]
         for one in asked:
             one.check()
         grades, paper = scoring.grade(asked, self.evaluation.paper_rules, self.evaluation.judge, self.store, self.jobs)
         for one in asked:
             (folder / one.name).mkdir(exist_ok=True)
             records.write(folder / one.name / ANSWERS, scoring.answers(one, grades[one.name]))
-        found = {one.name: scoring.measure(one, grades[one.name], paper.get(one.name), self.jobs) for one in asked}
+        found = {
+            one.name: scoring.measure(
+                one, grades[one.name], paper.get(one.name), self.protocol(one.benchmark), self.jobs
+            )
+            for one in asked
+        }
         mean, over = metrics.mean_of([(result.accuracy, result.interval) for result in found.values()])
         write_results(folder / RESULTS, Results(self.model.path, found, mean, over))
         said = EvaluationSummary(
