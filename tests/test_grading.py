@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from limo import UserError, records
 from limo.grading import TYPES, Case, GradingStage, Rules, Verdict, equal, grade, grade_all, pool
-from limo.grading.match import symbolic
+from limo.grading.formulas import symbolic
 from limo.records import Attempt, Grade, Problem
 
 VERDICTS = {"correct", "wrong", "no_answer", "truncated", "timeout", "gold_unparsed"}
@@ -250,7 +250,7 @@ def test_an_item_under_which_a_worker_was_killed_is_tried_again(tmp_path: Path) 
 
 
 def test_what_escapes_from_math_verify_costs_one_item() -> None:
-    raised = "(_ for _ in ()).throw(__import__('limo.grading.match.symbolic', fromlist=['x']).ExpiredError)"
+    raised = "(_ for _ in ()).throw(__import__('limo.grading.formulas.symbolic', fromlist=['x']).ExpiredError)"
     results = pool.run("builtins:eval", ["1", raised, "2"], jobs=1, seconds=5)
     assert results[::2] == [1, 2] and lost(results) == {1: "ExpiredError: "}
 
@@ -298,7 +298,7 @@ def test_where_no_process_starts_cases_are_graded_all_the_same(monkeypatch: pyte
 
 def test_the_first_use_of_math_verify_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbolic, "SECONDS", 1e-6)
-    symbolic.parse.cache_clear()
+    symbolic.read.cache_clear()
     symbolic.warm()
 
 

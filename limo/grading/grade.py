@@ -13,12 +13,14 @@ from typing import Any
 from limo import hardware
 from limo.grading import paper, pool
 from limo.grading.answers.extract import extract
-from limo.grading.match import symbolic
+from limo.grading.formulas import symbolic
 from limo.grading.match.compare import compare
 from limo.grading.match.values import Result
 from limo.grading.rules import Case, Rules, Verdict
 from limo.serial import dump, load
 
+Item = tuple[dict[str, Any], dict[str, Any]]
+"""A case and its rules, as JSON."""
 LONGEST = 4000
 """Characters; what is longer is no final answer."""
 
@@ -67,7 +69,7 @@ def grade_all(
     every = [rules or Rules()] * len(cases) if rules is None or isinstance(rules, Rules) else list(rules)
     if len(every) != len(cases):
         raise ValueError(f"{len(every)} rules for {len(cases)} cases; give one, or one for each case")
-    items = [[dataclasses.asdict(case), dump(rule)] for case, rule in zip(cases, every, strict=True)]
+    items = [(dataclasses.asdict(case), dump(rule)) for case, rule in zip(cases, every, strict=True)]
     with contextlib.ExitStack() as stack:
         if title:
             from tqdm import tqdm
@@ -79,10 +81,10 @@ def grade_all(
     if lost:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in lost.most_common(3))
         logging.getLogger(__name__).warning("%d of %d cases could not be graded: %s", lost.total(), len(items), reasons)
-    return [_lost(r) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
+    return [_verdict(r) for r in results]
 
 
-def _results(items: Sequence[Any], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
+def _results(items: Sequence[Item], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
     """What the workers make of the items: first without math-verify, then with it the few that need it."""
     results = pool.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
     for i, result in enumerate(results):
@@ -101,11 +103,13 @@ def _results(items: Sequence[Any], jobs: int, seconds: float, progress: Callable
     return results
 
 
-def _lost(failure: pool.Failure) -> Verdict:
-    return Verdict("timeout" if failure.late else "ungraded", None, failure.reason)
+def _verdict(result: list[Any] | pool.Failure) -> Verdict:
+    if isinstance(result, pool.Failure):
+        return Verdict("timeout" if result.late else "ungraded", None, result.reason)
+    return Verdict(*result)
 
 
-def quick(item: Any) -> list[Any] | None:
+def quick(item: Item) -> list[str | None] | None:
     """What a worker makes of one item without math-verify; None if it takes that."""
     token = symbolic.withheld.set(True)
     try:
@@ -116,7 +120,7 @@ def quick(item: Any) -> list[Any] | None:
         symbolic.withheld.reset(token)
 
 
-def thorough(item: Any) -> list[Any]:
+def thorough(item: Item) -> list[str | None]:
     """What a worker makes of one item."""
     case, rules = item
     verdict = grade(Case(**case), load(rules))

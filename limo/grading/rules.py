@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from limo.config import component
 from limo.records import RIGHT
@@ -59,7 +59,7 @@ class Rules:
 class Case:
     """One answer to grade."""
 
-    gold: Any
+    gold: object
     """The right answer: text or number; a list of answers or a dict of named parts, all of which are needed."""
     response: str
     """What the model wrote, whole."""
