@@ -50,14 +50,13 @@ def dump_all(root: Path) -> dict[str, dict[str, Any]]:
     from omegaconf import OmegaConf
 
     try:
-        from limo.compose import register_configs as register
+        from limo.compose import build, register_configs
         from limo.serial import dump
     except ImportError:  # a checkout from before these had modules of their own
-        from limo.__main__ import offer as register  # type: ignore[attr-defined, no-redef]
-        from limo.config import dump  # type: ignore[attr-defined, no-redef]
-    from limo.config import build
+        from limo.__main__ import offer as register_configs  # type: ignore[attr-defined, no-redef]
+        from limo.config import build, dump  # type: ignore[attr-defined, no-redef]
 
-    register()
+    register_configs()
     found: dict[str, dict[str, Any]] = {}
     with hydra.initialize_config_dir(str(root / "conf"), version_base="1.3"):
         for what, overrides in compositions(root).items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 import limo.compose
 from limo.compose import build, compose
 from limo.config import Config, locate
+from limo.plan.command import main as plan
 from limo.serial import dump, load
 from limo.stage import Stage
 
@@ -148,6 +151,28 @@ def test_every_filter_and_score_can_be_added_as_a_step_by_its_name() -> None:
     config = compose(["selection=random", "+selection/step@selection.steps.few=bounds", "selection.steps.few.max=90"])
     assert list(config.selection.steps) == ["correct", "random", "few"]
     assert config.selection.steps["few"].max == 90
+
+
+def commands(head: str) -> list[list[str]]:
+    """The words after `python -m limo` of every command in a recipe's head; a <file> of the reader's is left out."""
+    text = re.sub(r"\\\n#\s+", "", head)
+    found = re.findall(r"python -m limo ([^`\n]*)", text)
+    return [[word for word in shlex.split(line.partition("    ")[0]) if "<" not in word] for line in found]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_opens_with_its_question_and_every_command_in_its_head_can_be_planned(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = ROOT / "experiments" / f"{recipe.partition('=')[2]}.yaml"
+    head = re.match(r"(#.*\n)+", file.read_text(encoding="utf-8"))
+    assert head and "?" in head[0].splitlines()[0]
+    for part in ("Command ", "Hardware ", "Expected ", "Obtained "):
+        assert re.search(rf"^# {part} +\S", head[0], re.MULTILINE), part
+    assert commands(head[0])[0][0] == recipe
+    for words in commands(head[0]):
+        plan(["--gpus", "4x8xH100", *(word for word in words if word not in ("plan", "--gpus", "4x8xH100"))])
+        assert "GPU hours" in capsys.readouterr().out
 
 
 def test_any_setting_of_a_recipe_can_be_overridden() -> None:

@@ -1,7 +1,8 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
 from limo.records.files import Record, line, read, read_record, rows, write, write_json, write_record
-from limo.records.problems import RIGHT, Attempt, Example, Gold, Grade, Problem
+from limo.records.problems import RIGHT, AnswerType, Attempt, Example, Gold, Grade, Origin, Problem
+from limo.records.record import record
 from limo.records.results import (
     RESULTS,
     BenchmarkResult,
@@ -18,6 +19,7 @@ from limo.records.runs import Asked, Status
 __all__ = [
     "RESULTS",
     "RIGHT",
+    "AnswerType",
     "Asked",
     "Attempt",
     "BenchmarkResult",
@@ -26,6 +28,7 @@ __all__ = [
     "Grade",
     "Interval",
     "Judged",
+    "Origin",
     "Position",
     "Problem",
     "Protocol",
@@ -36,6 +39,7 @@ __all__ = [
     "read",
     "read_record",
     "read_results",
+    "record",
     "rows",
     "write",
     "write_json",

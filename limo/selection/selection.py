@@ -12,7 +12,7 @@ from limo import UserError
 from limo.config import component, held_to
 from limo.grading.rules import Rules
 from limo.records import Example
-from limo.selection.candidates import Origin
+from limo.selection.candidates import Which
 from limo.selection.filters import Correct
 from limo.selection.pool import Dropped, Filter, Score, draw
 
@@ -35,7 +35,7 @@ class Selection:
 
     size: int | None = None
     """How many examples stay; null keeps all."""
-    candidates: Origin = "source"
+    candidates: Which = "source"
     """Solutions that came with the source, right attempts, or both."""
     steps: dict[str, Annotated[Filter | Score, held_to(Filter, Score)]] = field(default_factory=dict)
     """Filters and scores by name, in order. A score goes by the name of its step."""
