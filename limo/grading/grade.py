@@ -1,4 +1,4 @@
-"""From a case to a verdict: find the answer, compare it with the gold one; many cases in a pool of workers."""
+"""From a case to a grade: find the answer, compare it with the gold one; many cases in a pool of workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from limo.grading.answers.extract import extract
 from limo.grading.formulas import symbolic
 from limo.grading.match.compare import compare
 from limo.grading.match.values import Result
-from limo.grading.rules import Case, Rules, Verdict
+from limo.grading.rules import Case, Rules
+from limo.records import Grade
 from limo.serial import dump, load
 
 Item = tuple[dict[str, Any], dict[str, Any]]
@@ -25,23 +26,23 @@ LONGEST = 4000
 """Characters; what is longer is no final answer."""
 
 
-def grade(case: Case, rules: Rules | None = None) -> Verdict:
-    """The verdict on one case, in this process (no time limit: use `grade_all` for text of models)."""
+def grade(case: Case, rules: Rules | None = None) -> Grade:
+    """The grade of one case, in this process (no time limit: use `grade_all` for text of models)."""
     rules = rules or Rules()
     if rules.name == "paper":
         return paper.grade(case)
     found = extract(case, rules)
-    if isinstance(found, Verdict):
+    if isinstance(found, Grade):
         return found
     if len(found.text) > LONGEST and found.text.strip() != str(case.gold).strip():
-        return Verdict("wrong", found.text[:LONGEST], f"{found.rule}, too long for an answer")
+        return case.graded("wrong", found.text[:LONGEST], f"{found.rule}, too long for an answer")
     try:
         result = compare(case.gold, found.text, case.answer_type, rules, choices=case.choices)
     except RecursionError:
         result = Result(False, "nested too deeply")
     verdict = result.equal if isinstance(result.equal, str) else "correct" if result.equal else "wrong"
     rule = result.rule if found.rule == "box" else f"{found.rule}, {result.rule}"
-    return Verdict(verdict, found.text, rule)
+    return case.graded(verdict, found.text, rule)
 
 
 def equal(a: str, b: str, answer_type: str = "auto", rules: Rules | None = None) -> bool:
@@ -59,8 +60,8 @@ def grade_all(
     seconds: float = 5,
     progress: Callable[[int], object] | None = None,
     title: str = "",
-) -> list[Verdict]:
-    """Verdicts in the order of the cases, from `jobs` killable workers (0: one a core).
+) -> list[Grade]:
+    """Grades in the order of the cases, from `jobs` killable workers (0: one a core).
 
     rules: the same for all, or one for each case. seconds: processor time of one case; a case that takes longer gets the
     verdict `timeout`, one whose workers die or cannot start `ungraded`. progress: called with the number of cases finished
@@ -81,7 +82,7 @@ def grade_all(
     if lost:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in lost.most_common(3))
         logging.getLogger(__name__).warning("%d of %d cases could not be graded: %s", lost.total(), len(items), reasons)
-    return [_verdict(r) for r in results]
+    return [_grade(case, result) for case, result in zip(cases, results, strict=True)]
 
 
 def _results(items: Sequence[Item], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
@@ -103,10 +104,10 @@ def _results(items: Sequence[Item], jobs: int, seconds: float, progress: Callabl
     return results
 
 
-def _verdict(result: list[Any] | pool.Failure) -> Verdict:
+def _grade(case: Case, result: list[Any] | pool.Failure) -> Grade:
     if isinstance(result, pool.Failure):
-        return Verdict("timeout" if result.late else "ungraded", None, result.reason)
-    return Verdict(*result)
+        return case.graded("timeout" if result.late else "ungraded", None, result.reason)
+    return case.graded(*result)
 
 
 def quick(item: Item) -> list[str | None] | None:
@@ -123,5 +124,5 @@ def quick(item: Item) -> list[str | None] | None:
 def thorough(item: Item) -> list[str | None]:
     """What a worker makes of one item."""
     case, rules = item
-    verdict = grade(Case(**case), load(rules))
-    return [verdict.verdict, verdict.answer, verdict.rule]
+    found = grade(Case(**case), load(rules))
+    return [found.verdict, found.answer, found.rule]

@@ -17,7 +17,8 @@ from limo.grading.formulas.parse import tree
 from limo.grading.formulas.symbols import pairs
 from limo.grading.formulas.tree import Node, symbols
 from limo.grading.match.values import Result
-from limo.grading.rules import Case, Verdict
+from limo.grading.rules import Case
+from limo.records import Grade
 
 DEPTH = 5
 """How deep its comparison follows lists in lists."""
@@ -39,13 +40,13 @@ _MONTH = re.compile(
 _SPELLINGS = pairs(r"tfrac:frac dfrac:frac \neq:\ne \leq:\le \geq:\ge \left: \right: \{:{ \}:}")
 
 
-def grade(case: Case) -> Verdict:
-    """The verdict on a case under the paper's rules: the last box of the whole text, else nothing."""
+def grade(case: Case) -> Grade:
+    """The grade of a case under the paper's rules: the last box of the whole text, else nothing."""
     answer = extract(case.response)
     if not answer:
-        return Verdict("truncated" if case.finish != "stop" else "no_answer", None, "paper: no box")
+        return case.graded("truncated" if case.finish != "stop" else "no_answer", None, "paper: no box")
     result = equal(answer, str(case.gold))
-    return Verdict("correct" if result else "wrong", answer, f"paper: {result.rule}")
+    return case.graded("correct" if result else "wrong", answer, f"paper: {result.rule}")
 
 
 def extract(text: str) -> str:
