@@ -15,7 +15,7 @@ from limo import UserError
 from limo.engine.sampling import Group
 from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
-from limo.grading import Case, Rules, Verdict
+from limo.grading import Case, Rules
 from limo.models import Model
 from limo.records import Answer, Attempt, EvaluationSummary, Gold, Grade, Judged, Problem, Results, read, read_results
 from limo.serial import dump, fingerprint, load
@@ -266,7 +266,7 @@ def test_equal_queries_are_asked_once_and_unreadable_replies_count_as_wrong(
     assert judge.ask(second(tmp_path), queries, tmp_path) == [True, None, True]
     assert len(asked[0].questions) == 2
     cases = [Case("g", "", "text"), Case("B", "", "letter")]
-    verdicts = [Verdict("wrong", "no", "r"), Verdict("wrong", "A", "r")]
+    verdicts = [Grade("", 0, "wrong", "no", "r"), Grade("", 0, "wrong", "A", "r")]
     again = judge.regrade(second(tmp_path), ["q", "q"], cases, verdicts, tmp_path)
     assert [(v.verdict, v.rule) for v in again] == [("judge_wrong", "judge, no verdict"), ("wrong", "r")]
 
@@ -274,18 +274,18 @@ def test_equal_queries_are_asked_once_and_unreadable_replies_count_as_wrong(
 @pytest.mark.parametrize(
     ("case", "verdict", "asked"),
     [
-        (Case("red", "", "text"), Verdict("wrong", "rouge", ""), True),
-        (Case("red", "", "text"), Verdict("correct", "red", ""), False),
-        (Case("red", "", "text"), Verdict("no_answer", None, ""), False),
-        (Case("red", "", "text"), Verdict("truncated", None, ""), False),
-        (Case("red", "", "text"), Verdict("wrong", "x" * 2000, ""), False),
-        (Case("B", "", "letter"), Verdict("wrong", "C", ""), False),
-        (Case("12", "", "auto"), Verdict("wrong", "13", ""), False),
-        (Case("12", "", "auto"), Verdict("wrong", "twelve", ""), True),
-        (Case(["1", "2"], "", "multi"), Verdict("wrong", "one and two", ""), True),
+        (Case("red", "", "text"), Grade("", 0, "wrong", "rouge", ""), True),
+        (Case("red", "", "text"), Grade("", 0, "correct", "red", ""), False),
+        (Case("red", "", "text"), Grade("", 0, "no_answer", None, ""), False),
+        (Case("red", "", "text"), Grade("", 0, "truncated", None, ""), False),
+        (Case("red", "", "text"), Grade("", 0, "wrong", "x" * 2000, ""), False),
+        (Case("B", "", "letter"), Grade("", 0, "wrong", "C", ""), False),
+        (Case("12", "", "auto"), Grade("", 0, "wrong", "13", ""), False),
+        (Case("12", "", "auto"), Grade("", 0, "wrong", "twelve", ""), True),
+        (Case(["1", "2"], "", "multi"), Grade("", 0, "wrong", "one and two", ""), True),
     ],
 )
-def test_what_the_rules_can_settle_never_goes_to_the_judge(case: Case, verdict: Verdict, asked: bool) -> None:
+def test_what_the_rules_can_settle_never_goes_to_the_judge(case: Case, verdict: Grade, asked: bool) -> None:
     assert judge.wanted(case, verdict) is asked
 
 
