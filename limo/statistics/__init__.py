@@ -1,0 +1,1 @@
+"""Numbers about numbers: every metric, 95 % interval, difference, p value and correction of the program."""
