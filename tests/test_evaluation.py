@@ -17,10 +17,23 @@ from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
 from limo.grading import Case, Rules
 from limo.models import Model
-from limo.records import Answer, Attempt, EvaluationSummary, Gold, Grade, Judged, Problem, Results, read, read_results
+from limo.records import (
+    Answer,
+    Attempt,
+    EvaluationSummary,
+    Gold,
+    Grade,
+    Interval,
+    Judged,
+    Problem,
+    Results,
+    read,
+    read_results,
+)
 from limo.serial import dump, fingerprint, load
 from limo.stage import summary
 from limo.store import content_digest
+from tests.outputs import benchmark
 
 BOXED = Rules(fallback="none")
 
@@ -289,29 +302,27 @@ def test_what_the_rules_can_settle_never_goes_to_the_judge(case: Case, verdict: 
     assert judge.wanted(case, verdict) is asked
 
 
-def results(accuracy: float, half: float = 0.02, **protocol: object) -> dict:
-    names = list(claims.claims()["v1"]["protocol"])
-    usual = claims.claims()["v1"]["protocol"]
-    row = {"accuracy": accuracy, "interval": [accuracy - half, accuracy + half]}
-    keep = ("samples", "temperature", "max_tokens", "prompt", "system")
-    benchmarks = {n: {**row, "protocol": {k: usual[n][k] for k in keep} | {"rules": "limo"} | protocol} for n in names}
-    return {"benchmarks": benchmarks, "mean": row}
+def results(accuracy: float, half: float = 0.02, **protocol: object) -> Results:
+    over = Interval(accuracy - half, accuracy + half, half / 2, "made up")
+    found = {}
+    for name, theirs in claims.claims().v1.protocol.items():
+        keep = {f: getattr(theirs, f) for f in ("samples", "temperature", "max_tokens", "prompt", "system")}
+        asked = benchmark({"q": (1,)}, **(keep | protocol))
+        found[name] = dataclasses.replace(asked, accuracy=accuracy, interval=over)
+    return Results("m", found, accuracy, over)
 
 
 def test_the_claims_of_both_versions_are_whole_and_their_means_recompute() -> None:
     known = claims.claims()
-    for version in ("v1", "v2"):
-        paper = known[version]
-        assert (
-            len(paper["protocol"]) == 10 and len(paper["columns"]) == 6 and paper["paper"] and paper["protocol_source"]
-        )
-        for column in paper["columns"].values():
-            cells = [column["values"][name] for name in paper["protocol"]]
-            assert sum(cells) / 10 == pytest.approx(column["values"]["mean"], abs=0.051)
-            assert column["source"] and set(column["unconfirmed"]) <= set(column["values"])
-    assert known["v1"]["columns"]["LIMO"]["values"]["aime24"] == 57.1
-    assert known["v2"]["columns"]["LIMO"]["values"]["math500"] == 95.6
-    assert all(study["source"] and study["values"] for study in known["studies"])
+    for paper in (known.v1, known.v2):
+        assert len(paper.protocol) == 10 and len(paper.columns) == 6 and paper.paper and paper.protocol_source
+        for column in paper.columns.values():
+            cells = [column.values[name] for name in paper.protocol]
+            assert sum(cells) / 10 == pytest.approx(column.values["mean"], abs=0.051)
+            assert column.source and set(column.unconfirmed) <= set(column.values)
+    assert known.v1.columns["LIMO"].values["aime24"] == 57.1
+    assert known.v2.columns["LIMO"].values["math500"] == 95.6
+    assert all(study.source and study.values for study in known.studies)
 
 
 def test_a_claim_is_inside_or_outside_our_interval_and_differences_in_protocol_are_named() -> None:
@@ -330,7 +341,8 @@ def test_a_claim_is_inside_or_outside_our_interval_and_differences_in_protocol_a
 
 def test_unconfirmed_claims_are_marked_and_unknown_benchmarks_have_none() -> None:
     found = results(0.5)
-    found["benchmarks"] = {"gsm8k": found["benchmarks"]["aime24"], "minerva": found["benchmarks"]["minerva"]}
+    some = {"gsm8k": found.benchmarks["aime24"], "minerva": found.benchmarks["minerva"]}
+    found = dataclasses.replace(found, benchmarks=some)
     rows = claims.side_by_side(found, "v2", "QwQ-32B-Preview")
     assert [(r.benchmark, r.claim, r.confirmed) for r in rows] == [("gsm8k", None, False), ("minerva", 0.39, False)]
     with pytest.raises(UserError, match="version v9 of the claims does not exist; choose one of: v1, v2"):

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limo import UserError
-from limo.evaluation import judge, metrics, votes
+from limo import UserError, statistics
+from limo.evaluation import judge, votes
 from limo.evaluation.benchmark import Benchmark, Loaded
 from limo.grading import Rules, grade_all
 from limo.grading.stage import case
@@ -101,19 +101,19 @@ def measure(
     verdicts = Counter(g.verdict for g in grades)
     return BenchmarkResult(
         answers={id_: tuple(row) for id_, row in zip(ids, rows, strict=True)},
-        accuracy=metrics.average(rows),
-        interval=metrics.interval(rows),
-        fixed_interval=metrics.fixed_interval(rows),
-        detectable=metrics.detectable(rows),
-        pass_at={j: metrics.pass_at(rows, j) for j in metrics.steps(asked.benchmark.samples)},
+        accuracy=statistics.average(rows),
+        interval=statistics.interval(rows),
+        fixed_interval=statistics.fixed_interval(rows),
+        detectable=statistics.detectable(rows),
+        pass_at={j: statistics.pass_at(rows, j) for j in statistics.steps(asked.benchmark.samples)},
         majority=majorities(asked, grades, rows, jobs),
-        paper_accuracy=None if paper is None else metrics.average(table(ids, paper)),
+        paper_accuracy=None if paper is None else statistics.average(table(ids, paper)),
         verdicts=dict(verdicts.most_common()),
         rules=dict(Counter(g.rule for g in grades).most_common()),
         finish={reason: count / total for reason, count in sorted(Counter(a.finish for a in attempts).items())},
         no_answer=verdicts["no_answer"] / total,
         truncated=verdicts["truncated"] / total,
-        repetition=sum(metrics.repeats(a.text) for a in attempts) / total,
+        repetition=sum(statistics.repeats(a.text) for a in attempts) / total,
         tokens=sum(a.tokens for a in attempts) / total,
         judge=judged(ids, grades),
         positions=positions(asked, grades),
@@ -155,13 +155,13 @@ def table(ids: Sequence[str], grades: Sequence[Grade]) -> list[list[int]]:
     return [[right for _, right in sorted(rows[id_])] for id_ in ids]
 
 
-def majorities(asked: Asked, grades: Sequence[Grade], rows: metrics.Table, jobs: int) -> dict[int, float]:
+def majorities(asked: Asked, grades: Sequence[Grade], rows: statistics.Table, jobs: int) -> dict[int, float]:
     """maj@j at powers of two and at k; nothing with one sample a question."""
     if asked.benchmark.samples < 2:
         return {}
     classes = votes.classes(asked.loaded.problems, grades, asked.benchmark.rules, jobs)
     kinds = [classes[p.id] for p in asked.loaded.problems]
-    return {j: metrics.majority(kinds, rows, j) for j in metrics.steps(asked.benchmark.samples) if j > 1}
+    return {j: statistics.majority(kinds, rows, j) for j in statistics.steps(asked.benchmark.samples) if j > 1}
 
 
 def judged(ids: Sequence[str], grades: Sequence[Grade]) -> Judged | None:
@@ -175,7 +175,7 @@ def judged(ids: Sequence[str], grades: Sequence[Grade]) -> Judged | None:
         asked=len(asked),
         accepted=sum(g.correct for g in asked),
         no_verdict=sum(g.rule == "judge, no verdict" for g in asked),
-        accuracy_without=metrics.average(table(ids, without)),
+        accuracy_without=statistics.average(table(ids, without)),
     )
 
 

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from limo import UserError, records
+from limo import UserError, records, statistics
 from limo.config import component, runtime
 from limo.engine import Engine
-from limo.evaluation import metrics, scoring
+from limo.evaluation import scoring
 from limo.evaluation.benchmark import Benchmark, Loaded
 from limo.evaluation.scoring import Asked
 from limo.evaluation.suite import Evaluation
@@ -64,7 +64,7 @@ class EvaluationStage(Stage):
             )
             for one in asked
         }
-        mean, over = metrics.mean_of([(result.accuracy, result.interval) for result in found.values()])
+        mean, over = statistics.mean_of([(result.accuracy, result.interval) for result in found.values()])
         write_results(folder / RESULTS, Results(self.model.path, found, mean, over))
         said = EvaluationSummary(
             model=self.model.path,

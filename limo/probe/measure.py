@@ -14,15 +14,15 @@ import transformers
 from limo import UserError, records
 from limo.engine.sampling import sample
 from limo.engine.transformers import load
-from limo.evaluation import metrics
 from limo.evaluation.scoring import table
 from limo.grading import grade_all
 from limo.grading.stage import case
 from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
 from limo.probe.stage import ProbeStage
-from limo.records import Attempt, Context, Example, Gold, Interval, Losses, OwnAnswers, ProbeSummary, Problem, Solved
+from limo.records import Attempt, Context, Example, Gold, Losses, OwnAnswers, ProbeSummary, Problem, Solved
 from limo.stage import main, summarise
+from limo.statistics import Table, average, interval, pass_at, ratio, repeats, steps
 from limo.training.encode import Encoded, encode, encode_all, fit
 from limo.training.weights import refuse_other_heads
 
@@ -77,17 +77,10 @@ def probe(stage: ProbeStage, folder: Path) -> None:
 def cost(paid: Sequence[TokenLoss], longest: int) -> Losses:
     """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
     tokens = sum(p.tokens for p in paid)
-    share = sum(p.first for p in paid) / tokens
-    bounds = None
-    if len(paid) > 1:
-        # a ratio of sums: its error from what each text deviates (linearised), 95 % by the normal distribution
-        off = [p.first - share * p.tokens for p in paid]
-        half = 1.96 * math.sqrt(sum(d * d for d in off) * len(paid) / (len(paid) - 1)) / tokens
-        bounds = Interval(max(0.0, share - half), min(1.0, share + half), half / 1.96, "normal over texts, linearised")
     return Losses(
         loss=sum(p.loss for p in paid) / tokens,
-        first=share,
-        first_interval=bounds,
+        first=sum(p.first for p in paid) / tokens,
+        first_interval=ratio([(p.first, p.tokens) for p in paid]),
         tokens=statistics.median(p.tokens for p in paid),
         texts=len(paid),
         longest=longest,
@@ -99,18 +92,18 @@ def answered(answers: Sequence[Attempt]) -> OwnAnswers:
     return OwnAnswers(
         tokens=statistics.median(a.tokens for a in answers),
         cut=sum(a.finish == "length" for a in answers) / len(answers),
-        circles=sum(metrics.repeats(a.text) for a in answers) / len(answers),
+        circles=sum(repeats(a.text) for a in answers) / len(answers),
     )
 
 
-def solved(rows: metrics.Table) -> Solved:
+def solved(rows: Table) -> Solved:
     """Solve rate with its interval over questions, and pass@k."""
     return Solved(
         questions=len(rows),
         samples=len(rows[0]),
-        rate=metrics.average(rows),
-        interval=metrics.interval(rows),
-        pass_at={k: metrics.pass_at(rows, k) for k in metrics.steps(len(rows[0]))},
+        rate=average(rows),
+        interval=interval(rows),
+        pass_at={k: pass_at(rows, k) for k in steps(len(rows[0]))},
     )
 
 

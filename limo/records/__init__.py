@@ -1,7 +1,8 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
 from limo.records.files import Record, line, read, read_record, rows, write, write_json, write_record
-from limo.records.problems import RIGHT, Answer, AnswerType, Attempt, Example, Gold, Grade, Origin, Problem
+from limo.records.manifests import Manifest
+from limo.records.problems import RIGHT, Answer, AnswerType, Attempt, Dropped, Example, Gold, Grade, Origin, Problem
 from limo.records.record import record
 from limo.records.results import (
     RESULTS,
@@ -16,6 +17,7 @@ from limo.records.results import (
 )
 from limo.records.runs import Asked, Status
 from limo.records.summaries import (
+    SUMMARIES,
     AttemptsSummary,
     Context,
     DataSummary,
@@ -33,6 +35,7 @@ from limo.records.summaries import (
 __all__ = [
     "RESULTS",
     "RIGHT",
+    "SUMMARIES",
     "Answer",
     "AnswerType",
     "Asked",
@@ -41,6 +44,7 @@ __all__ = [
     "BenchmarkResult",
     "Context",
     "DataSummary",
+    "Dropped",
     "EvaluationSummary",
     "Example",
     "Gold",
@@ -49,6 +53,7 @@ __all__ = [
     "Interval",
     "Judged",
     "Losses",
+    "Manifest",
     "Mended",
     "Origin",
     "OwnAnswers",

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from limo import UserError
-from limo.records.problems import Answer, Attempt, Example, Grade, Problem
+from limo.records.problems import Answer, Attempt, Dropped, Example, Grade, Problem
 
 T = TypeVar("T")
-Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer)
+Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -93,6 +93,18 @@ class Grade:
 
 
 @record
+class Dropped:
+    """A candidate that a selection left out, and why."""
+
+    id: str
+    step: str
+    reason: str
+    value: float | str | None = None
+    """What was measured."""
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@record
 class Answer:
     """One answer of an evaluation with all that explains its verdict: a row that needs no other file."""
 

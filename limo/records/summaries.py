@@ -193,3 +193,16 @@ class ProbeSummary:
     window: int | None
     """Tokens that the architecture can take; None where it is not known."""
     contexts: tuple[Context, ...]
+
+
+SUMMARIES: dict[str, type] = {
+    "data": DataSummary,
+    "attempts": AttemptsSummary,
+    "grades": GradingSummary,
+    "solutions": GradingSummary,
+    "selection": SelectionSummary,
+    "training": TrainingSummary,
+    "evaluation/base": EvaluationSummary,
+    "evaluation/tuned": EvaluationSummary,
+}
+"""Task of a run -> what its stage says of itself."""

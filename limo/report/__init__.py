@@ -15,18 +15,20 @@ def write(folders: Sequence[Path], out: Path) -> Path:
     Returns the page. Raises UserError where there is no run, or the place cannot be written.
     """
     from limo import UserError
-    from limo.report import runs as read
     from limo.report.page import page
+    from limo.report.runs import find
+    from limo.report.settings import settings_of
     from limo.report.text import markdown, sheet
 
-    found = read.find(folders)
+    found = find(folders)
+    settings = settings_of(found)
     target = out / PAGE if out.is_dir() or out.suffix != ".html" else out
     title = " · ".join(dict.fromkeys(run.name for run in found))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page(found, title), encoding="utf-8")
-        target.with_name(NOTE).write_text(markdown(found, title), encoding="utf-8")
-        target.with_name(SHEET).write_text(sheet(found), encoding="utf-8")
+        target.write_text(page(settings, title), encoding="utf-8")
+        target.with_name(NOTE).write_text(markdown(settings, title), encoding="utf-8")
+        target.with_name(SHEET).write_text(sheet(settings), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target
@@ -35,6 +37,7 @@ def write(folders: Sequence[Path], out: Path) -> Path:
 def table(folders: Sequence[Path]) -> str:
     """The runs as a table for the terminal, with what a reader must not miss below it."""
     from limo.report.runs import find
+    from limo.report.settings import settings_of
     from limo.report.text import terminal
 
-    return terminal(find(folders))
+    return terminal(settings_of(find(folders)))
