@@ -14,10 +14,11 @@ import pytest
 
 from limo import UserError
 from limo.compose import compose
+from limo.data.source import Row
 from limo.evaluation import Benchmark, Source, golds, hub, options, scoring, source
 from limo.grading import Rules, grade_all
 from limo.grading import grade as grade_one
-from limo.records import Attempt, Problem
+from limo.records import Attempt, Gold, Problem
 from limo.serial import fingerprint
 from limo.store import content_digest
 
@@ -75,9 +76,9 @@ def test_every_file_loads_as_it_is_with_its_golds_mended_and_counted(name: str) 
 def test_every_gold_answer_is_right_when_a_model_gives_it_and_another_questions_is_not(name: str) -> None:
     benchmark = shared(name)
     problems = benchmark.load().problems
-    problems = [p for i, p in enumerate(problems) if i % 4 == 0 or not isinstance(p.meta["gold"], str)]
+    problems = [p for i, p in enumerate(problems) if i % 4 == 0 or not isinstance(p.gold.value, str)]
     rules = [scoring.own_rules(benchmark.rules, p) for p in problems]
-    golds = [p.meta["gold"] for p in problems]
+    golds = [p.gold.value for p in problems]
     own = [scoring.case(p, answered(p, gold)) for p, gold in zip(problems, golds, strict=True)]
     others = [scoring.case(p, answered(p, gold)) for p, gold in zip(problems, golds[1:] + golds[:1], strict=True)]
     verdicts = [v.correct for v in grade_all(own + others, rules * 2, jobs=2)]
@@ -100,7 +101,7 @@ def answered(problem: Problem, gold: object) -> Attempt:
 def test_a_letter_or_the_text_of_its_option_is_right_and_another_options_text_is_not() -> None:
     benchmark = shared("gaokao")
     problem = next(
-        p for p in benchmark.load().problems if p.meta["gold"] == "D" and "3 \\sqrt{2}" in p.meta["choices"].values()
+        p for p in benchmark.load().problems if p.gold.value == "D" and "3 \\sqrt{2}" in (p.gold.choices or {}).values()
     )
     for answer, right in (("D", True), ("3\\sqrt{2}", True), ("A", False), ("\\sqrt{2}", False)):
         assert grade_one(scoring.case(problem, answered(problem, answer)), benchmark.rules).correct is right, answer
@@ -108,35 +109,37 @@ def test_a_letter_or_the_text_of_its_option_is_right_and_another_options_text_is
 
 def test_the_option_counts_where_a_files_own_answer_text_contradicts_its_letter() -> None:
     problem = next(p for p in shared("gaokao").load().problems if "(\\bar{z}+z)" in p.question)
-    assert problem.meta["raw"] == "10" and problem.meta["gold"] == "A" and problem.meta["choices"]["A"] == "10 i"
+    gold = problem.gold
+    assert gold.published == "10" and gold.value == "A" and gold.choices and gold.choices["A"] == "10 i"
 
 
 def test_the_right_option_of_gpqa_is_spread_over_the_letters_and_stays_the_right_one() -> None:
     benchmark = shared("gpqa_diamond")
     before = {p.id: p for p in dataclasses.replace(benchmark, shuffle=None).load().problems}
     after = benchmark.load().problems
-    spread = Counter(p.meta["gold"] for p in after)
-    assert set(Counter(p.meta["gold"] for p in before.values())) == {"A"}
+    spread = Counter(p.answer for p in after)
+    assert set(Counter(p.answer for p in before.values())) == {"A"}
     assert set(spread) == set("ABCD") and min(spread.values()) > 30
     for p in after:
-        assert p.meta["choices"][p.meta["gold"]] == before[p.id].meta["choices"]["A"]
-        assert options.cut(p.question) == p.meta["choices"]
+        shown, first = p.gold.choices or {}, before[p.id].gold.choices or {}
+        assert shown[p.answer] == first["A"]
+        assert options.cut(p.question) == shown
         assert len(p.question) == len(before[p.id].question)
-    again = {p.id: p.meta["gold"] for p in dataclasses.replace(benchmark, shuffle=1).load().problems}
-    assert again != {p.id: p.meta["gold"] for p in after} == {p.id: p.meta["gold"] for p in benchmark.load().problems}
+    again = {p.id: p.answer for p in dataclasses.replace(benchmark, shuffle=1).load().problems}
+    assert again != {p.id: p.answer for p in after} == {p.id: p.answer for p in benchmark.load().problems}
 
 
 def test_olympiads_metadata_gives_type_and_tolerance_where_it_lies_beside_the_file(tmp_path: Path) -> None:
     benchmark = shared("olympiadbench")
-    with_meta = {p.id: p.meta for p in benchmark.load().problems}
+    with_meta = {p.id: p.gold for p in benchmark.load().problems}
     (tmp_path / "olympiadbench.jsonl").write_bytes((SHARED / "benchmarks/olympiadbench.jsonl").read_bytes())
-    without = {p.id: p.meta for p in benchmark.at(tmp_path).load().problems}
-    assert Counter(m["answer_type"] for m in with_meta.values()) == {
+    without = {p.id: p.gold for p in benchmark.at(tmp_path).load().problems}
+    assert Counter(m.type for m in with_meta.values()) == {
         "auto": 509, "multi": 94, "expression": 57, "tuple": 9, "interval": 6,
     }  # fmt: skip
-    assert {m["answer_type"] for m in without.values()} == {"auto"}
-    assert with_meta["2592"]["tolerance"] == pytest.approx(0.1 / 4.2)
-    assert with_meta["2045"]["gold"] == "(0,4]"
+    assert {m.type for m in without.values()} == {"auto"}
+    assert with_meta["2592"].tolerance == pytest.approx(0.1 / 4.2)
+    assert with_meta["2045"].value == "(0,4]"
     digest = content_digest
     assert fingerprint(benchmark.source, digest) != fingerprint(benchmark.at(tmp_path).source, digest)
 
@@ -176,9 +179,11 @@ def test_olympiads_metadata_gives_type_and_tolerance_where_it_lies_beside_the_fi
 def test_a_rule_mends_the_golds_it_is_for_and_no_others(
     rules: list[golds.Repair], gold: object, mended: object
 ) -> None:
-    problem, applied = golds.repair(Problem("1", "?", str(gold), meta={"gold": gold}), tuple(rules), "auto", None)
-    assert problem.meta["gold"] == mended
-    assert applied == (rules if mended != golds._gold(Problem("1", "?", "", meta={"gold": gold})) else [])
+    given = source.gold(gold)
+    problem, applied = golds.repair(Row("x.jsonl, line 1", Problem("1", "?", given)), tuple(rules), "auto", None)
+    assert problem.gold.value == mended
+    assert applied == (rules if mended != given.value or isinstance(gold, list) else [])
+    assert (problem.gold.published or problem.answer) == str(gold)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +200,9 @@ def test_options_are_cut_from_the_end_of_a_question(question: str, found: dict[s
 
 
 def test_options_cannot_be_shuffled_where_there_are_none() -> None:
-    problem = Problem("7", "What is it?", "A", meta={"gold": "A", "where": "x.jsonl, line 7"})
+    row = Row("x.jsonl, line 7", Problem("7", "What is it?", Gold("A")))
     with pytest.raises(UserError, match=r"x.jsonl, line 7: no options .* to shuffle"):
-        golds.repair(problem, ("options",), "letter", 0)
+        golds.repair(row, ("options",), "letter", 0)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +343,10 @@ def test_a_checked_benchmark_is_the_same_from_the_hub_and_from_a_folder() -> Non
     [
         ("evaluation.benchmarks.gsm8k.samples=4", "samples=4 at temperature=0"),
         ("evaluation.benchmarks.gsm8k.prompt=hello", "must contain {question}"),
-        ("evaluation.benchmarks.gsm8k.answer_type=colour", "answer_type='colour' is unknown"),
+        (
+            "evaluation.benchmarks.gsm8k.answer_type=colour",
+            "answer_type: Input should be 'auto', 'letter'.* not 'colour'",
+        ),
         ("evaluation.benchmarks.gsm8k.limit=0", "limit=0 must be 1 or more"),
         ("evaluation.benchmarks.gsm8k.source.revision=null", "needs a revision"),
         ("evaluation.benchmarks.gsm8k.repairs=[magic]", "evaluation.benchmarks.gsm8k"),
@@ -383,16 +391,16 @@ def test_limit_takes_the_first_questions_but_checks_the_whole_file(tmp_path: Pat
 
 
 def test_the_tolerance_that_a_question_states_enters_its_rules() -> None:
-    problem = Problem("1", "?", "4.2", meta={"tolerance": 0.02})
+    problem = Problem("1", "?", Gold("4.2", tolerance=0.02))
     assert scoring.own_rules(Rules(), problem).tolerance == 0.02
-    assert scoring.own_rules(Rules(), Problem("1", "?", "4.2")) == Rules()
+    assert scoring.own_rules(Rules(), Problem("1", "?", Gold("4.2"))) == Rules()
 
 
 def test_a_correction_replaces_a_wrong_gold_and_leaves_the_papers_as_it_is(tmp_path: Path) -> None:
     path = file(tmp_path, row(id=1, answer="6"), row(id=2, answer="7"))
     benchmark = Benchmark(source=Source(path=path, id="id"), corrections={"1": "5"})
     loaded = benchmark.load()
-    assert [(p.meta["gold"], p.meta["raw"]) for p in loaded.problems] == [("5", "6"), ("7", "7")]
+    assert [(p.gold.value, p.gold.published) for p in loaded.problems] == [("5", "6"), ("7", None)]
     assert loaded.repairs == {"corrections": ["1"]}
     with pytest.raises(UserError, match="corrections: there is no question 9"):
         dataclasses.replace(benchmark, corrections={"9": "5"}).load()
@@ -419,7 +427,7 @@ def test_a_file_of_the_hugging_face_cache_is_read_without_network(
     made = Source(hub="a/b", revision=commit, remote="data/test.parquet", id="id", rows=2)
     assert made.missing() == []
     assert [p.answer for p in made.problems()] == ["5", "7"]
-    assert made.problems()[1].meta["where"].endswith("test.parquet, row 2")
+    assert made.located()[1].place.endswith("test.parquet, row 2")
     other = dataclasses.replace(made, remote="data/train.parquet")
     assert "a/b cannot be reached; fetch its commit dddddddddddd" in other.missing()[0]
 

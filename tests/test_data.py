@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from limo import UserError, pipeline, records
 from limo.data import Data, DataStage, Decontamination, Files, Hub, Source
 from limo.data.text import boxed, tokens
-from limo.records import Attempt, Problem
+from limo.records import Attempt, Gold, Problem
 from limo.stage import summary
 from limo.store import Store
 
@@ -69,7 +69,7 @@ def run(folder: Path, data: Data, **more: Any) -> tuple[list[Problem], list[dict
 
 
 def problem(id: str, question: str, answer: str = "1", solutions: tuple[str, ...] = ()) -> Problem:
-    return Problem(id, question, answer, solutions)
+    return Problem(id, question, Gold(answer), solutions)
 
 
 class Fixed:
@@ -105,7 +105,7 @@ def test_columns_may_have_other_names_and_lists_of_solutions(tmp_path: Path) -> 
     rows = [{"problem": "q", "gold": 27.0, "ways": ["a", "b"], "key": 7, "level": "hard", "parts": [1, {"b": 2}]}]
     path = jsonl(tmp_path / "pool.jsonl", rows)
     source = Files(path=path, question="problem", answer="gold", solution="ways", id="key", meta=("level",))
-    assert source.problems() == [Problem("7", "q", "27", ("a", "b"), {"level": "hard"})]
+    assert source.problems() == [Problem("7", "q", Gold("27"), ("a", "b"), {"level": "hard"})]
     listed = Files(path=path, question="problem", answer="parts", solution=None).problems()
     assert json.loads(listed[0].answer) == [1, {"b": 2}]
 

@@ -17,7 +17,7 @@ from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
 from limo.grading import Case, Rules, Verdict
 from limo.models import Model
-from limo.records import Attempt, Grade, Problem, read
+from limo.records import Attempt, Gold, Grade, Problem, read
 from limo.serial import dump, fingerprint, load
 from limo.stage import summary
 from limo.store import content_digest
@@ -183,7 +183,7 @@ def test_votes_count_equal_answers_together_however_they_are_written() -> None:
     answers = ["\\frac{1}{2}", "0.5", "x+1", "1+x", "3", "3.0", None, "7"]
     grades = [Grade("p", i, "wrong" if a else "no_answer", a, "") for i, a in enumerate(answers)]
     grades[-1] = Grade("p", 7, "correct", "7", "")
-    kinds = votes.classes([Problem("p", "?", "7")], grades, Rules(), jobs=1)["p"]
+    kinds = votes.classes([Problem("p", "?", Gold("7"))], grades, Rules(), jobs=1)["p"]
     assert kinds[0] == kinds[1] and kinds[2] == kinds[3] and kinds[4] == kinds[5]
     assert len({kinds[0], kinds[2], kinds[4], kinds[7]}) == 4
     assert kinds[6] is None and kinds[7] == votes.RIGHT

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from limo import UserError, records
 from limo.grading import TYPES, Case, GradingStage, Rules, Verdict, equal, grade, grade_all, pool
-from limo.records import Attempt, Grade, Problem
+from limo.records import Attempt, Gold, Grade, Problem
 
 VERDICTS = {"correct", "wrong", "no_answer", "truncated", "timeout", "gold_unparsed"}
 steady = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -492,7 +492,7 @@ def test_the_papers_rules_read_boxes_only_and_never_close_them() -> None:
 
 def test_the_stage_writes_a_grade_for_every_attempt(tmp_path: Path) -> None:
     records.write(
-        tmp_path / "p", [Problem("a", "?", "1/2"), Problem("b", "?", "B", meta={"choices": {"A": "1", "B": "2"}})]
+        tmp_path / "p", [Problem("a", "?", Gold("1/2")), Problem("b", "?", Gold("B", choices={"A": "1", "B": "2"}))]
     )
     texts = [
         ("a", "\\boxed{0.5}", "stop"),
@@ -514,10 +514,10 @@ def test_the_stage_writes_a_grade_for_every_attempt(tmp_path: Path) -> None:
 
 
 def test_the_stage_refuses_attempts_at_other_problems(tmp_path: Path) -> None:
-    records.write(tmp_path / "p", [Problem("a", "?", "1", meta={"answer_type": "nombre"})])
+    records.write(tmp_path / "p", [Problem("a", "?", Gold("1"))])
     records.write(tmp_path / "t", [Attempt("z", 0, 0, "", "stop", 1, 1)])
     with pytest.raises(UserError, match="an attempt at z"):
         GradingStage(problems=tmp_path / "p", attempts=tmp_path / "t").run(tmp_path)
-    records.write(tmp_path / "t", [Attempt("a", 0, 0, "", "stop", 1, 1)])
-    with pytest.raises(UserError, match="answer_type is 'nombre'; give one of auto"):
+    records.write(tmp_path / "p", [{"id": "a", "question": "?", "gold": {"value": "1", "type": "nombre"}}])
+    with pytest.raises(UserError, match="p, line 1: Problem.gold.type is 'nombre': Input should be 'auto'"):
         GradingStage(problems=tmp_path / "p", attempts=tmp_path / "t").run(tmp_path)

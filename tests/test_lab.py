@@ -67,7 +67,7 @@ def test_the_independent_evaluator_finds_a_damaged_solution() -> None:
     (problem,) = Lab(size=1, levels=(0, 0, 0, 0, 1)).problems()
     damaged = re.sub(r"=(\d);Check", lambda m: f"={(int(m[1]) + 1) % 10};Check", problem.solutions[0])
     with pytest.raises(AssertionError):
-        check(Problem(problem.id, problem.question, problem.answer, (damaged,)))
+        check(Problem(problem.id, problem.question, problem.gold, (damaged,)))
 
 
 def test_lower_levels_lose_the_plan_the_steps_and_the_right_answer() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from limo.config import component
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
 from limo.data.text import boxed
-from limo.records import Problem
+from limo.records import Gold, Problem
 
 ANNOTATION = re.compile(r"<<[^<>]*>>")
 
@@ -31,6 +31,17 @@ class Data(Protocol):
     def problems(self) -> list[Problem]:
         """All problems, ids unique. Raises UserError naming file and line, or row, of the first that cannot be read."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a source as a problem, with what else is known of it while it is read."""
+
+    place: str
+    """Such as `train.jsonl, line 3`."""
+    problem: Problem
+    columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Further columns as they stand in the source: what repairs of gold answers read."""
 
 
 @component
@@ -123,7 +134,7 @@ class Source:
         if not name:
             raise UserError(f"{place}: column {self.id!r} holds no id; fill it, or set data.id=null")
         meta = {column: self._cell(place, row, "meta", column) for column in self.meta}
-        return Problem(id=name, question=question, answer=answer, solutions=solutions, meta=meta)
+        return Problem(id=name, question=question, gold=Gold(answer), solutions=solutions, meta=meta)
 
     def _solutions(self, place: str, row: dict[str, Any]) -> tuple[str, ...]:
         if self.solution is None or (self.answer_from == "hashes" and self.solution == self.answer):

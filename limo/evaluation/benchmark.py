@@ -11,11 +11,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from limo import UserError
 from limo.config import component, runtime
+from limo.data.source import Row
 from limo.engine import Sampling
 from limo.evaluation.golds import Repair, repair
 from limo.evaluation.source import Source
-from limo.grading import TYPES, Rules
-from limo.records import Problem
+from limo.grading import Rules
+from limo.records import AnswerType, Problem
 
 
 @runtime_checkable
@@ -51,8 +52,8 @@ class Benchmark:
     """In or out of the domain of the training data, as LIMO's tables divide them."""
     prompt: str = "{question}"
     """The user's turn; `{question}` is replaced by the question."""
-    answer_type: str = "auto"
-    """What its answers are, one of `limo.grading.TYPES`; `auto` reads it from each gold answer."""
+    answer_type: AnswerType = "auto"
+    """What its answers are; `auto` reads it from each gold answer."""
     repairs: tuple[Repair, ...] = ()
     """Rules that mend gold answers when loaded, in this order."""
     corrections: dict[str, str] = field(default_factory=dict)
@@ -84,8 +85,6 @@ class Benchmark:
             )
         if "{question}" not in self.prompt:
             raise ValueError(f"prompt={self.prompt!r} must contain {{question}}")
-        if self.answer_type not in TYPES:
-            raise ValueError(f"answer_type={self.answer_type!r} is unknown; choose one of {', '.join(TYPES)}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit={self.limit} must be 1 or more, or null for all questions")
         _ = self.sampling  # refuses impossible settings, such as several greedy samples
@@ -105,13 +104,14 @@ class Benchmark:
         problems: list[Problem] = []
         repairs: dict[str, list[str]] = defaultdict(list)
         same: dict[str, list[str]] = defaultdict(list)
-        found = self.source.problems()
-        if unknown := self.corrections.keys() - {p.id for p in found}:
+        source = self.source
+        found = source.located() if isinstance(source, Source) else [Row(p.id, p) for p in source.problems()]
+        if unknown := self.corrections.keys() - {row.problem.id for row in found}:
             raise UserError(f"corrections: there is no question {', '.join(sorted(unknown))}; take ids of the file")
-        for problem in found[: self.limit]:
-            same[problem.question].append(problem.id)
-            correction = self.corrections.get(problem.id)
-            mended, applied = repair(problem, self.repairs, self.answer_type, self.shuffle, correction)
+        for row in found[: self.limit]:
+            same[row.problem.question].append(row.problem.id)
+            correction = self.corrections.get(row.problem.id)
+            mended, applied = repair(row, self.repairs, self.answer_type, self.shuffle, correction)
             problems.append(mended)
             for rule in applied:
                 repairs[rule].append(mended.id)

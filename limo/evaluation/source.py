@@ -14,8 +14,9 @@ from typing import Any
 from limo import UserError
 from limo.config import component, runtime
 from limo.data.files import FORMATS, read
+from limo.data.source import Row
 from limo.evaluation.hub import Remote
-from limo.records import Problem, rows
+from limo.records import Gold, Problem, rows
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Source:
     after: str | None = None
     """The answer is what follows the last of these marks (GSM8K: `####`); None takes the whole column."""
     extra: dict[str, str] = field(default_factory=dict)
-    """Further columns that a repair of the gold answer reads: name in `Problem.meta` -> column."""
+    """Further columns that a repair of the gold answer reads: the name it goes by there -> column."""
     rows: int | None = None
     """How many rows there must be."""
     digest: str | None = None
@@ -98,7 +99,11 @@ class Source:
         ]
 
     def problems(self) -> list[Problem]:
-        """The rows as problems, in order; `meta.gold` is the answer as the file has it, `meta.where` file and line.
+        """The rows as problems, in order, with the answers as the file has them."""
+        return [row.problem for row in self.located()]
+
+    def located(self) -> list[Row]:
+        """The rows in order, each with its problem, file and line, and the columns of `extra`.
 
         Raises UserError naming file and line: a column that is not there, an id twice, an empty question or answer, a
         wrong count, a changed row.
@@ -108,50 +113,48 @@ class Source:
             raise UserError(self.missing()[0])
         beside = self._beside(path)
         more = {str(row[self.id]): row for _, row in _rows(beside) if self.id in row} if beside and self.id else {}
-        problems: list[Problem] = []
+        found: list[Row] = []
         contents: list[Any] = []
         seen: dict[str, str] = {}
         for where, row in _rows(path):
-            problem, content = self._problem(row, len(problems), where, more)
-            if problem.id in seen:
-                raise UserError(f"{where}: id {problem.id} stands in {seen[problem.id]} too; ids must differ")
-            seen[problem.id] = where.removeprefix(f"{path}, ")
-            problems.append(problem)
+            read_, content = self._row(row, len(found), where, more)
+            if (id_ := read_.problem.id) in seen:
+                raise UserError(f"{where}: id {id_} stands in {seen[id_]} too; ids must differ")
+            seen[id_] = where.removeprefix(f"{path}, ")
+            found.append(read_)
             contents.append(content)
         self._check(path, contents)
-        return problems
+        return found
 
-    def _problem(
+    def _row(
         self, row: dict[str, Any], index: int, where: str, more: dict[str, dict[str, Any]]
-    ) -> tuple[Problem, Any]:
+    ) -> tuple[Row, list[Any]]:
         for name in ("id", "question", "answer"):
             if (column := getattr(self, name)) is not None and column not in row:
                 raise UserError(
                     f"{where}: no column {column!r}; set this benchmark's source.{name} to the one that holds it"
                 )
         id_ = str(index if self.id is None else row[self.id])
-        question, gold = row[self.question], row[self.answer]
+        question, right = row[self.question], row[self.answer]
         if not isinstance(question, str) or not question.strip():
             raise UserError(f"{where}: column {self.question!r} holds no question; mend or remove the row")
-        content = [id_, question, gold, {k: row[c] for k, c in sorted(self.extra.items()) if c in row}]
+        content = [id_, question, right, {k: row[c] for k, c in sorted(self.extra.items()) if c in row}]
         if self.after is not None:
-            if not isinstance(gold, str) or self.after not in gold:
+            if not isinstance(right, str) or self.after not in right:
                 raise UserError(
                     f"{where}: column {self.answer!r} has no {self.after!r} before its answer; set source.after to the mark"
                 )
-            gold = gold.rpartition(self.after)[2].strip()
+            right = right.rpartition(self.after)[2].strip()
         if (
-            gold is None
-            or isinstance(gold, bool)
-            or gold in ("", [], {})
-            or (isinstance(gold, str) and not gold.strip())
+            right is None
+            or isinstance(right, bool)
+            or right in ("", [], {})
+            or (isinstance(right, str) and not right.strip())
         ):
-            raise UserError(f"{where}: column {self.answer!r} holds no answer ({gold!r}); mend or remove the row")
+            raise UserError(f"{where}: column {self.answer!r} holds no answer ({right!r}); mend or remove the row")
         both = {**more.get(id_, {}), **row}
-        meta = {"where": where, "gold": gold, **{k: both[c] for k, c in self.extra.items() if c in both}}
-        return Problem(
-            id=id_, question=question, answer=gold if isinstance(gold, str) else json.dumps(gold), meta=meta
-        ), content
+        columns = {k: both[c] for k, c in self.extra.items() if c in both}
+        return Row(where, Problem(id_, question, gold(right)), columns), content
 
     def _check(self, path: Path, contents: list[Any]) -> None:
         if self.rows is not None and len(contents) != self.rows:
@@ -185,6 +188,15 @@ class Source:
         if not (self.hub and self.revision and self.remote):
             raise UserError(self.missing()[0])
         return Remote(self.hub, self.revision, self.remote)
+
+
+def gold(value: Any) -> Gold:
+    """The answer as a file has it: a text, a number, several of them, or parts by name."""
+    if isinstance(value, list):
+        return Gold([str(part) for part in value], published=str(value))
+    if isinstance(value, dict):
+        return Gold({str(name): str(part) for name, part in value.items()}, published=str(value))
+    return Gold(str(value))
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

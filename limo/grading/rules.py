@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from limo.config import component
-from limo.records import RIGHT
+from limo.records import RIGHT, AnswerType
 
-TYPES = (
-    "auto",
-    "letter",
-    "integer",
-    "number",
-    "expression",
-    "equation",
-    "tuple",
-    "interval",
-    "set",
-    "multi",
-    "matrix",
-    "text",
-)
+TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
 """Answer types a benchmark may declare; `auto` reads the type from the shape of the gold answer."""
 
 

@@ -10,17 +10,14 @@ from typing import ClassVar
 
 from limo import UserError, records
 from limo.config import component, runtime
-from limo.grading.rules import TYPES, Case, Rules, Verdict
+from limo.grading.rules import Case, Rules, Verdict
 from limo.records import Attempt, Grade, Problem
 from limo.stage import Stage, summarise
 
 
 @component
 class GradingStage(Stage):
-    """Grade every attempt against its problem's answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts.
-
-    `Problem.meta` may carry `gold` (where the answer has several parts), `answer_type` (one of TYPES) and `choices` (letter -> text).
-    """
+    """Grade every attempt against its problem's gold answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts."""
 
     module: ClassVar[str] = "limo.grading"
     version: ClassVar[int] = 1
@@ -69,13 +66,11 @@ def to_grades(attempts: Sequence[Attempt], verdicts: Iterable[Verdict]) -> list[
 
 def case(problem: Problem, attempt: Attempt) -> Case:
     """What grading needs of a problem and an attempt at it."""
-    kind = problem.meta.get("answer_type", "auto")
-    if kind not in TYPES:
-        raise UserError(f"problem {problem.id}: meta.answer_type is {kind!r}; give one of {', '.join(TYPES)}")
+    gold = problem.gold
     return Case(
-        gold=problem.meta.get("gold", problem.answer),
+        gold=gold.value,
         response=attempt.text,
-        answer_type=kind,
+        answer_type=gold.type,
         finish=attempt.finish,
-        choices=problem.meta.get("choices"),
+        choices=gold.choices,
     )

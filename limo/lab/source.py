@@ -8,7 +8,7 @@ from typing import Any, Literal
 from limo.config import component
 from limo.data.contamination import Decontamination
 from limo.lab.problems import LETTERS, LEVELS, Chain, Surface, draw, pick, solve
-from limo.records import Problem
+from limo.records import Gold, Problem
 
 Kind = Literal["main", "easy", "hard", "long", "surface"]
 KINDS: dict[Kind, tuple[int, int, Surface]] = {
@@ -67,13 +67,13 @@ class Lab:
             if found and rng.random() < self.copies:
                 first = rng.choice(found)
                 meta = {**first.meta, "copy_of": first.meta.get("copy_of", first.id)}
-                found.append(Problem(name, first.question, first.answer, first.solutions, meta))
+                found.append(Problem(name, first.question, first.gold, first.solutions, meta))
                 continue
             chain = draw(rng, 1 + pick(rng, self.steps), part="train")
             surface: Surface = "B" if rng.random() < self.surface_b else "A"
             level = LEVELS[pick(rng, self.levels)]
             meta = {**_meta(chain, surface), "level": level}
-            found.append(Problem(name, chain.question(surface), chain.answer, (solve(chain, level, rng),), meta))
+            found.append(Problem(name, chain.question(surface), Gold(chain.answer), (solve(chain, level, rng),), meta))
         return found
 
 
@@ -104,7 +104,7 @@ class LabProblems:
         while len(found) < self.size:
             chain = draw(rng, rng.randint(fewest, most), part=self.split)
             question, name = chain.question(surface), f"{self.kind}-{self.split}-{len(found):04d}"
-            found.setdefault(question, Problem(name, question, chain.answer, meta=_meta(chain, surface)))
+            found.setdefault(question, Problem(name, question, Gold(chain.answer), meta=_meta(chain, surface)))
         return list(found.values())
 
 

@@ -21,7 +21,7 @@ from limo.grading.stage import case, to_grades
 from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
 from limo.probe.stage import ProbeStage
-from limo.records import Attempt, Example, Problem
+from limo.records import Attempt, Example, Gold, Problem
 from limo.stage import main, summarise
 from limo.training.encode import Encoded, encode, encode_all, fit
 from limo.training.weights import refuse_other_heads
@@ -146,7 +146,7 @@ def _before(encoded: Sequence[Encoded], tail: Encoded, length: int) -> list[int]
 
 
 def _problems(examples: Sequence[Example], wanted: set[str]) -> dict[str, Problem]:
-    return {e.problem: Problem(e.problem, e.question, e.answer, meta=e.meta) for e in examples if e.id in wanted}
+    return {e.problem: Problem(e.problem, e.question, Gold(e.answer)) for e in examples if e.id in wanted}
 
 
 def _answers(
@@ -157,7 +157,7 @@ def _answers(
     for a in answers:
         if not a.text.strip():
             continue
-        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text)
+        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text, "attempt")
         try:
             one = encode(tokenizer, stage.model, asked)
         except UserError:  # an answer that the template changes or that spells a special token: not what was generated

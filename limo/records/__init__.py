@@ -1,7 +1,8 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
 from limo.records.files import Record, line, read, rows, write, write_json
-from limo.records.problems import RIGHT, Attempt, Example, Gold, Grade, Problem
+from limo.records.problems import RIGHT, AnswerType, Attempt, Example, Gold, Grade, Origin, Problem
+from limo.records.record import record
 from limo.records.results import (
     RESULTS,
     BenchmarkResult,
@@ -17,6 +18,7 @@ from limo.records.results import (
 __all__ = [
     "RESULTS",
     "RIGHT",
+    "AnswerType",
     "Attempt",
     "BenchmarkResult",
     "Example",
@@ -24,6 +26,7 @@ __all__ = [
     "Grade",
     "Interval",
     "Judged",
+    "Origin",
     "Position",
     "Problem",
     "Protocol",
@@ -32,6 +35,7 @@ __all__ = [
     "line",
     "read",
     "read_results",
+    "record",
     "rows",
     "write",
     "write_json",

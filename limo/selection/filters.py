@@ -32,7 +32,7 @@ class Correct:
         return {e.id: found for e in pool if (found := self._fault(e)) is not None}
 
     def _fault(self, example: Example) -> Dropped | None:
-        verdict, answer = example.meta["verdict"], boxed(example.solution)
+        verdict, answer = example.verdict, boxed(example.solution)
         if verdict not in RIGHT:
             return Dropped(f"graded {verdict}" if verdict else "not graded", answer)
         return Dropped("no box") if self.box and answer is None else None

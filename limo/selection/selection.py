@@ -11,7 +11,7 @@ from typing import Any
 from limo import UserError
 from limo.config import component
 from limo.records import Example
-from limo.selection.candidates import Origin
+from limo.selection.candidates import Which
 from limo.selection.filters import Correct
 from limo.selection.pool import Dropped, Filter, Score, draw
 
@@ -34,7 +34,7 @@ class Selection:
 
     size: int | None = None
     """How many examples stay; null keeps all."""
-    candidates: Origin = "source"
+    candidates: Which = "source"
     """Solutions that came with the source, right attempts, or both."""
     steps: dict[str, Any] = field(default_factory=dict)
     """Filters and scores by name, in order. A score goes by the name of its step."""
