@@ -6,16 +6,14 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from limo import UserError, pipeline
 from limo.compose import compose
-from limo.config import ROOT, Config
+from limo.config import Config
 from limo.hardware import Gpu
 from limo.models import Architecture
 from limo.plan import cost, memory, plan
@@ -57,10 +55,9 @@ def composed(*overrides: str) -> Config:
 
 
 def shape(model: str) -> Architecture:
-    settings: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "model" / f"{model}.yaml"))
-    values = settings["architecture"]
-    assert values.pop("_target_") == "limo.models.Architecture"
-    return Architecture(**values)
+    architecture = composed(f"model={model}").model.architecture
+    assert isinstance(architecture, Architecture)
+    return architecture
 
 
 @pytest.mark.parametrize("model", PUBLISHED)

@@ -22,7 +22,7 @@ from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Example, write
 from limo.stage import summary
 from limo.training.encode import encode
-from tests.test_door import limo
+from tests.command import started
 
 
 def model(folder: Path) -> Model:
@@ -170,19 +170,19 @@ def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path:
     assert "lab:base on 4 of 8 selected examples" in done.stdout
     assert "What it means" in done.stdout
     assert len(list((tmp_path / "outputs/.store/probe").glob("*/summary.json"))) == 1
-    run = limo(*SMALL, "stages=[data,selection]", cwd=tmp_path)
+    run = started(*SMALL, "stages=[data,selection]", cwd=tmp_path)
     assert "selection: from the store" in run.stdout + run.stderr
 
 
 def test_ctrl_c_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from limo.probe import command
+    from tests import command as command_line
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "run", interrupted)
-    with pytest.raises(SystemExit, match="130"):
-        command.main([])
+    assert command_line.limo("probe") == 130
     assert capsys.readouterr().err == "limo: interrupted; the same command resumes\n"
 
 

@@ -49,19 +49,16 @@ FINISH = ("finish", "finish_reason", "stop_reason")
 CUT = ("length", "max_tokens", "model_length", "max_length")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 done, 2 for a mistake in the file or the command, told in one sentence."""
+def main(arguments: Sequence[str]) -> None:
+    """Raises UserError for a mistake in the file or the command."""
     options = _parser().parse_args(arguments)
     try:
         judge = judge_of(options.judge) if options.judge else None
         run(options.cases, options.out, Rules(name=options.rules), options.jobs, options.field, judge)
-    except UserError as mistake:
-        print(mistake, file=sys.stderr)
-        return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print(f"{error.filename or options.cases}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+        raise UserError(f"{error.filename or options.cases}: {error.strerror}") from None
 
 
 def run(

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,39 +60,49 @@ def grade_all(
 ) -> list[Verdict]:
     """Verdicts in the order of the cases, from `jobs` killable workers (0: one a core).
 
-    rules: the same for all, or one for each case. seconds: wall time of one case; a case that hangs or whose worker dies
-    gets the verdict `timeout`. progress: called with the number of cases finished since its last call; `title`: show a bar.
+    rules: the same for all, or one for each case. seconds: processor time of one case; a case that takes longer gets the
+    verdict `timeout`, one whose workers die or cannot start `ungraded`. progress: called with the number of cases finished
+    since its last call; `title`: show a bar.
     """
     every = [rules or Rules()] * len(cases) if rules is None or isinstance(rules, Rules) else list(rules)
     if len(every) != len(cases):
         raise ValueError(f"{len(every)} rules for {len(cases)} cases; give one, or one for each case")
     items = [[dataclasses.asdict(case), dump(rule)] for case, rule in zip(cases, every, strict=True)]
-    jobs = jobs or hardware.cores()
     with contextlib.ExitStack() as stack:
         if title:
             from tqdm import tqdm
 
             bar = tqdm(total=len(items), desc=title, unit="case", file=sys.stderr, mininterval=0.5)
             progress = stack.enter_context(bar).update
-        results = pool.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
-        # few cases need math-verify; they are counted again as they are done
-        rest = [i for i, result in enumerate(results) if result is None]
-        if progress:
-            progress(-len(rest))
-        late = pool.run(
-            f"{__name__}:thorough",
-            [items[i] for i in rest],
-            jobs=jobs,
-            seconds=seconds,
-            progress=progress,
-            warm=f"{symbolic.__name__}:warm",
-        )
-    for i, result in zip(rest, late, strict=True):
-        results[i] = result
-    lost = [result.reason for result in results if isinstance(result, pool.Failure)]
+        results = _results(items, jobs or hardware.cores(), seconds, progress or (lambda done: None))
+    lost = Counter(result.reason for result in results if isinstance(result, pool.Failure))
     if lost:
-        logging.getLogger(__name__).warning("%d of %d cases could not be graded (%s)", len(lost), len(items), lost[0])
-    return [Verdict("timeout", None, r.reason) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in lost.most_common(3))
+        logging.getLogger(__name__).warning("%d of %d cases could not be graded: %s", lost.total(), len(items), reasons)
+    return [_lost(r) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
+
+
+def _results(items: Sequence[Any], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
+    """What the workers make of the items: first without math-verify, then with it the few that need it."""
+    results = pool.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
+    for i, result in enumerate(results):
+        if isinstance(result, pool.Failure) and not result.tried:
+            results[i] = quick(items[i])  # a machine on which no process starts can still do this much
+    rest = [i for i, result in enumerate(results) if result is None]
+    # they are counted again as they are done
+    progress(-len(rest))
+    warm = f"{symbolic.__name__}:warm"
+    given = [items[i] for i in rest]
+    late = pool.run(f"{__name__}:thorough", given, jobs=jobs, seconds=seconds, progress=progress, warm=warm)
+    for i, result in zip(rest, late, strict=True):
+        if isinstance(result, pool.Failure):
+            result = dataclasses.replace(result, reason=f"math-verify: {result.reason}")
+        results[i] = result
+    return results
+
+
+def _lost(failure: pool.Failure) -> Verdict:
+    return Verdict("timeout" if failure.late else "ungraded", None, failure.reason)
 
 
 def quick(item: Any) -> list[Any] | None:

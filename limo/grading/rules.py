@@ -63,7 +63,7 @@ class Verdict:
     """What a case came to, with the answer found and the rule that decided."""
 
     verdict: str
-    """correct, wrong, no_answer, truncated, timeout or gold_unparsed; judge_correct or judge_wrong where a judge was asked."""
+    """correct, wrong, no_answer, truncated, timeout, ungraded or gold_unparsed; judge_correct or judge_wrong where a judge was asked."""
     answer: str | None
     """The extracted answer, as written; None when there was none."""
     rule: str

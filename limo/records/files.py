@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from limo import UserError
 from limo.records.problems import Attempt, Example, Grade, Problem
 
+T = TypeVar("T")
 Record = TypeVar("Record", Problem, Attempt, Grade, Example)
 
 
@@ -84,6 +85,26 @@ def write_json(path: Path, facts: Any) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(json.dumps(facts, indent=1), encoding="utf-8")
     fresh.replace(path)
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write one record as JSON, whole or not at all."""
+    write_json(path, TypeAdapter(type(record)).dump_python(record, mode="json"))
+
+
+def read_record(path: Path, kind: type[T]) -> T:
+    """Read one record from JSON, types checked. Raises UserError naming the file where it is none."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run the same command again to write it anew") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{path}: no {kind.__name__} of this version ({place + ': ' if place else ''}{first['msg']}); "
+            "run the same command again to write it anew"
+        ) from None
 
 
 def line(record: Any) -> str:

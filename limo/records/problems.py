@@ -81,7 +81,7 @@ class Grade:
     problem: str
     sample: int
     verdict: str
-    """correct, wrong, no_answer, truncated, timeout, gold_unparsed, judge_correct, judge_wrong."""
+    """correct, wrong, no_answer, truncated, timeout, ungraded, gold_unparsed, judge_correct, judge_wrong."""
     answer: str | None
     """The extracted answer, as written; None when there was none."""
     rule: str
