@@ -11,7 +11,7 @@ from typing import Any
 
 from limo import UserError
 from limo.config import Config
-from limo.lab.source import Lab
+from limo.lab import Pool
 from limo.models import Model
 
 PUBLISHED = {"GAIR/LIMO": 817, "GAIR/LIMO-v2": 800}
@@ -124,7 +124,7 @@ def _problems(data: Any) -> list[Any] | None:
     path = getattr(data, "path", None)
     files = [Path(p).expanduser() for p in (path if isinstance(path, list | tuple) else [path] if path else [])]
     here = all(f.is_file() for f in files) and sum(f.stat().st_size for f in files) <= LARGEST
-    if not (files and here) and not (isinstance(data, Lab) and data.size <= POOL):
+    if not (files and here) and not (isinstance(data, Pool) and data.size <= POOL):
         return None
     try:
         problems: list[Any] = data.problems()
