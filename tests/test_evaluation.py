@@ -12,9 +12,10 @@ import pytest
 
 import limo.grading.command
 from limo import UserError
+from limo.data import Files
 from limo.engine.sampling import Group
 from limo.engine.transformers import Transformers
-from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
+from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, claims, judge, scoring, votes
 from limo.grading import Case, Rules, Verdict
 from limo.models import Model
 from limo.records import Attempt, Gold, Grade, Problem, read
@@ -39,7 +40,7 @@ def rows(folder: Path, name: str, *pairs: tuple[str, object], **how: object) -> 
     path = folder / f"{name}.jsonl"
     lines = [json.dumps({"id": f"{name}{i}", "question": q, "answer": a}) + "\n" for i, (q, a) in enumerate(pairs)]
     path.write_text("".join(lines), encoding="utf-8")
-    return Benchmark(**{"source": Source(path=path, id="id"), "max_tokens": 64} | how)
+    return Benchmark(**{"source": Files(path=path, id="id"), "max_tokens": 64} | how)
 
 
 def stage(folder: Path, judged_by: Judge | None = None, **benchmarks: Benchmark) -> EvaluationStage:
@@ -332,7 +333,7 @@ def test_unconfirmed_claims_are_marked_and_unknown_benchmarks_have_none() -> Non
 
 
 def test_everything_missing_is_said_before_any_work(tmp_path: Path) -> None:
-    made = stage(tmp_path, sums=Benchmark(source=Source(path=tmp_path / "none.jsonl")))
+    made = stage(tmp_path, sums=Benchmark(source=Files(path=tmp_path / "none.jsonl")))
     model = dataclasses.replace(made, model=Model(path=str(tmp_path / "no-model")))
     lacks = model.missing()
     assert any(s.startswith("evaluation.benchmarks.sums: ") and "none.jsonl does not exist" in s for s in lacks)
