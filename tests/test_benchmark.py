@@ -211,7 +211,10 @@ def test_options_cannot_be_shuffled_where_there_are_none() -> None:
     ("rows", "says"),
     [
         ([row(), '{"id": 2, "question": '], "line 2: not valid JSON"),
-        ([row(), {"id": 2, "answer": "5"}], "line 2: no column 'question' among id, answer; name the right one with question=…"),
+        (
+            [row(), {"id": 2, "answer": "5"}],
+            "line 2: no column 'question' among id, answer; name the right one with question=…",
+        ),
         ([row(), row(question="Again?")], "line 2: id '1' is in"),
         ([row(), row(id=2, answer=None)], "line 2: there is no answer; mend or remove the row"),
         ([row(), row(id=2, answer=[])], "line 2: there is no answer"),
@@ -272,9 +275,7 @@ def test_a_mark_before_the_answer_is_needed_where_one_is_declared(tmp_path: Path
 def test_a_path_comes_before_the_folder_and_the_folder_before_the_hub(tmp_path: Path) -> None:
     (tmp_path / "set/one").mkdir(parents=True)
     (tmp_path / "set/one/test.jsonl").write_text(json.dumps(row(question="nested")) + "\n")
-    made = Benchmark(
-        source=PinnedFile(repo="github:a/b", revision="0" * 40, remote="x.jsonl", file="one.jsonl")
-    )
+    made = Benchmark(source=PinnedFile(repo="github:a/b", revision="0" * 40, remote="x.jsonl", file="one.jsonl"))
     assert made.at(tmp_path / "set").load().problems[0].question == "nested"
     (tmp_path / "set/one.jsonl").write_text(json.dumps(row(question="flat")) + "\n")
     assert made.at(tmp_path / "set").load().problems[0].question == "flat"
