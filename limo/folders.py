@@ -71,9 +71,11 @@ class Recipes(Groups):
         return Path(self.path, rest) if group == RECIPES else Path(self.path, config_path, "of no recipe")
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Recipes in folders too, as `lab/size`: to the user all are one group."""
         if not config_path:
             return [] if results_filter is ObjectType.CONFIG else [RECIPES]
-        return super().list(config_path, results_filter)
+        whole = config_path == RECIPES and results_filter is not ObjectType.GROUP
+        return sorted(recipe for recipe in _names(Path(self.path)) if whole)
 
     def is_group(self, config_path: str) -> bool:
         return not config_path or super().is_group(config_path)
@@ -127,12 +129,16 @@ def offered() -> dict[str, list[str]]:
 def _files() -> Iterator[tuple[str, str, Path]]:
     for kind in ("conf", "experiments"):
         for folder in folders(kind):
-            for file in sorted(folder.rglob("[!_]*.yaml")):
-                name = file.relative_to(folder).with_suffix("")
-                if kind == "experiments":
-                    yield RECIPES, name.as_posix(), file
-                elif len(name.parts) > 1:
-                    yield name.parent.as_posix(), name.name, file
+            for name, file in _names(folder).items():
+                group, _, member = name.rpartition("/") if kind == "conf" else (RECIPES, "", name)
+                if group:
+                    yield group, member, file
+
+
+def _names(folder: Path) -> dict[str, Path]:
+    """Every file that is offered, by its path below the folder without `.yaml`."""
+    found = sorted(folder.rglob("[!_]*.yaml"))
+    return {file.relative_to(folder).as_posix().removesuffix(".yaml"): file for file in found}
 
 
 def _once(members: dict[str, Path]) -> list[str]:

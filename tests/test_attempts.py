@@ -47,7 +47,7 @@ def test_every_problem_is_tried_as_often_as_asked_and_right_tries_become_candida
     assert sum(facts["finish"].values()) == pytest.approx(1)
     GradingStage(problems=stage.problems, attempts=tmp_path / "attempts.jsonl", rules=Rules(), jobs=1).run(tmp_path)
     grades = records.read(tmp_path / "grades.jsonl", Grade)
-    pool = candidates(problems, tries, grades, origin="attempts")
+    pool = candidates(problems, tries, grades, which="attempts")
     assert [e.id for e in pool] == [f"{g.problem}#a{g.sample}" for g in grades if g.correct]
     for found in pool:
         right = [g.correct for g in grades if g.problem == found.problem]

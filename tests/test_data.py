@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limo import UserError, pipeline, records
-from limo.data import Data, DataStage, Decontamination, Files, Hub, PinnedFile, Table, known
+from limo.data import Data, DataStage, Decontamination, Files, Hub, Table, known
 from limo.data.text import boxed, tokens
 from limo.records import Attempt, Gold, Problem
 from limo.stage import summary
@@ -237,7 +237,7 @@ def test_a_broken_file_is_said_so(name: str, content: str, message: str, tmp_pat
 
 def test_a_path_that_is_missing_or_not_given_is_told_before_any_work(tmp_path: Path) -> None:
     pool = DataStage(data=Files())
-    assert pool.missing() == ["data: path is not set; give the path of a JSONL, JSON, CSV, TSV or Parquet file"]
+    assert pool.missing() == ["data.path is not set; give the path of a JSONL, JSON, CSV, TSV or Parquet file"]
     assert "nothing.jsonl: no such file" in Files(path=tmp_path / "nothing.jsonl").missing()[0]
     assert "that is a folder" in Files(path=tmp_path).missing()[0]
     assert "nothing.jsonl: no such file" in Hub(repo="a/b", path=tmp_path / "nothing.jsonl").missing()[0]

@@ -14,7 +14,7 @@ from limo import UserError
 from limo.compose import compose, overview
 from limo.config import ROOT
 
-MODEL = "defaults:\n  - _base\n  - _self_\npath: mine/one\narchitecture: null\n"
+MODEL = "defaults:\n  - _base\n  - _self_\npath: mine/one\n"
 RECIPE = "defaults:\n  - override /model: mine\n  - _self_\nname: own\nseed: 7\n"
 
 
@@ -99,10 +99,17 @@ def test_files_to_inherit_from_are_offered_nowhere(here: Path) -> None:
     with pytest.raises(UserError, match=r"choose one of: .*mine") as refused:
         compose(["model=zzz"])
     assert "_" not in str(refused.value).partition("choose")[2]
-    for line, found in (("limo model=", "model=mine"), ("limo optimizer=", "optimizer=adamw")):
+    lines = (("model=", "model=mine"), ("optimizer=", "optimizer=adamw"), ("+experiment=lab/", "+experiment=lab/size"))
+    for line, found in ((f"limo {typed}", found) for typed, found in lines):
         completed = limo("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
         assert found in completed.stdout, completed.stderr
         assert "=_" not in completed.stdout
+
+
+def test_a_member_that_leaves_something_to_be_set_says_what(here: Path) -> None:
+    write(here / "conf/model/mine.yaml", "defaults: [_base, _self_]\n")
+    with pytest.raises(UserError, match=r"^model\.path: has no value; give it one, model\.path=…$"):
+        compose(["model=mine"])
 
 
 def test_a_sweep_over_all_members_of_a_group_has_no_files_to_inherit_from() -> None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from limo import UserError, records
-from limo.grading import TYPES, Case, GradingStage, Rules, Verdict, equal, grade, grade_all, pool
-from limo.grading.match import symbolic
+from limo.grading import TYPES, Case, GradingStage, Rules, equal, grade, grade_all, pool
+from limo.grading.formulas import symbolic
 from limo.records import Attempt, Gold, Grade, Problem
 
 VERDICTS = {"correct", "wrong", "no_answer", "truncated", "timeout", "gold_unparsed"}
@@ -250,12 +250,12 @@ def test_an_item_under_which_a_worker_was_killed_is_tried_again(tmp_path: Path) 
 
 
 def test_what_escapes_from_math_verify_costs_one_item() -> None:
-    raised = "(_ for _ in ()).throw(__import__('limo.grading.match.symbolic', fromlist=['x']).ExpiredError)"
+    raised = "(_ for _ in ()).throw(__import__('limo.grading.formulas.symbolic', fromlist=['x']).ExpiredError)"
     results = pool.run("builtins:eval", ["1", raised, "2"], jobs=1, seconds=5)
     assert results[::2] == [1, 2] and lost(results) == {1: "ExpiredError: "}
 
 
-def without_start(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> list[Verdict]:
+def without_start(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> list[Grade]:
     """The verdicts where a worker's import of math-verify ends it so many times."""
     marks = folder / "marks"
     marks.mkdir()
@@ -298,7 +298,7 @@ def test_where_no_process_starts_cases_are_graded_all_the_same(monkeypatch: pyte
 
 def test_the_first_use_of_math_verify_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbolic, "SECONDS", 1e-6)
-    symbolic.parse.cache_clear()
+    symbolic.read.cache_clear()
     symbolic.warm()
 
 
@@ -319,9 +319,9 @@ def test_a_lost_case_is_a_timeout_and_the_others_are_graded(monkeypatch: pytest.
     monkeypatch.setattr(pool, "run", lossy)
     verdicts = grade_all([Case("1", boxed("1")), Case("2", boxed("2")), Case("3", boxed("4"))], jobs=1)
     assert verdicts == [
-        Verdict("correct", "1", "same string"),
-        Verdict("timeout", None, "over 5 s"),
-        Verdict("wrong", "4", "integer"),
+        Grade("", 0, "correct", "1", "same string"),
+        Grade("", 0, "timeout", None, "over 5 s"),
+        Grade("", 0, "wrong", "4", "integer"),
     ]
 
 
@@ -405,8 +405,8 @@ def test_fallbacks_are_declared_and_named_in_the_rule() -> None:
     stated, bare = "The answer is 42.", "We get 42."
     assert grade(Case("42", stated), Rules(fallback="none")).verdict == "no_answer"
     assert grade(Case("42", bare), Rules(fallback="phrase")).verdict == "no_answer"
-    assert grade(Case("42", stated), Rules(fallback="phrase")) == Verdict("correct", "42", "phrase, same string")
-    assert grade(Case("42", bare)) == Verdict("correct", "42", "prose, same string")
+    assert grade(Case("42", stated), Rules(fallback="phrase")) == Grade("", 0, "correct", "42", "phrase, same string")
+    assert grade(Case("42", bare)) == Grade("", 0, "correct", "42", "prose, same string")
 
 
 def test_neighbouring_boxes_may_be_one_list() -> None:
@@ -600,5 +600,5 @@ def test_the_stage_refuses_attempts_at_other_problems(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="an attempt at z"):
         GradingStage(problems=tmp_path / "p", attempts=tmp_path / "t").run(tmp_path)
     records.write(tmp_path / "p", [{"id": "a", "question": "?", "gold": {"value": "1", "type": "nombre"}}])
-    with pytest.raises(UserError, match="p, line 1: Problem.gold.type is 'nombre': Input should be 'auto'"):
+    with pytest.raises(UserError, match=r"p, line 1: Problem.gold.type is 'nombre': Input should be 'auto'"):
         GradingStage(problems=tmp_path / "p", attempts=tmp_path / "t").run(tmp_path)

@@ -12,8 +12,11 @@ from limo.records import Attempt, Example, Gold, Grade, Problem, read, rows, wri
 
 text = st.text(st.characters(codec="utf-8"), max_size=40)
 golds = st.builds(
-    Gold, value=text | st.lists(text) | st.dictionaries(text, text), choices=st.none() | st.dictionaries(text, text), tolerance=st.none() | st.floats(0, 0.9)
-)  # fmt: skip
+    Gold,
+    value=text | st.lists(text) | st.dictionaries(text, text),
+    choices=st.none() | st.dictionaries(text, text),
+    tolerance=st.none() | st.floats(0, 0.9),
+)
 records = {
     Problem: st.builds(Problem, id=text, question=text, gold=golds, solutions=st.lists(text).map(tuple), meta=st.just({"level": 3})),
     Attempt: st.builds(Attempt, problem=text, sample=st.integers(0), seed=st.integers(0), text=text, finish=text,

@@ -47,9 +47,7 @@ STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / 
 
 
 def example(id: str = "p#0", solution: str = "\\boxed{1}", verdict: str | None = "correct", **scores: float) -> Example:
-    return Example(
-        id, id.partition("#")[0], f"question {id}", "1", solution, scores, {"verdict": verdict, "origin": "source"}
-    )
+    return Example(id, id.partition("#")[0], f"question {id}", "1", solution, verdict=verdict, scores=scores)
 
 
 @cache

@@ -69,7 +69,7 @@ class PinnedFile(Table):
             folder = folder.parent
         to_folder = f"evaluation.data_dir to its folder {folder}, or " if self.file else ""
         return [
-            f"{self.repo} cannot be reached; fetch its commit {str(self.revision)[:12]} where there is network, and set "
+            f"repo={self.repo} cannot be reached; fetch its commit {str(self.revision)[:12]} where there is network, and set "
             f"{to_folder}path to the file"
         ]
 

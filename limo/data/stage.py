@@ -14,6 +14,7 @@ from limo.config import component, held_to
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
 from limo.data.source import Data
+from limo.data.table import Table
 from limo.data.text import text_hash
 from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
@@ -44,7 +45,8 @@ class DataStage(Stage):
         }
 
     def missing(self) -> list[str]:
-        return [*(f"data: {sentence}" for sentence in self.data.missing()), *self._unread()]
+        name = "data." if isinstance(self.data, Table) else "data: "  # the sentences of a table begin with its key
+        return [*(f"{name}{sentence}" for sentence in self.data.missing()), *self._unread()]
 
     def run(self, folder: Path) -> None:
         rule = self._rule()

@@ -13,8 +13,8 @@ from typing import Any
 from limo import UserError
 from limo.evaluation import judge, metrics, votes
 from limo.evaluation.benchmark import Benchmark, Loaded
-from limo.grading import Case, Rules, Verdict, grade_all
-from limo.grading.stage import case, to_grades
+from limo.grading import Rules, grade_all
+from limo.grading.stage import case
 from limo.records import Attempt, Grade, Problem
 
 PAPER = Rules(name="paper")
@@ -68,9 +68,7 @@ def grade(
     by = [own_rules(benchmark.rules, problem) for benchmark, problem, _ in asked]
     if paper:
         golds = [problem.gold.published or problem.answer for _, problem, _ in asked]
-        cases += [
-            Case(gold=gold, response=a.text, finish=a.finish) for gold, (_, _, a) in zip(golds, asked, strict=True)
-        ]
+        cases += [dataclasses.replace(one, gold=gold) for one, gold in zip(cases, golds, strict=True)]
         by += [PAPER] * len(asked)
     verdicts = grade_all(cases, by, jobs, title="grading")
     ours, theirs = verdicts[: len(asked)], verdicts[len(asked) :]
@@ -83,9 +81,9 @@ def grade(
     return _by_benchmark(suite, ours), _by_benchmark(suite, theirs) if paper else {}
 
 
-def _by_benchmark(suite: Sequence[Asked], verdicts: Iterable[Verdict]) -> Grades:
-    each = iter(verdicts)
-    return {asked.name: to_grades(asked.attempts, itertools.islice(each, len(asked.attempts))) for asked in suite}
+def _by_benchmark(suite: Sequence[Asked], grades: Iterable[Grade]) -> Grades:
+    each = iter(grades)
+    return {asked.name: list(itertools.islice(each, len(asked.attempts))) for asked in suite}
 
 
 def own_rules(rules: Rules, problem: Problem) -> Rules:

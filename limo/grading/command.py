@@ -18,8 +18,9 @@ from limo.config import describe as describe_error
 from limo.engine.auto import AutoEngine
 from limo.evaluation import Judge
 from limo.evaluation.judge import regrade
-from limo.grading import TYPES, Case, Rules, Verdict, grade_all
+from limo.grading import TYPES, Case, Rules, grade_all
 from limo.models import Model
+from limo.records import Grade
 
 GOLD = (
     "gold",
@@ -161,7 +162,7 @@ def responses(value: Any) -> list[str] | None:
     return None
 
 
-def describe(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], seconds: float) -> str:
+def describe(rows: Sequence[dict[str, Any]], verdicts: Sequence[Grade], seconds: float) -> str:
     """Counts of verdicts; beside known ones, agreement and both kinds of error, overall and by kind."""
     counts = collections.Counter(verdict.verdict for verdict in verdicts)
     lines = [

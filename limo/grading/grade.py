@@ -1,4 +1,4 @@
-"""From a case to a verdict: find the answer, compare it with the gold one; many cases in a pool of workers."""
+"""From a case to a grade: find the answer, compare it with the gold one; many cases in a pool of workers."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from typing import Any
 from limo import hardware
 from limo.grading import paper, pool
 from limo.grading.answers.extract import extract
-from limo.grading.match import symbolic
+from limo.grading.formulas import symbolic
 from limo.grading.match.compare import compare
 from limo.grading.match.values import Result
-from limo.grading.rules import Case, Rules, Verdict
+from limo.grading.rules import Case, Rules
+from limo.records import Grade
 from limo.serial import dump, load
 
+Item = tuple[dict[str, Any], dict[str, Any]]
+"""A case and its rules, as JSON."""
 LONGEST = 4000
 """Characters; what is longer is no final answer."""
 
 
-def grade(case: Case, rules: Rules | None = None) -> Verdict:
-    """The verdict on one case, in this process (no time limit: use `grade_all` for text of models)."""
+def grade(case: Case, rules: Rules | None = None) -> Grade:
+    """The grade of one case, in this process (no time limit: use `grade_all` for text of models)."""
     rules = rules or Rules()
     if rules.name == "paper":
         return paper.grade(case)
     found = extract(case, rules)
-    if isinstance(found, Verdict):
+    if isinstance(found, Grade):
         return found
     if len(found.text) > LONGEST and found.text.strip() != str(case.gold).strip():
-        return Verdict("wrong", found.text[:LONGEST], f"{found.rule}, too long for an answer")
+        return case.graded("wrong", found.text[:LONGEST], f"{found.rule}, too long for an answer")
     try:
         result = compare(case.gold, found.text, case.answer_type, rules, choices=case.choices)
     except RecursionError:
         result = Result(False, "nested too deeply")
     verdict = result.equal if isinstance(result.equal, str) else "correct" if result.equal else "wrong"
     rule = result.rule if found.rule == "box" else f"{found.rule}, {result.rule}"
-    return Verdict(verdict, found.text, rule)
+    return case.graded(verdict, found.text, rule)
 
 
 def equal(a: str, b: str, answer_type: str = "auto", rules: Rules | None = None) -> bool:
@@ -57,8 +60,8 @@ def grade_all(
     seconds: float = 5,
     progress: Callable[[int], object] | None = None,
     title: str = "",
-) -> list[Verdict]:
-    """Verdicts in the order of the cases, from `jobs` killable workers (0: one a core).
+) -> list[Grade]:
+    """Grades in the order of the cases, from `jobs` killable workers (0: one a core).
 
     rules: the same for all, or one for each case. seconds: processor time of one case; a case that takes longer gets the
     verdict `timeout`, one whose workers die or cannot start `ungraded`. progress: called with the number of cases finished
@@ -67,7 +70,7 @@ def grade_all(
     every = [rules or Rules()] * len(cases) if rules is None or isinstance(rules, Rules) else list(rules)
     if len(every) != len(cases):
         raise ValueError(f"{len(every)} rules for {len(cases)} cases; give one, or one for each case")
-    items = [[dataclasses.asdict(case), dump(rule)] for case, rule in zip(cases, every, strict=True)]
+    items = [(dataclasses.asdict(case), dump(rule)) for case, rule in zip(cases, every, strict=True)]
     with contextlib.ExitStack() as stack:
         if title:
             from tqdm import tqdm
@@ -79,10 +82,10 @@ def grade_all(
     if lost:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in lost.most_common(3))
         logging.getLogger(__name__).warning("%d of %d cases could not be graded: %s", lost.total(), len(items), reasons)
-    return [_lost(r) if isinstance(r, pool.Failure) else Verdict(*r) for r in results]
+    return [_grade(case, result) for case, result in zip(cases, results, strict=True)]
 
 
-def _results(items: Sequence[Any], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
+def _results(items: Sequence[Item], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
     """What the workers make of the items: first without math-verify, then with it the few that need it."""
     results = pool.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
     for i, result in enumerate(results):
@@ -101,11 +104,13 @@ def _results(items: Sequence[Any], jobs: int, seconds: float, progress: Callable
     return results
 
 
-def _lost(failure: pool.Failure) -> Verdict:
-    return Verdict("timeout" if failure.late else "ungraded", None, failure.reason)
+def _grade(case: Case, result: list[Any] | pool.Failure) -> Grade:
+    if isinstance(result, pool.Failure):
+        return case.graded("timeout" if result.late else "ungraded", None, result.reason)
+    return case.graded(*result)
 
 
-def quick(item: Any) -> list[Any] | None:
+def quick(item: Item) -> list[str | None] | None:
     """What a worker makes of one item without math-verify; None if it takes that."""
     token = symbolic.withheld.set(True)
     try:
@@ -116,8 +121,8 @@ def quick(item: Any) -> list[Any] | None:
         symbolic.withheld.reset(token)
 
 
-def thorough(item: Any) -> list[Any]:
+def thorough(item: Item) -> list[str | None]:
     """What a worker makes of one item."""
     case, rules = item
-    verdict = grade(Case(**case), load(rules))
-    return [verdict.verdict, verdict.answer, verdict.rule]
+    found = grade(Case(**case), load(rules))
+    return [found.verdict, found.answer, found.rule]

@@ -69,7 +69,7 @@ class Worker:
 
 def run(
     target: str,
-    items: Sequence[Any],
+    items: Sequence[object],
     *,
     jobs: int,
     seconds: float,
@@ -93,10 +93,15 @@ class _Pool:
     """The items, who works on which, and what became of them."""
 
     def __init__(
-        self, command: Sequence[str], items: Sequence[Any], jobs: int, seconds: float, progress: Callable[[int], object]
+        self,
+        command: Sequence[str],
+        items: Sequence[object],
+        jobs: int,
+        seconds: float,
+        progress: Callable[[int], object],
     ) -> None:
         self.command, self.items, self.jobs, self.seconds, self.progress = command, items, jobs, seconds, progress
-        self.done: dict[int, Any] = {}
+        self.done: dict[int, object] = {}
         self.todo = deque(range(len(items)))
         self.deaths: Counter[int] = Counter()
         self.workers: list[Worker] = []
@@ -104,7 +109,7 @@ class _Pool:
         """How many workers in a row ended before their first item, and how the last one did."""
         self.selector = selectors.DefaultSelector()
 
-    def results(self) -> list[Any]:
+    def results(self) -> list[object]:
         while len(self.done) < len(self.items):
             self.start()
             self.feed()
@@ -180,7 +185,7 @@ class _Pool:
             self.finish(owed.pop(0), why)
         self.todo.extendleft(reversed(owed))
 
-    def finish(self, item: int, result: Any) -> None:
+    def finish(self, item: int, result: object) -> None:
         self.done[item] = result
         self.progress(1)
 

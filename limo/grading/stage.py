@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from limo import UserError, records
 from limo.config import component, runtime
-from limo.grading.rules import Case, Rules, Verdict
-from limo.records import Attempt, Grade, Problem
+from limo.grading.rules import Case, Rules
+from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
 
 
@@ -41,8 +40,7 @@ class GradingStage(Stage):
                     "give the problems that were attempted"
                 )
         cases = [case(problems[attempt.problem], attempt) for attempt in attempts]
-        verdicts = grade_all(cases, self.rules, self.jobs, title="grading")
-        grades = to_grades(attempts, verdicts)
+        grades = grade_all(cases, self.rules, self.jobs, title="grading")
         records.write(folder / "grades.jsonl", grades)
         counts = collections.Counter(grade.verdict for grade in grades)
         summarise(
@@ -56,14 +54,6 @@ class GradingStage(Stage):
         )
 
 
-def to_grades(attempts: Sequence[Attempt], verdicts: Iterable[Verdict]) -> list[Grade]:
-    """The verdicts on these attempts, in the same order, as they are written down."""
-    return [
-        Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
-        for a, v in zip(attempts, verdicts, strict=True)
-    ]
-
-
 def case(problem: Problem, attempt: Attempt) -> Case:
     """What grading needs of a problem and an attempt at it."""
     gold = problem.gold
@@ -73,4 +63,6 @@ def case(problem: Problem, attempt: Attempt) -> Case:
         answer_type=gold.type,
         finish=attempt.finish,
         choices=gold.choices,
+        problem=problem.id,
+        sample=attempt.sample,
     )

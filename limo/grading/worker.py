@@ -8,7 +8,6 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from limo.process import conversation, encode
 
@@ -35,7 +34,7 @@ def work(target: str, seconds: float, memory: int, warm: str = "") -> None:
         outbox.flush()
 
 
-def attempt(function: Callable[..., Any], item: Any) -> dict[str, Any]:
+def attempt(function: Callable[..., object], item: object) -> dict[str, object]:
     """The result of one item, or why there is none; nothing that an item raises ends the worker."""
     try:
         return {"result": function(item)}
@@ -47,9 +46,9 @@ def attempt(function: Callable[..., Any], item: Any) -> dict[str, Any]:
         return {"failure": f"{type(error).__name__}: {error}"}
 
 
-def find(target: str) -> Callable[..., Any]:
+def find(target: str) -> Callable[..., object]:
     module, _, name = target.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    found: Callable[..., object] = getattr(importlib.import_module(module), name)
     return found
 
 

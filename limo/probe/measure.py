@@ -17,7 +17,7 @@ from limo.engine.transformers import load
 from limo.evaluation import metrics
 from limo.evaluation.scoring import table
 from limo.grading import grade_all
-from limo.grading.stage import case, to_grades
+from limo.grading.stage import case
 from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
 from limo.probe.stage import ProbeStage
@@ -49,8 +49,7 @@ def probe(stage: ProbeStage, folder: Path) -> None:
     problems = _problems(drawn, {e.id for e in chosen})
     questions = [(p.id, p.question) for p in problems.values()]
     answers = sample(stage.engine, stage.model, questions, stage.sampling, stage.seed, "probe", stage.store)
-    verdicts = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
-    grades = to_grades(answers, verdicts)
+    grades = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
     records.write(folder / "attempts.jsonl", answers)
     records.write(folder / "grades.jsonl", grades)
     own = _answers(tokenizer, stage, problems, answers)

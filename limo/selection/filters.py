@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from limo.config import component
 from limo.data.text import boxed, text_hash
+from limo.grading.rules import Rules
 from limo.records import RIGHT, Example
 from limo.selection.pool import Dropped, Measure
 
@@ -25,8 +26,8 @@ class Correct:
 
     box: bool = True
     """And it must stand in a closed \\boxed{…}."""
-    rules: Any
-    """Rules by which the source's solutions are graded, `limo.grading.Rules`."""
+    rules: Rules
+    """Rules by which the source's solutions are graded."""
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
         return {e.id: found for e in pool if (found := self._fault(e)) is not None}

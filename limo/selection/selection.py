@@ -6,10 +6,11 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from limo import UserError
 from limo.config import component, held_to
+from limo.grading.rules import Rules
 from limo.records import Example
 from limo.selection.candidates import Which
 from limo.selection.filters import Correct
@@ -68,7 +69,7 @@ class Selection:
             )
 
     @property
-    def rules(self) -> Any:
+    def rules(self) -> Rules | None:
         """Rules by which the source's solutions are to be graded first; None where no step asks if they are right."""
         asks = [step.rules for step in self.steps.values() if isinstance(step, Correct)]
         return asks[0] if asks and self.candidates != "attempts" else None

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from types import FrameType
-from typing import Any
 
 withheld = contextvars.ContextVar("withheld", default=False)
 """Whether this process does without it: most cases never need its seconds of imports."""
@@ -49,21 +48,22 @@ def _equal(gold: str, answer: str) -> bool | None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     from math_verify import verify as check
 
-    right = parse(gold)
+    right = read(gold)
     if not right:
         return None
-    given = parse(answer)
+    given = read(answer)
     return bool(given) and bool(check(right, given, timeout_seconds=None))
 
 
 @lru_cache(maxsize=1024)
-def parse(text: str) -> Any:
+def read(text: str) -> list[object]:
     from math_verify import LatexExtractionConfig, parse
 
     text = re.sub(r"\\text\{[^{}]*\}", " ", text)
-    return parse(
+    found: list[object] = parse(
         f"${text}$", extraction_config=[LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None
     )
+    return found
 
 
 @contextlib.contextmanager
