@@ -62,7 +62,7 @@ def fingerprint(value: Any, digest: Callable[[Path], str], key: str = "") -> Any
             return own(digest)
         fields = [f for f in dataclasses.fields(value) if f.init and f.metadata.get("key", True)]
         return {
-            "_target_": _origin(type(value), digest),
+            "_target_": origin(type(value), digest),
             **{f.name: fingerprint(getattr(value, f.name), digest, join(key, f.name)) for f in fields},
         }
     if isinstance(value, Mapping):
@@ -88,7 +88,7 @@ def join(key: str, name: object) -> str:
     return f"{key}.{name}" if key else str(name)
 
 
-def _origin(kind: type, digest: Callable[[Path], str]) -> str:
+def origin(kind: type, digest: Callable[[Path], str]) -> str:
     """A class as it enters a key: ours by name, for its stage has a version; a user's with its source file."""
     if kind.__module__.startswith("limo."):
         return kind.__qualname__

@@ -12,9 +12,10 @@ import pytest
 
 import limo.grading.command
 from limo import UserError
+from limo.data import Files
 from limo.engine.sampling import Group
 from limo.engine.transformers import Transformers
-from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
+from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, claims, judge, scoring, votes
 from limo.grading import Case, Rules
 from limo.models import Model
 from limo.records import (
@@ -46,7 +47,7 @@ def rows(folder: Path, name: str, *pairs: tuple[str, object], **how: object) -> 
     path = folder / f"{name}.jsonl"
     lines = [json.dumps({"id": f"{name}{i}", "question": q, "answer": a}) + "\n" for i, (q, a) in enumerate(pairs)]
     path.write_text("".join(lines), encoding="utf-8")
-    return Benchmark(**{"source": Source(path=path, id="id"), "max_tokens": 64} | how)
+    return Benchmark(**{"source": Files(path=path, id="id"), "max_tokens": 64} | how)
 
 
 def stage(folder: Path, judged_by: Judge | None = None, **benchmarks: Benchmark) -> EvaluationStage:
@@ -159,7 +160,7 @@ def test_the_papers_grading_reads_the_gold_answer_as_the_file_has_it(
 
 def test_mended_golds_are_listed_in_the_summary(tmp_path: Path, script: Callable[[Say], list[Group]]) -> None:
     script(lambda scope, id_, i: "\\boxed{27}")
-    benchmark = rows(tmp_path, "amc", ("a?", 27.0), ("b?", "3"), answer_type="integer", repairs=("integral",))
+    benchmark = rows(tmp_path, "amc", ("a?", "27.0"), ("b?", "3"), answer_type="integer", repairs=("integral",))
     made = stage(tmp_path, amc=benchmark)
     found = run(made, tmp_path / "out")
     facts = summary(tmp_path / "out", EvaluationSummary).benchmarks["amc"]
@@ -352,10 +353,10 @@ def test_unconfirmed_claims_are_marked_and_unknown_benchmarks_have_none() -> Non
 
 
 def test_everything_missing_is_said_before_any_work(tmp_path: Path) -> None:
-    made = stage(tmp_path, sums=Benchmark(source=Source(path=tmp_path / "none.jsonl")))
+    made = stage(tmp_path, sums=Benchmark(source=Files(path=tmp_path / "none.jsonl")))
     model = dataclasses.replace(made, model=Model(path=str(tmp_path / "no-model")))
     lacks = model.missing()
-    assert any(s.startswith("evaluation.benchmarks.sums: ") and "none.jsonl does not exist" in s for s in lacks)
+    assert any(s.startswith("evaluation.benchmarks.sums.source: ") and "none.jsonl: no such file" in s for s in lacks)
     assert any(s.startswith("model.path=") for s in lacks)
     assert "evaluation.benchmarks is empty" in stage(tmp_path).missing()[0]
 

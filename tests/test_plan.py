@@ -242,7 +242,7 @@ def test_data_that_are_here_are_counted(tmp_path: Path) -> None:
     file = tmp_path / "pool.jsonl"
     rows = [{"question": "q" * 60, "answer": "1", "solution": "s" * 2940} for _ in range(50)]
     file.write_text("".join(json.dumps(row | {"question": f"{i:060d}"}) + "\n" for i, row in enumerate(rows)))
-    config = composed(f"data.path={file}", "selection.size=20")
+    config = composed(f"data.path={file}", "data.rows=null", "selection.size=20")
     made = plan(config, {}, H100)
     assert (made.amounts.problems, made.amounts.examples) == (50, 20)
     system = len(config.model.system or "")
@@ -270,7 +270,7 @@ def test_a_step_whose_result_is_in_the_store_costs_nothing_more(tmp_path: Path) 
 def test_what_the_store_has_is_found(tmp_path: Path) -> None:
     file = tmp_path / "pool.jsonl"
     file.write_text(json.dumps({"question": "1+1?", "answer": "2", "solution": "2"}) + "\n")
-    config = composed(f"data.path={file}", f"store={tmp_path / 'store'}", "data.decontamination=null")
+    config = composed(f"data.path={file}", "data.rows=null", f"store={tmp_path / 'store'}", "data.decontamination=null")
     assert set(survey(config).values()) == {None}
     stages: list[Stage] = []
 

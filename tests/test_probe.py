@@ -13,7 +13,7 @@ import torch
 
 from limo.engine import Sampling
 from limo.engine.transformers import Transformers, load
-from limo.lab.source import LabProblems
+from limo.lab import Questions
 from limo.models import Model, load_tokenizer
 from limo.probe import ProbeStage, losses
 from limo.probe.losses import score
@@ -79,7 +79,7 @@ def test_a_context_is_what_stands_before_the_prompt(tmp_path: Path) -> None:
 
 def test_a_greedy_answer_is_all_first_choices_and_cheaper_than_the_solutions(tmp_path: Path) -> None:
     # the random model spells special tokens, which are lost when its answers become text; the lab's base does not
-    pool = LabProblems(kind="main", size=12, split="dev").problems()
+    pool = Questions(kind="main", size=12, split="dev").problems()
     rows = [Example(p.id, p.id, p.question, p.answer, f"so it is \\boxed{{{p.answer}}}") for p in pool]
     found = run(stage(tmp_path, rows, model=Model(path="lab:base", dtype="float32")), tmp_path / "probe")
     assert found.own.first == 1.0

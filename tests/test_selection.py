@@ -20,7 +20,7 @@ from limo.compose import compose
 from limo.config import component
 from limo.data import Files
 from limo.grading import Rules
-from limo.lab.source import Lab
+from limo.lab import Pool
 from limo.models import Model
 from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary
 from limo.selection import (
@@ -264,7 +264,7 @@ def test_the_paper_weights_sum_to_one_and_its_words_are_in_the_lists() -> None:
 
 
 def lab_candidates() -> list[Example]:
-    pool = Lab(size=600, copies=0.0).problems()
+    pool = Pool(size=600, copies=0.0).problems()
     right = [
         Grade(p.id, 0, "correct" if p.solutions[0].endswith(f"\\boxed{{{p.answer}}}") else "wrong", None, "")
         for p in pool

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from limo import UserError, records, serial
-from limo.config import component
+from limo.config import component, held_to
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
+from limo.data.source import Data, blamed, missing
+from limo.data.table import Table
 from limo.data.text import text_hash
 from limo.records import Attempt, DataSummary, Problem
 from limo.stage import Stage, summarise
@@ -27,26 +29,32 @@ class DataStage(Stage):
     module: ClassVar[str] = "limo.data"
     version: ClassVar[int] = 1
 
-    data: Any
-    """A `Data`."""
-    protect: dict[str, Any] = field(default_factory=dict)
-    """The run's benchmarks, whose questions may not be in the pool: each a `Data`, or a JSONL file of problems."""
+    data: Annotated[Data, held_to(Data)]
+    protect: Mapping[str, Data] = field(default_factory=dict)
+    """The sources of the run's benchmarks, whose questions may not be in the pool."""
     seed: int = 0
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """The seed makes no difference here, nor do the benchmarks where nobody looks for them."""
-        protect = serial.fingerprint(self.protect, digest) if self._rule() else None
-        return {"data": serial.fingerprint(self.data, digest), "protect": protect}
+        rule = self._rule()
+        return {
+            "data": serial.fingerprint(self.data, digest),
+            "duplicates": self._duplicates(),
+            "rule": serial.fingerprint(rule, digest),
+            "protect": serial.fingerprint(self.protect, digest) if rule else None,
+        }
 
     def missing(self) -> list[str]:
-        return [*self.data.missing(), *self._unread()]
+        name = "data." if isinstance(self.data, Table) else "data: "  # the sentences of a table begin with its key
+        return [*(f"{name}{sentence}" for sentence in self.data.missing()), *self._unread()]
 
     def run(self, folder: Path) -> None:
         rule = self._rule()
         protected = self._protected() if rule else {}
-        pool = self.data.problems()
+        with blamed("data"):
+            pool = self.data.problems()
         _refuse_equal_ids(pool)
-        kept, dropped = clean(pool, getattr(self.data, "duplicates", "drop"))
+        kept, dropped = clean(pool, self._duplicates())
         matches = rule.find(kept, protected) if rule else {}
         pairs = {name: dataclasses.asdict(match) for name, match in matches.items()}
         if rule and rule.action == "drop":
@@ -77,6 +85,9 @@ class DataStage(Stage):
         )
         summarise(folder, found)
 
+    def _duplicates(self) -> str:
+        return str(getattr(self.data, "duplicates", "drop"))
+
     def _rule(self) -> Decontamination | None:
         rule: Decontamination | None = getattr(self.data, "decontamination", Decontamination())
         return rule if self.protect else None
@@ -86,21 +97,22 @@ class DataStage(Stage):
         rule = self._rule()
         if rule is None or rule.absent == "report":
             return []
-        lacks = {name: found for name, source in self.protect.items() if (found := _lacks(source))}
-        if not lacks:
-            return []
-        return [
-            *(sentence for found in lacks.values() for sentence in found),
-            f"data.decontamination: the questions of {', '.join(lacks)} cannot be read here, so no leak can be found; "
-            "mend the above, or set data.decontamination.absent=report",
-        ]
+        remedy = (
+            "data.decontamination: no leak can be found where the questions of a benchmark cannot be read; mend the above, "
+            "or set data.decontamination.absent=report"
+        )
+        return [*lacks, remedy] if (lacks := missing(self.protect)) else []
 
     def _protected(self) -> dict[str, list[Problem]]:
         """The questions of each benchmark that can be read here."""
         if lacks := self._unread():
             raise UserError("\n".join(lacks))
-        readable = {name: source for name, source in self.protect.items() if not _lacks(source)}
-        return {name: records.read(s, Problem) if isinstance(s, Path) else s.problems() for name, s in readable.items()}
+        readable = {name: source for name, source in self.protect.items() if not source.missing()}
+        found = {}
+        for name, source in readable.items():
+            with blamed(f"evaluation.benchmarks.{name}.source"):
+                found[name] = source.problems()
+        return found
 
 
 def solutions(problem: Problem) -> list[Attempt]:
@@ -130,13 +142,6 @@ def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str
             more = tuple(s for s in problem.solutions if s not in held.solutions)
             kept[held.id] = dataclasses.replace(held, solutions=(*held.solutions, *more))
     return list(kept.values()), dropped
-
-
-def _lacks(source: Any) -> list[str]:
-    if isinstance(source, Path):
-        return [] if source.is_file() else [f"{source}: no such file; give a JSONL file of problems"]
-    lacks: list[str] = source.missing()
-    return lacks
 
 
 def _refuse_equal_ids(pool: list[Problem]) -> None:

@@ -7,25 +7,15 @@ import dataclasses
 from collections import defaultdict
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal
 
 from limo import UserError
-from limo.config import component, runtime
-from limo.data.source import Row
+from limo.config import component, held_to
+from limo.data import Data, PinnedFile, located
 from limo.engine import Sampling
 from limo.evaluation.golds import Repair, repair
-from limo.evaluation.source import Source
 from limo.grading import Rules
 from limo.records import AnswerType, Mended, Problem
-
-
-@runtime_checkable
-class Problems(Protocol):
-    """Whatever gives problems: a `Source`, the lab, a member of the group `data`."""
-
-    def missing(self) -> list[str]: ...
-
-    def problems(self) -> list[Problem]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +38,8 @@ class Loaded:
 class Benchmark:
     """One benchmark and its protocol."""
 
-    source: Any
-    """Where the rows come from: `limo.evaluation.Source`, or anything with `missing()` and `problems()`."""
-    path: Path | None = runtime(default=None)
-    """A local file with the rows of the source; None reads `evaluation.data_dir`, or the hub."""
+    source: Annotated[Data, held_to(Data)]
+    """Where the questions come from: whatever may be a pool, any member of the group `data`."""
     language: Literal["en", "zh", "none"] = "en"
     domain: Literal["in", "out"] = "in"
     """In or out of the domain of the training data, as LIMO's tables divide them."""
@@ -82,12 +70,6 @@ class Benchmark:
     """Only the first so many questions; None takes all."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.source, Problems):
-            raise ValueError(f"source={self.source!r} gives no problems; name a limo.evaluation.Source")
-        if self.path is not None and not isinstance(self.source, Source):
-            raise ValueError(
-                f"path={self.path}: the questions of {type(self.source).__name__} are made, not read; drop it"
-            )
         if "{question}" not in self.prompt:
             raise ValueError(f"prompt={self.prompt!r} must contain {{question}}")
         if self.limit is not None and self.limit < 1:
@@ -109,11 +91,10 @@ class Benchmark:
         problems: list[Problem] = []
         repairs: dict[str, list[str]] = defaultdict(list)
         same: dict[str, list[str]] = defaultdict(list)
-        source = self.source
-        found = source.located() if isinstance(source, Source) else [Row(p.id, p) for p in source.problems()]
-        if unknown := self.corrections.keys() - {row.problem.id for row in found}:
+        rows = list(located(self.source))
+        if unknown := self.corrections.keys() - {row.problem.id for row in rows}:
             raise UserError(f"corrections: there is no question {', '.join(sorted(unknown))}; take ids of the file")
-        for row in found[: self.limit]:
+        for row in rows[: self.limit]:
             same[row.problem.question].append(row.problem.id)
             correction = self.corrections.get(row.problem.id)
             mended, applied = repair(row, self.repairs, self.answer_type, self.shuffle, correction)
@@ -121,12 +102,11 @@ class Benchmark:
             for rule in applied:
                 repairs[rule].append(mended.id)
         if not problems:
-            raise UserError(f"{self.source}: no questions in it; give a file that has some")
+            raise UserError("the source of a benchmark gives no questions; take one that has some")
         return Loaded(problems, dict(repairs), [ids for ids in same.values() if len(ids) > 1])
 
     def at(self, folder: Path | None) -> Benchmark:
-        """The same benchmark, read from its own local file, or from a folder of benchmark files, where one is given."""
-        if not isinstance(self.source, Source) or (self.path is None and folder is None):
+        """The same benchmark, read from a folder of benchmark files where one is given and its source has a name there."""
+        if folder is None or not isinstance(self.source, PinnedFile):
             return self
-        source = dataclasses.replace(self.source, path=self.path or self.source.path, folder=folder)
-        return dataclasses.replace(self, source=source)
+        return dataclasses.replace(self, source=self.source.at(folder))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from limo import UserError
-from limo.data.source import Row
+from limo.data import Row
 from limo.evaluation.options import LETTERS, cut, permute
 from limo.records import AnswerType, Gold, Problem
 
@@ -47,6 +47,8 @@ def repair(
     result is no answer of its type.
     """
     source = row.problem.gold
+    if correction is None and not source.text.strip():
+        raise UserError(f"{row.place}: there is no answer; mend or remove the row")
     gold = dataclasses.replace(source, type=answer_type)
     applied: list[str] = []
     if correction is not None:

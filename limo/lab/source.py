@@ -6,7 +6,7 @@ import random
 from typing import Any, Literal
 
 from limo.config import component
-from limo.data.contamination import Decontamination
+from limo.data import Decontamination
 from limo.lab.problems import LETTERS, LEVELS, Chain, Surface, draw, pick, solve
 from limo.records import Gold, Problem
 
@@ -24,7 +24,7 @@ MOST = len(LETTERS) - 2
 
 
 @component
-class Lab:
+class Pool:
     """An uncurated pool: problems of every length, short ones more often, solutions of every level, poor ones more often, and copies."""
 
     size: int = 4000
@@ -58,6 +58,10 @@ class Lab:
         """Nothing: the pool is made, not read."""
         return []
 
+    def known(self) -> int:
+        """How many problems it has."""
+        return self.size
+
     def problems(self) -> list[Problem]:
         """The pool, the same for the same fields."""
         rng = random.Random(f"lab pool {self.seed}")
@@ -78,7 +82,7 @@ class Lab:
 
 
 @component
-class LabProblems:
+class Questions:
     """A lab benchmark: problems that no pool and no pre-training corpus holds."""
 
     kind: Kind = "main"
@@ -95,6 +99,10 @@ class LabProblems:
     def missing(self) -> list[str]:
         """Nothing: the problems are made, not read."""
         return []
+
+    def known(self) -> int:
+        """How many problems it has."""
+        return self.size
 
     def problems(self) -> list[Problem]:
         """The problems, always the same ones; a smaller size takes the first of them. `meta` holds steps and surface."""

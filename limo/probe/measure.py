@@ -147,7 +147,7 @@ def _answers(
     for a in answers:
         if not a.text.strip():
             continue
-        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text)
+        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text, "attempt")
         try:
             one = encode(tokenizer, stage.model, asked)
         except UserError:  # an answer that the template changes or that spells a special token: not what was generated
