@@ -17,8 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from limo import records
+from limo.grade import read_row
 from limo.grading import Rules, grade_all, pool
-from limo.grading.command import read_row
 from limo.grading.grade import Item, quick
 from limo.serial import dump
 

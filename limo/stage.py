@@ -8,9 +8,13 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar, cast
+
+from pydantic import WrapValidator
 
 from limo import UserError
 from limo.config import component, runtime
@@ -22,6 +26,36 @@ T = TypeVar("T")
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
 TOLD = "mistake.txt"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What another task of the same run is still to make, in place of a path to it; no key and no request can hold one."""
+
+    task: str
+    identity: str = ""
+    """What tells it from the same task of another run, where somebody asks."""
+
+    @classmethod
+    def at(cls, task: str, identity: str = "") -> Path:
+        """Typed as the path that it stands for, as fields of the kind `Input` take it."""
+        return cast(Path, cls(task, identity))
+
+    def __truediv__(self, name: str) -> Pending:
+        return replace(self, task=f"{self.task}/{name}")
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        if not self.identity:
+            raise TypeError(f"{self.task} is still to be made: it has no fingerprint yet")
+        return f"{self.task}@{self.identity}"
+
+
+def _awaited(value: object, check: Callable[[object], Path]) -> object:
+    return value if isinstance(value, Pending) else check(value)
+
+
+Input = Annotated[Path, WrapValidator(_awaited)]
+"""A file or folder that an earlier task makes; `Pending` until then."""
 
 
 @component

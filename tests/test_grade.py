@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from limo.grade import read_row
 from limo.grading import Case, Rules, grade_all
-from limo.grading.command import read_row
 from tests.command import limo
 
 CASES = Path(__file__).parents[1] / "../shared/data/grading"

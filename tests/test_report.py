@@ -51,7 +51,10 @@ def pages(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     single = write_run(tmp_path_factory.mktemp("one"))
     broken = write_run(tmp_path_factory.mktemp("broken"), error="the GPU is on fire")
     places = {"sweep": sweep, "single": single, "broken": broken}
-    return {kind: report.write([f], out / f"{kind}.html").read_text(encoding="utf-8") for kind, f in places.items()}
+    return {
+        kind: report.write(report.read([f]), out / f"{kind}.html").read_text(encoding="utf-8")
+        for kind, f in places.items()
+    }
 
 
 class Page(HTMLParser):
@@ -173,7 +176,7 @@ def test_curves_can_be_told_apart_by_the_colour_blind(theme: int, eyes: str) -> 
 def test_a_run_shows_base_tuned_and_the_exact_paired_test(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     found = {k: records.read_results(run / "evaluation" / k / "results.json").benchmarks for k in ("base", "tuned")}
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     for name in ("main", "hard", "long"):
         base, tuned = (found[k][name] for k in ("base", "tuned"))
         apart = difference([{name: base.answers}], [{name: tuned.answers}])
@@ -191,8 +194,8 @@ def test_a_run_shows_base_tuned_and_the_exact_paired_test(tmp_path: Path) -> Non
 
 
 def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tmp_path: Path) -> None:
-    report.write([sweep], tmp_path)
-    table, note = report.table([sweep]), (tmp_path / report.NOTE).read_text()
+    report.write(report.read([sweep]), tmp_path)
+    table, note = report.table(report.read([sweep])), (tmp_path / report.NOTE).read_text()
     lines = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines() if line.startswith(("limo", "random"))]
     assert len(lines) == 4 and all(cell in note for line in lines for cell in line)
     rows = [line.split(",") for line in (tmp_path / report.SHEET).read_text().splitlines()]
@@ -205,7 +208,7 @@ def test_a_failed_run_is_named_with_its_reason_and_the_others_stand(sweep: Path,
     found = notes(shown(sweep))
     assert found[0][0] == "problem" and "random, 200 examples, seed 2: failed: selection.size=200" in found[0][1]
     assert "&lt;141&gt; examples left" in pages["sweep"] and "<141>" not in pages["sweep"]
-    assert "<141> examples left" in report.table([sweep])
+    assert "<141> examples left" in report.table(report.read([sweep]))
     groups = {(a.label, a.size): [r.seed for r in a.runs if r.tuned] for a in shown(sweep)}
     assert groups["random", 200] == [0, 1] and groups["limo", 200] == [0, 1, 2]
     assert "No evaluation yet" in pages["broken"] and "the GPU is on fire" in pages["broken"]
@@ -220,7 +223,7 @@ def test_of_a_long_error_the_telling_line_comes_first(tmp_path: Path) -> None:
         write_run(tmp_path, seed=seed, error=error)
     said = [sentence.partition("failed: ")[2] for _, sentence in notes(shown(tmp_path))]
     assert said[:2] == list(errors.values())
-    assert "another" in report.write([tmp_path], tmp_path).read_text()
+    assert "another" in report.write(report.read([tmp_path]), tmp_path).read_text()
 
 
 def test_curves_have_a_panel_per_benchmark_and_appear_only_where_sizes_differ(pages: dict[str, str]) -> None:
@@ -249,18 +252,18 @@ def test_shares_that_should_alarm_are_said_first(tmp_path: Path) -> None:
     said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
     assert any("32.0 % of the examples were longer" in s and "never show how to stop" in s for s in said)
     assert any("not searched for the questions of aime24" in s for s in said)
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     assert all(s.replace("'", "&#x27;") in page for s in said)
 
 
 def test_a_run_without_training_or_base_shows_what_there_is(tmp_path: Path) -> None:
     run = write_run(tmp_path, training=False)
-    assert "base" in report.table([run]) and report.write([run], tmp_path).is_file()
+    assert "base" in report.table(report.read([run])) and report.write(report.read([run]), tmp_path).is_file()
     shutil.rmtree(run / "evaluation" / "base")
     (run / "run.json").unlink()
     (run / "status.json").unlink()
     evaluation(run / "evaluation" / "tuned", "m", 0.6, random.Random(0))
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     assert "did not finish" in page and "tuned" in page
     assert Page(page).open == []
 
@@ -289,7 +292,7 @@ def test_runs_with_the_very_same_results_are_shown_and_counted_once(tmp_path: Pa
 
 
 def test_the_selection_shows_steps_and_reasons_that_add_up(tmp_path: Path) -> None:
-    page = report.write([write_run(tmp_path, size=120)], tmp_path).read_text()
+    page = report.write(report.read([write_run(tmp_path, size=120)]), tmp_path).read_text()
     part = page[page.index('id="selection"') : page.index('id="data"')]
     cells = re.sub(r"<[^>]+>", " ", part[: part.index("<svg")])
     assert "candidates 280" in " ".join(cells.split())
@@ -303,12 +306,12 @@ def test_the_paper_s_numbers_stand_beside_ours_with_what_differs(tmp_path: Path)
     run = write_run(tmp_path, size=817)
     for kind, model, skill in (("base", "Qwen/Qwen2.5-32B-Instruct", 0.16), ("tuned", "model", 0.6)):
         evaluation(run / "evaluation" / kind, model, skill, random.Random(3), suite=suite)
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     part = page[page.index('id="paper"') : page.index('id="answers"')]
     assert "57.1" in part and "94.8" in part and "16.5" in part
     assert "max_tokens: 192, paper 32768" in part
     other = write_run(tmp_path / "other")
-    assert 'id="paper"' not in report.write([other], tmp_path / "other").read_text()
+    assert 'id="paper"' not in report.write(report.read([other]), tmp_path / "other").read_text()
 
 
 def test_a_model_that_was_only_evaluated_stands_beside_the_paper_s_own_by_the_nearer_protocol(tmp_path: Path) -> None:
@@ -321,9 +324,13 @@ def test_a_model_that_was_only_evaluated_stands_beside_the_paper_s_own_by_the_ne
         one = found.benchmarks["aime24"]
         one = replace(one, protocol=replace(one.protocol, temperature={16: 0.7, 4: 0.6}[samples]))
         records.write_results(path, replace(found, benchmarks={"aime24": one}))
-        page = report.write([run], tmp_path / str(samples)).read_text()
+        page = report.write(report.read([run]), tmp_path / str(samples)).read_text()
         part = page[page.index('id="paper"') : page.index('id="answers"')]
-        assert claimed in part and "samples: " not in part and "examples" not in report.table([run]).splitlines()[0]
+        assert (
+            claimed in part
+            and "samples: " not in part
+            and "examples" not in report.table(report.read([run])).splitlines()[0]
+        )
 
 
 def test_models_that_were_only_evaluated_are_compared_on_the_same_questions(tmp_path: Path) -> None:
@@ -331,9 +338,9 @@ def test_models_that_were_only_evaluated_are_compared_on_the_same_questions(tmp_
     for model, skill in (("weak", 0.2), ("strong", 0.9)):
         run = write_run(tmp_path, training=False, model=model)
         evaluation(run / "evaluation" / "base", model, skill, random.Random(3), suite=suite)
-    table = report.table([tmp_path])
+    table = report.table(report.read([tmp_path]))
     assert "model=strong" in table and "model=weak" in table and "base model" not in table
-    page = report.write([tmp_path], tmp_path).read_text()
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
     (strong, weak) = (next(s for s in shown(tmp_path) if m in s.label) for m in ("strong", "weak"))
     gaps = [change(weak.bases, strong.bases, name) for name in suite]
     part = page[page.index("One against the other") : page.index('id="answers"')]
@@ -398,32 +405,32 @@ def test_intervals_over_questions_and_seeds_hold_the_truth_as_often_as_they_say(
 
 def test_the_same_runs_give_the_same_page(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    pages = [report.write([run], tmp_path / name).read_text() for name in ("a.html", "b.html")]
+    pages = [report.write(report.read([run]), tmp_path / name).read_text() for name in ("a.html", "b.html")]
     assert pages[0] == pages[1]
 
 
 def test_validation_losses_are_drawn_where_there_are_some(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     lines = (run / "training/metrics.csv").read_text().splitlines()
-    without = report.write([run], tmp_path).read_text()
+    without = report.write(report.read([run]), tmp_path).read_text()
     (run / "training/metrics.csv").write_text("\n".join(f"{line}0.5" if line.endswith(",") else line for line in lines))
-    with_ = report.write([run], tmp_path).read_text()
+    with_ = report.write(report.read([run]), tmp_path).read_text()
     dashes = [page.count("stroke-dasharray") for page in (without, with_)]
     assert dashes[1] == dashes[0] + 1
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
-        report.table([tmp_path / "nowhere"])
+        report.table(report.read([tmp_path / "nowhere"]))
     with pytest.raises(UserError, match=r"no run in it \(no run.json\)"):
-        report.write([tmp_path], tmp_path)
+        report.write(report.read([tmp_path]), tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json: no Asked of this version"):
-        report.table([tmp_path])
+        report.table(report.read([tmp_path]))
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UserError, match="choose another place with --out"):
-        report.write([write_run(tmp_path / "runs")], blocked / "page.html")
+        report.write(report.read([write_run(tmp_path / "runs")]), blocked / "page.html")
 
 
 def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path) -> None:
@@ -439,7 +446,7 @@ def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path)
 def test_a_stage_is_shown_as_it_says_it(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     stage(run / "attempts", records.AttemptsSummary(200, 800, {"stop": 0.9, "length": 0.1}, 12345), 3.0)
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     assert "<dt>finish</dt><dd>stop 0.9, length 0.1</dd>" in page and "<dt>tokens</dt><dd>12,345</dd>" in page
 
 
@@ -455,7 +462,7 @@ def two_models(folder: Path) -> None:
 
 def test_every_number_belongs_to_a_setting_with_its_own_base(tmp_path: Path) -> None:
     two_models(tmp_path)
-    table, page = report.table([tmp_path]), report.write([tmp_path], tmp_path).read_text()
+    table, page = report.table(report.read([tmp_path])), report.write(report.read([tmp_path]), tmp_path).read_text()
     assert "math500: 60.0 % → 80.0 % (+20.0 points)" in page and "+75" not in page
     assert "base model small" in table and "base model large" in table
     rows = re.findall(r"<tr>.*?</tr>", page[page.index("Gained by training") : page.index('id="answers"')])
@@ -474,7 +481,7 @@ def test_the_same_answers_differ_by_nothing_whatever_the_limit(tmp_path: Path) -
     gap = change(few_.bases, all_.bases, "main")
     assert gap is not None and (gap.value, gap.p, gap.questions) == (0.0, 1.0, {"main": 20})
     assert gap.low < 0 < gap.high
-    page = report.write([tmp_path], tmp_path).read_text()
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
     assert "+0.0" in page[page.index("One against the other") :]
 
 
@@ -485,7 +492,7 @@ def test_the_note_on_top_says_the_numbers_of_the_table(tmp_path: Path) -> None:
         results(run / "evaluation" / "tuned", "model", {"main": benchmark(questions, cut=cut)})
     (said,) = [s for kind, s in notes(shown(tmp_path)) if kind == "problem" and "cut" in s]
     assert "(main 16.0 %)" in said
-    page = report.write([tmp_path], tmp_path).read_text()
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
     part = page[page.index('id="answers"') : page.index('id="training"')]
     assert '<span class="alarm">16.0</span>' in part
 
@@ -554,4 +561,4 @@ def test_damaged_results_are_named(text: str, tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"tuned/results\.json: no Results of this version \(.*; run the same command again"
     ):
-        report.table([run])
+        report.table(report.read([run]))

@@ -12,7 +12,7 @@ from limo.engine import Sampling
 from limo.grading.rules import Rules
 from limo.models import Model
 from limo.records import AttemptsSummary, Problem
-from limo.stage import Stage, summarise
+from limo.stage import Input, Stage, summarise
 
 
 @component
@@ -39,7 +39,7 @@ class AttemptsStage(Stage):
     module: ClassVar[str] = "limo.attempts"
     version: ClassVar[int] = 1
 
-    problems: Path
+    problems: Input
     attempts: Attempts
     model: Model
     """Who tries."""

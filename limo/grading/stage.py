@@ -11,7 +11,7 @@ from limo import UserError, records
 from limo.config import component, runtime
 from limo.grading.rules import Case, Rules
 from limo.records import Attempt, GradingSummary, Problem
-from limo.stage import Stage, summarise
+from limo.stage import Input, Stage, summarise
 
 
 @component
@@ -21,8 +21,8 @@ class GradingStage(Stage):
     module: ClassVar[str] = "limo.grading"
     version: ClassVar[int] = 1
 
-    problems: Path
-    attempts: Path
+    problems: Input
+    attempts: Input
     rules: Rules = Rules()
     jobs: int = runtime(default=0)
     """Worker processes; 0 takes one a core."""

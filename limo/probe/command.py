@@ -18,7 +18,7 @@ from limo.engine import Sampling
 from limo.probe import ProbeStage
 from limo.probe.text import text
 from limo.records import ProbeSummary
-from limo.stage import summary
+from limo.stage import Pending, summary
 from limo.store import Store
 
 
@@ -53,7 +53,7 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
             max_tokens=training.max_length if max_tokens is None else max_tokens,
         )
         stage = ProbeStage(
-            examples=Path("<selection>"), count=examples, model=config.model, engine=config.engine, sampling=sampling,
+            examples=Pending.at("selection"), count=examples, model=config.model, engine=config.engine, sampling=sampling,
             max_length=training.max_length, overlong=training.overlong, seed=config.seed, store=store.root,
         )  # fmt: skip
     except ValidationError as error:

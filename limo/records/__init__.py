@@ -1,6 +1,6 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
-from limo.records.files import Record, line, read, read_record, rows, write, write_json, write_record
+from limo.records.files import Record, line, read, read_record, replacing, rows, write, write_json, write_record
 from limo.records.manifests import Manifest
 from limo.records.problems import RIGHT, Answer, AnswerType, Attempt, Dropped, Example, Gold, Grade, Origin, Problem
 from limo.records.record import record
@@ -72,6 +72,7 @@ __all__ = [
     "read_record",
     "read_results",
     "record",
+    "replacing",
     "rows",
     "write",
     "write_json",

@@ -13,7 +13,7 @@ from limo.records import Attempt, Example, Grade, Problem, SelectionSummary
 from limo.selection.candidates import candidates
 from limo.selection.pool import Filter
 from limo.selection.selection import Selection
-from limo.stage import Stage, summarise
+from limo.stage import Input, Stage, summarise
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
@@ -25,11 +25,11 @@ class SelectionStage(Stage):
     module: ClassVar[str] = "limo.selection"
     version: ClassVar[int] = 1
 
-    problems: Path
-    attempts: Path | None = None
-    grades: Path | None = None
+    problems: Input
+    attempts: Input | None = None
+    grades: Input | None = None
     """Grades of the attempts."""
-    checked: Path | None = None
+    checked: Input | None = None
     """Grades of the source's own solutions, where they were graded (`sample` is the solution's place)."""
     selection: Selection
     seed: int
