@@ -24,10 +24,11 @@ from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example, write
 from limo.stage import request, summary
 from limo.training import Lora, Training, TrainingStage
-from limo.training.callbacks import Checkpoints, found
+from limo.training.checkpoints import found
 from limo.training.disk import lacking
 from limo.training.export import ExportError, compare
 from limo.training.loggers import MLflow, TensorBoard, Wandb
+from limo.training.saving import Saving
 from limo.training.strategies import AutoStrategy, Ddp, Single, Strategy, Zero
 
 
@@ -201,8 +202,8 @@ class breaking_at:  # noqa: N801
 def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_between_them(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Checkpoints.write
-    monkeypatch.setattr(Checkpoints, "write", lambda *a: (write(*a), time.sleep(1))[1])
+    write = Saving.write
+    monkeypatch.setattr(Saving, "write", lambda *a: (write(*a), time.sleep(1))[1])
     tiny.stage(tmp_path, base, checkpoint_every=1).run(tmp_path)
     told = rows(tmp_path)
     tokens = [int(row["tokens"]) for row in told]
