@@ -72,9 +72,15 @@ def summary(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Entry point of every stage process. Exit code 0 done, 2 the user's mistake (one sentence), 1 a defect (traceback)."""
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: {Path(sys.argv[0]).parent.name} <folder holding {REQUEST}>")
-    folder = Path(sys.argv[1])
+    folder = Path(*sys.argv[1:])
+    if len(sys.argv) != 2 or not (folder / REQUEST).is_file():
+        name = Path(sys.argv[0]).parent.name
+        print(
+            f"limo: python -m limo.{name} is the {name} stage as a run starts it, on a folder that holds {REQUEST}; "
+            f"use python -m limo stages=[…], and python -m limo --help names every command",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     first = os.environ.get("RANK", "0") == "0"
     if first:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from limo import records
-from limo.__main__ import compose
 from limo.attempts import Attempts, AttemptsStage
+from limo.compose import compose
 from limo.engine import Sampling
 from limo.grading import GradingStage, Rules
 from limo.lab.source import LabProblems

@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 from limo import UserError
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.evaluation import Benchmark, Source, golds, hub, options, scoring, source
 from limo.grading import Rules, grade_all
 from limo.grading import grade as grade_one

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.config import Config
 from limo.serial import dump, load
 

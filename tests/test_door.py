@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from limo.__main__ import address
+from limo.compose import run_dirname
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 def limo(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "limo", *arguments]
     return subprocess.run(
-        command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=1800
     )
 
 
@@ -145,12 +145,12 @@ def test_a_folder_that_cannot_be_written_is_said(key: str, more: list[str], tmp_
 
 def test_runs_that_differ_in_a_path_have_folders_of_their_own() -> None:
     ours = "model.path=/a/weights,selection.size=3,stages=[data,selection],training/strategy=ddp"
-    folder = address(ours)
+    folder = run_dirname(ours)
     assert re.fullmatch(
         r"model\.path=weights~\w{6},selection\.size=3,stages=\[data,selection\],training_strategy=ddp", folder
     )
-    assert address(ours) == folder != address(ours.replace("/a/", "/b/"))
-    long = [address(f"key=…{'ü' * 300}{end}") for end in "ab"]
+    assert run_dirname(ours) == folder != run_dirname(ours.replace("/a/", "/b/"))
+    long = [run_dirname(f"key=…{'ü' * 300}{end}") for end in "ab"]
     assert long[0] != long[1]
     assert all(len(name.encode()) < 255 for name in long)
 
@@ -239,7 +239,7 @@ main()
 """
     fixed = [*pooled(tmp_path), "stages=[data,selection]"]
     command = [sys.executable, "-c", driver, "-m", *fixed, "selection=all", "selection.size=1,3", "name=one,two"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1800)
     told = done.stdout + done.stderr
     assert "2 of 4 runs failed" in told, told
     assert done.returncode == 1
@@ -269,3 +269,32 @@ def test_a_run_that_is_broken_off_shows_neither_the_end_nor_the_results_of_an_ea
             time.sleep(0.05)
         run.kill()
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "unfinished"
+
+
+@pytest.mark.parametrize("verb", ["plan", "probe", "report", "grade"])
+def test_every_verb_is_named_by_help_and_has_a_help_of_its_own(verb: str, tmp_path: Path) -> None:
+    assert f"python -m limo {verb}" in limo("--help", cwd=tmp_path).stdout
+    own = limo(verb, "--help", cwd=tmp_path)
+    assert own.returncode == 0 and own.stdout.startswith(f"usage: python -m limo {verb}")
+
+
+def test_run_is_the_verb_without_a_name(tmp_path: Path) -> None:
+    assert limo("run", "--cfg", "job", cwd=tmp_path).stdout == limo("--cfg", "job", cwd=tmp_path).stdout != ""
+
+
+@pytest.mark.parametrize("words", ["plan", "report --help", "--help"])
+def test_a_reader_that_has_seen_enough_meets_no_traceback(words: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "limo", *words.split()]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        assert "Traceback" not in (said := child.stderr.read()) and "BrokenPipe" not in said, said
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["nowhere"]])
+def test_a_stage_called_by_hand_says_what_it_is_and_what_to_use(words: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "limo.data", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is the data stage as a run starts it" in done.stderr and "python -m limo --help" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""`python -m limo.grading.command`: what it reads, what it writes, how it fails; and the grader measured on the cases of others."""
+"""`python -m limo grade`: what it reads, what it writes, how it fails; and the grader measured on the cases of others."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_papers_rules_and_the_field_are_options(tmp_path: Path) -> None:
 def test_it_runs_as_a_module(tmp_path: Path) -> None:
     cases = write(tmp_path / "c", {"id": 1, "gold": "\\int_0^1 x dx", "response": "\\boxed{\\frac{1}{2}}"})
     done = subprocess.run(
-        [sys.executable, "-m", "limo.grading.command", str(cases)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "limo", "grade", str(cases)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == {
         "id": 1, "answer": "\\frac{1}{2}", "verdict": "correct", "correct": True, "rule": "math-verify",

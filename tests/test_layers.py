@@ -22,7 +22,7 @@ def test_the_door_imports_nothing_heavy() -> None:
 
 
 def test_composing_and_building_the_papers_run_imports_nothing_heavy() -> None:
-    assert heavy_imports("from limo.__main__ import compose\ncompose(['+experiment=limo817'])") == ""
+    assert heavy_imports("from limo.compose import compose\ncompose(['+experiment=limo817'])") == ""
 
 
 def test_a_heavy_import_would_be_noticed() -> None:

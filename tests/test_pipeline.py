@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from limo import UserError, pipeline
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.serial import fingerprint
 from limo.stage import Stage
 from limo.store import MANIFEST, Store

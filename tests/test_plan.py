@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from limo import UserError, pipeline
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.config import ROOT, Config
 from limo.hardware import Gpu
 from limo.models import Architecture
 from limo.plan import cost, memory, plan
-from limo.plan.__main__ import main, parse, survey
+from limo.plan.command import main, parse, survey
 from limo.plan.memory import Setup, footprint
 from limo.plan.text import text
 from limo.plan.training import fits
@@ -313,20 +313,21 @@ def test_gpus_are_named_in_words() -> None:
 
 
 def test_planning_loads_no_torch_and_a_mistake_is_one_sentence() -> None:
-    script = "import sys; sys.argv = ['plan', *{!r}]; from limo.plan.__main__ import main; main(); print('torch' in sys.modules)"
+    script = "import sys; sys.argv = ['plan', *{!r}]; from limo.plan.command import main; main(sys.argv[1:]); print('torch' in sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", script.format(["+experiment=limo817"])], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip().endswith("False")
-    run = subprocess.run([sys.executable, "-m", "limo.plan", "model=gpt5"], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "limo", "plan", "model=gpt5"], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 2
     assert run.stderr.startswith("limo: model=gpt5 does not exist") and "Traceback" not in run.stderr
 
 
-def test_a_sweep_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["plan", "-m", "+experiment=limo817", "selection.size=1,2"])
+def test_a_sweep_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main()
+        main(["-m", "+experiment=limo817", "selection.size=1,2"])
     assert capsys.readouterr().err == "limo: -m: this looks at one run; leave it out and give one value of each key\n"
 
 

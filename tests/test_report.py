@@ -413,7 +413,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
 
 def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    command = [sys.executable, "-m", "limo.report"]
+    command = [sys.executable, "-m", "limo", "report"]
     done = subprocess.run([*command, str(run)], capture_output=True, text=True, check=True)
     assert (run / report.PAGE).is_file() and "report.html" in done.stdout and "main" in done.stdout
     (tmp_path / "empty").mkdir()

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from limo import UserError, records
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.config import component
 from limo.data import Files
 from limo.grading import Rules

@@ -18,7 +18,7 @@ import tiny
 import torch
 
 from limo import UserError
-from limo.__main__ import compose
+from limo.compose import compose
 from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example, write

@@ -1,4 +1,4 @@
-"""`python -m limo.grading.command cases.jsonl`: grade a file of answers of any harness; measure the grader where verdicts are known."""
+"""`python -m limo grade cases.jsonl`: grade a file of answers of any harness; measure the grader where verdicts are known."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FINISH = ("finish", "finish_reason", "stop_reason")
 CUT = ("length", "max_tokens", "model_length", "max_length")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Exit code 0 done, 2 for a mistake in the file or the command, told in one sentence."""
     options = _parser().parse_args(arguments)
     try:
@@ -214,7 +214,7 @@ def _first(row: dict[str, Any], names: Sequence[str]) -> str | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m limo.grading.command",
+        prog="python -m limo grade",
         description="Grade a JSONL file of answers, one JSON object a line.",
         epilog=f"The right answer is read from the first of {', '.join(GOLD)}; what the model wrote from the first of "
         f"{', '.join(RESPONSE)}. Optional: id, answer_type, choices, finish, benchmark, kind, and expected (true or false) "
@@ -234,7 +234,3 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--field", help="the field that holds what the model wrote")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,11 @@
-"""`python -m limo.plan [--gpus 8xH100] [overrides]`: what the same overrides of `python -m limo` would take."""
+"""`python -m limo plan [--gpus 8xH100] [overrides]`: what the same overrides of `python -m limo` would take."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from limo import UserError, hardware, pipeline
@@ -16,16 +17,16 @@ from limo.stage import Stage
 from limo.store import Store
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Exit code 0, or 2 with a sentence for a mistake in the overrides."""
     parser = argparse.ArgumentParser(
-        prog="python -m limo.plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing."
+        prog="python -m limo plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing."
     )
     parser.add_argument(
         "--gpus", help="plan for these in place of the ones seen here: 8xH100, or 4x8xH100 for four machines"
     )
-    given, overrides = parser.parse_known_args()
-    from limo.__main__ import compose
+    given, overrides = parser.parse_known_args(arguments)
+    from limo.compose import compose
 
     try:
         gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)
@@ -62,7 +63,3 @@ def survey(config: Config) -> dict[str, Path | None]:
 
     pipeline.tasks(config, look)
     return found
-
-
-if __name__ == "__main__":
-    main()

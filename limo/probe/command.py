@@ -1,4 +1,4 @@
-"""`python -m limo.probe [overrides]`: is this base ready for these examples? The same overrides as of `python -m limo`."""
+"""`python -m limo probe [overrides]`: is this base ready for these examples? The same overrides as of `python -m limo`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,17 +21,17 @@ from limo.stage import summary
 from limo.store import Store
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Exit code 0; 2 with a sentence for a mistake; 1 where a stage broke off; 130 on Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m limo.probe",
+        prog="python -m limo probe",
         description="Measure a base before training on the examples that the same overrides of `python -m limo` select.",
     )
     parser.add_argument("--examples", type=int, default=32, help="how many of the selected examples (%(default)s)")
     parser.add_argument("--samples", type=int, default=8, help="answers of the base to each (%(default)s)")
     parser.add_argument("--temperature", type=float, default=0.7, help="of those answers (%(default)s)")
     parser.add_argument("--max-tokens", type=int, help="longest of them; by default training.max_length")
-    given, overrides = parser.parse_known_args()
+    given, overrides = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         folder = run(overrides, given.examples, given.samples, given.temperature, given.max_tokens)
@@ -48,7 +49,7 @@ def main() -> None:
 
 def run(overrides: list[str], examples: int, samples: int, temperature: float, max_tokens: int | None) -> Path:
     """The folder of the result; the stages up to the selection are made first where the store lacks them. Raises UserError."""
-    from limo.__main__ import compose
+    from limo.compose import compose
 
     # training is asked for as well, so that its part of the config is there; only the way to the selection is gone
     config = compose([*overrides, "stages=[data,attempts,selection,training]"])
@@ -72,7 +73,3 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
     made: dict[str, Path] = {}
     pipeline.run_all(config, store, made.__setitem__)
     return pipeline.make("probe", dataclasses.replace(stage, examples=made["selection"] / "examples.jsonl"), store)
-
-
-if __name__ == "__main__":
-    main()
