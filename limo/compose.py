@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import dataclasses
+import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import ValidationError
 
-from limo import UserError
-from limo.config import ROOT, Config, build, first_line
+from limo import UserError, folders
+from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit
+from limo.serial import load
 
 LONGEST_NAME = 200
 """Longest folder name in bytes; file systems take 255."""
 
+OF_HYDRA = ("hydra.", "hydra_plugins.", "optuna.samplers.", "limo.sweep.Sweep")
+"""What a `_target_` may begin with in Hydra's own part of a config."""
+MULTIRUN = {"-m", "--multirun"}
 HELP = """\
 limo: choose data, train, evaluate and compare, as one declarative experiment
 
@@ -33,7 +47,8 @@ python -m limo grade cases.jsonl                grade answers alone
 
 The verbs are run (the default), plan, probe, report and grade; python -m limo <verb> --help says what each takes.
 
-Groups and their members (group=member), recipes under `experiment` (+experiment=recipe):
+Groups and their members (group=member), recipes under `experiment` (+experiment=recipe); those of your own in ./conf/<group>
+and ./experiments are found as well, and come first:
 
 {groups}
 
@@ -41,35 +56,17 @@ Every key with its value: python -m limo --cfg job. Any of them can be overridde
 
 
 def register_configs() -> None:
-    """Tell Hydra the schema, the recipes and the resolver; recipes of the working directory come last and win."""
-    store = ConfigStore.instance()
+    """Tell Hydra the schema, the folders of groups and recipes, and the resolver."""
     schema = OmegaConf.structured(Config)
     OmegaConf.set_readonly(schema, None)  # a frozen dataclass would refuse the groups and overrides that are to come
-    store.store(name="schema", node=schema)
-    for file, name in recipes():
-        try:
-            node = OmegaConf.load(file)
-        except Exception as error:  # YAML errors have no common base with OmegaConf's
-            raise UserError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
-        group = Path("experiment", name.parent).as_posix()
-        store.store(group=group, name=name.name, node=node, package="_global_", provider="limo")
+    ConfigStore.instance().store(name="schema", node=schema)
+    folders.register()
     OmegaConf.register_new_resolver("limo.run_dirname", run_dirname, replace=True)
-
-
-def recipes() -> Iterator[tuple[Path, Path]]:
-    """File and name of every recipe, those of the working directory last."""
-    for folder in dict.fromkeys([ROOT / "experiments", Path("experiments").absolute()]):
-        for file in sorted(folder.rglob("*.yaml")):
-            yield file, file.relative_to(folder).with_suffix("")
 
 
 def overview() -> str:
     """The text of `--help`. Hydra's own composes a config and takes a second and a half to list the same groups."""
-    members: dict[str, set[str]] = {}
-    for file in (ROOT / "conf").glob("*/**/*.yaml"):
-        members.setdefault(file.parent.relative_to(ROOT / "conf").as_posix(), set()).add(file.stem)
-    members["experiment"] = {name.as_posix() for _, name in recipes()}
-    groups = "\n".join(f"{group}: {', '.join(sorted(names))}" for group, names in sorted(members.items()))
+    groups = "\n".join(f"{group}: {', '.join(names)}" for group, names in folders.offered().items())
     return HELP.format(groups=groups)
 
 
@@ -91,31 +88,144 @@ def run_dirname(overrides: str) -> str:
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """The live Config that `python -m limo <overrides>` would run. Raises UserError."""
-    if sweep := {"-m", "--multirun"} & set(overrides):
+    """The live Config that `python -m limo <overrides>` would run, `--config-dir` among them. Raises UserError."""
+    if sweep := MULTIRUN & set(overrides):
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
+    with _composing():
+        return build(hydra.compose("config", _with_folder(overrides)))
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of every job that `python -m limo <overrides>` runs: of the one run, or of each run of a sweep, asked
+    for by `-m` or by the recipe. Raises UserError.
+    """
+    words = _with_folder([word for word in overrides if word not in MULTIRUN])
+    with _composing():
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        asked = parser.parse_overrides(words)
+        fixed = [one.input_line or "" for one in asked if not one.is_sweep_override()]
+        settings = hydra.compose("config", fixed, return_hydra_config=True).hydra
+        _refuse_foreign(OmegaConf.to_container(settings, resolve=False), "hydra")
+        if settings.mode is not RunMode.MULTIRUN and not MULTIRUN & set(overrides):
+            return [words]
+        swept = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
+        batches = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *words]), max_batch_size=None)
+        return [list(job) for batch in batches for job in batch]
+
+
+def _refuse_foreign(node: Any, key: str) -> None:
+    """Hydra calls what its own part of a config names: only classes of Hydra, of its plugins, and our callback may stand there."""
+    if isinstance(node, dict):
+        target = str(node.get("_target_", OF_HYDRA[0]))
+        if not target.startswith(OF_HYDRA):
+            raise UserError(f"{key}._target_: {target} is no class of Hydra or of its plugins; leave it out")
+        for name, child in node.items():
+            _refuse_foreign(child, f"{key}.{name}")
+
+
+@contextlib.contextmanager
+def _composing() -> Iterator[None]:
+    """Hydra made ready; what it cannot compose is a UserError."""
     register_configs()
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return build(hydra.compose("config", list(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(sentence(error)) from None
+            yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, UserError) or not (known := sentence(error)):
+            raise
+        raise UserError(known) from None
 
 
-def sentence(error: Exception) -> str:
-    """What is wrong with a composition, in one sentence that names the key and the remedy."""
+def _with_folder(overrides: Sequence[str]) -> list[str]:
+    """The folder of `--config-dir` as an override, as Hydra's own command has it."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    try:
+        given, rest = parser.parse_known_args(overrides)
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from None
+    if given.config_dir is None:
+        return rest
+    if not given.config_dir.is_dir():
+        raise UserError(f"--config-dir {given.config_dir}: no such folder; give one with folders of groups in it")
+    return [*rest, f"hydra.searchpath=['{folders.Groups.scheme()}://{given.config_dir.absolute()}']"]
+
+
+def build(cfg: DictConfig) -> Config:
+    """The live Config of a composed one: every node with a `_target_` becomes that component.
+
+    Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
+    """
+    try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key}: has no value; give it one, {error.full_key}=…") from None
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
+    parts = load(tree, allowed=("limo.", *(tree.get("plugins") or ())))
+    try:
+        config = Config(**parts)
+    except ValidationError as error:
+        raise UserError(describe(error)) from None
+    for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
+        if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
+            raise UserError(
+                f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
+            )
+    for name, target in SLOTS.items():
+        if (value := parts.get(name)) is not None and (fault := misfit(value, locate(target))):
+            raise UserError(f"{name}: {fault}")
+    return config
+
+
+def sentence(error: Exception) -> str | None:
+    """What is wrong with a composition, in one sentence that names the key and the remedy; None for other errors."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
-            return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
-        options = f"; choose one of: {', '.join(error.options)}" if error.options else ""
-        return f"{group}={name} does not exist{options}" if group else f"{name} does not exist{options}"
+        return _no_member(str(error.missing_cfg_file), error.options or ())
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not a valid override ({first_line(error)}); write key=value, and quote values with special characters"
+        return _no_override(error)
     text = f"{error}\n{error.__cause__ or ''}"
-    if "is not in struct" in text or "could not delete" in text.lower():
-        key = re.search(r"'([^']+)'", text)
-        return f"{key.group(1) if key else error}: there is no such key; `python -m limo --cfg job` prints every key with its value"
+    if "Config group override must be" in text:
+        return "null is no member of a group; `python -m limo --help` lists them, and ~group leaves one out"
+    if isinstance(error.__cause__, OSError) and error.__cause__.filename:  # of the log in the run's folder
+        return f"{error.__cause__.filename}: {error.__cause__.strerror}; choose a writable folder with hydra.run.dir=…"
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    if "is not in struct" in text or "not in 'Config'" in text or "could not delete" in text.lower():
+        return _no_key(error, text)
     if found := re.match(r"Error merging override (\S+)", text):
         return f"{found.group(1)}: {first_line(error.__cause__ or error)}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip() and "object_type" not in line)
+
+
+def _no_member(file: str, options: Sequence[str]) -> str:
+    group, _, name = file.rpartition("/")
+    if group.partition("/")[0] == folders.RECIPES:  # recipes in folders are one group to the user
+        name = file.removeprefix(f"{folders.RECIPES}/")
+        group, options = f"+{folders.RECIPES}", folders.offered()[folders.RECIPES]
+    if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
+        return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
+    choices = f"; choose one of: {', '.join(options)}" if options else ""
+    if foreign := folders.foreign():
+        choices += f" ({foreign} is not searched: its config.yaml makes it another program's)"
+    return f"{group}={name} does not exist{choices}" if group else f"{name} does not exist{choices}"
+
+
+def _no_override(error: OverrideParseException) -> str:
+    word = str(error.override)
+    if re.fullmatch(r"[a-z]+", word):
+        return f"{word}: neither a verb nor key=value; `python -m limo --help` names the verbs"
+    return (
+        f"{word}: not a valid override ({first_line(error)}); write key=value, and quote values with special characters"
+    )
+
+
+def _no_key(error: Exception, text: str) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    known, wrong = getattr(cause, "parent_node", None), str(getattr(cause, "key", ""))
+    asked = re.search(r"'([^']+)' does not exist", text)
+    key = str(getattr(cause, "full_key", None) or wrong) or (asked.group(1) if asked else str(error))
+    near = difflib.get_close_matches(wrong, [str(name) for name in known], n=3) if isinstance(known, DictConfig) else []
+    place = key.removesuffix(wrong)
+    meant = f"; did you mean {' or '.join(place + name for name in near)}?" if near else ""
+    return f"{key}: there is no such key{meant}; `python -m limo --cfg job` prints every key with its value"

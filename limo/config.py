@@ -1,19 +1,30 @@
-"""What can be configured: the root schema, `component` for every member of a group, and the way from a composed config to live objects."""
+"""What can be configured: the root schema, `component` for every member of a group, and what fits where."""
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
+import inspect
+from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, ValidationError
+import typing_extensions
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from limo import UserError
-
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from limo.attempts import Attempts
+    from limo.data import Data
+    from limo.engine import Engine
+    from limo.evaluation import Evaluation
+    from limo.models import Model
+    from limo.optimizers import Optimizer
+    from limo.selection import Selection
+    from limo.training import Training
+    from limo.training.loggers import Csv
+else:  # the rooms above; `build` holds the members to SLOTS
+    Attempts = Csv = Data = Engine = Evaluation = Model = Optimizer = Selection = Training = Any
 
 T = TypeVar("T")
 
@@ -30,6 +41,20 @@ NEEDS = {
 }
 """Groups that each stage takes; `attempts` may be none."""
 STAGES = tuple(NEEDS)
+NOTHING: Any = None
+"""In place of the member of a group that no stage needs."""
+SLOTS = {
+    "data": "limo.data.Data",
+    "attempts": "limo.attempts.Attempts",
+    "selection": "limo.selection.Selection",
+    "model": "limo.models.Model",
+    "optimizer": "limo.optimizers.Optimizer",
+    "training": "limo.training.Training",
+    "evaluation": "limo.evaluation.Evaluation",
+    "engine": "limo.engine.Engine",
+    "logger": "limo.training.loggers.Csv",
+}
+"""What the member of each group must be: a class, or a protocol that users' own classes fulfil too."""
 
 
 def runtime(*, default: Any) -> Any:
@@ -63,17 +88,17 @@ class Config:
     """Module prefixes, beside `limo.`, whose classes a config may name as `_target_`."""
     python: dict[str, str | None] = field(default_factory=dict)
     """Another interpreter for a stage, for environments whose pins part; null takes this one."""
-    data: Any = None
+    data: Data = NOTHING
     keywords: Any = None
     """The words by which `selection` knows the traits of a solution; each member of `data` brings that of its language."""
-    attempts: Any = None
-    selection: Any = None
-    model: Any = None
-    optimizer: Any = None
-    training: Any = None
-    evaluation: Any = None
-    engine: Any = None
-    logger: Any = None
+    attempts: Attempts | None = None
+    selection: Selection = NOTHING
+    model: Model = NOTHING
+    optimizer: Optimizer = NOTHING
+    training: Training = NOTHING
+    evaluation: Evaluation = NOTHING
+    engine: Engine = NOTHING
+    logger: Csv = NOTHING
 
     def __post_init__(self) -> None:
         for key, names in (("stages", self.stages), ("python", self.python)):
@@ -81,41 +106,8 @@ class Config:
                 raise ValueError(f"{key}: there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
         if not self.stages:
             raise ValueError(f"stages=[] leaves nothing to do; the stages are {', '.join(STAGES)}")
-        if not self.name.strip("/."):
-            raise ValueError(f"name={self.name!r} names no folder; give the run a name")
-
-
-def build(cfg: DictConfig) -> Config:
-    """The live Config of a composed one: every node with a `_target_` becomes that object.
-
-    Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
-    """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
-    allowed = ("limo.", *(tree.get("plugins") or ()))
-    _refuse_foreign_targets(tree, allowed, "")
-    try:
-        parts = {k: instantiate(v, _convert_="object") if isinstance(v, dict) else v for k, v in tree.items()}
-    except InstantiationException as error:
-        # each component is instantiated on its own below, so that the message can carry the full key
-        raise _locate(tree, error) from None
-    try:
-        config = Config(**parts)
-    except ValidationError as error:
-        raise UserError(describe(error)) from None
-    for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
-        if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
-            raise UserError(
-                f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
-            )
-    return config
+        if not self.name.strip("/.") or ".." in Path(self.name).parts or Path(self.name).is_absolute():
+            raise ValueError(f"name={self.name!r} names no folder below outputs; give the run a plain name")
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:
@@ -139,38 +131,50 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _refuse_foreign_targets(node: Any, allowed: tuple[str, ...], key: str) -> None:
-    if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and not str(target).startswith(allowed):
-            raise UserError(
-                f"{key}._target_: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it"
-            )
-        for name, child in node.items():
-            _refuse_foreign_targets(child, allowed, f"{key}.{name}" if key else str(name))
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            _refuse_foreign_targets(child, allowed, f"{key}[{index}]")
+def locate(target: str) -> type:
+    """The class of a dotted name. Raises ImportError or AttributeError."""
+    module, _, name = target.rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
 
 
-def _locate(tree: Any, fallback: Exception, key: str = "") -> UserError:
-    """The first component, innermost first, that cannot be built, as a UserError with its full key."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
+def misfit(value: object, kind: type) -> str | None:
+    """Why an object cannot stand where a class or a protocol is wanted: no such method, or other arguments; None if it can."""
+    own = type(value)
+    if not getattr(kind, "_is_protocol", False):
+        return (
+            None if isinstance(value, kind) else f"{own.__qualname__} is no {kind.__qualname__}; give a subclass of it"
+        )
+    for name in sorted(typing_extensions.get_protocol_members(kind)):
+        wanted, given = getattr(kind, name, None), getattr(own, name, None)
+        if given is None and not hasattr(value, name):
+            call = f"{name}{_arguments(wanted)}" if callable(wanted) else name
+            return f"{own.__qualname__} is no {kind.__qualname__}: it lacks {call}"
+        if callable(wanted) and (not callable(given) or not _takes(given, wanted)):
+            had = f"{name}{_arguments(given)}" if callable(given) else name
+            return f"{own.__qualname__} is no {kind.__qualname__}: {had} must be {name}{_arguments(wanted)}"
+    return None
 
-    if not isinstance(tree, dict):
-        return UserError(first_line(fallback))
-    for name, child in tree.items():
-        if isinstance(child, dict):
-            path = f"{key}.{name}" if key else str(name)
-            try:
-                instantiate(child, _convert_="object")
-            except InstantiationException as error:
-                return _locate(child, error, path)
-    cause = fallback.__cause__
-    if isinstance(cause, ValidationError):
-        return UserError(describe(cause, key))
-    if "Error locating target" in str(fallback):
-        reason = " ".join(str(cause or fallback).split())
-        return UserError(f"{key}._target_: {tree['_target_']} cannot be imported: {reason}")
-    return UserError(f"{key}: {first_line(cause or fallback)}")
+
+def held_to(*kinds: type) -> BeforeValidator:
+    """For `Annotated[…]` on a field that takes users' classes: refuse an object that fits none of these protocols."""
+
+    def check(value: object) -> object:
+        faults = [misfit(value, kind) for kind in kinds]
+        if None not in faults:
+            raise ValueError("; ".join(fault for fault in faults if fault))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _arguments(method: Callable[..., object]) -> str:
+    return "({})".format(", ".join(list(inspect.signature(method).parameters)[1:]))
+
+
+def _takes(given: Callable[..., object], wanted: Callable[..., object]) -> bool:
+    """Whether a method can be called as the protocol's is."""
+    names = [p.name for p in inspect.signature(wanted).parameters.values()][1:]
+    own = list(inspect.signature(given).parameters.values())[1:]
+    further = [p for p in own[len(names) :] if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return [p.name for p in own[: len(names)]] == names and not further

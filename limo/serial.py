@@ -3,58 +3,92 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
+
 from limo import UserError
+from limo.config import describe, locate
 
 
-def dump(value: Any) -> Any:
-    """A live object as plain JSON values; `load` gives it back. Stage processes receive their work this way."""
+def dump(value: Any, key: str = "") -> Any:
+    """A live object as plain JSON values; `load` gives it back. Stage processes receive their work this way.
+
+    Raises UserError naming the key of a value that JSON cannot carry.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: dump(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        fields = {f.name: dump(getattr(value, f.name), join(key, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
     if isinstance(value, Mapping):
-        return {str(k): dump(v) for k, v in value.items()}
+        return {str(k): dump(v, join(key, k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [dump(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
+        return [dump(v, f"{key}[{i}]") for i, v in enumerate(value)]
+    return str(value) if isinstance(value, Path) else plain(value, key)
 
 
-def load(node: Any) -> Any:
-    """The live object that `dump` wrote."""
+def load(node: Any, key: str = "", allowed: tuple[str, ...] | None = None) -> Any:
+    """The live object that `dump` wrote or a config says: every node with a `_target_` becomes that component.
+
+    `allowed`: module prefixes that a `_target_` may have; None for all. Raises UserError with the full key, innermost first.
+    """
     if isinstance(node, list):
-        return [load(v) for v in node]
+        return [load(v, f"{key}[{i}]", allowed) for i, v in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    values = {k: load(v) for k, v in node.items() if k != "_target_"}
-    return _class(node["_target_"])(**values) if "_target_" in node else values
+    target = node.get("_target_")
+    kind = None if target is None else _component(str(target), join(key, "_target_"), allowed)
+    values = {k: load(v, join(key, k), allowed) for k, v in node.items() if k != "_target_"}
+    if kind is None:
+        return values
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise UserError(describe(error, key)) from None
 
 
-def fingerprint(value: Any, digest: Callable[[Path], str]) -> Any:
-    """What the key of a result is made of: like `dump`, but paths by their content and `aside` fields left out.
+def fingerprint(value: Any, digest: Callable[[Path], str], key: str = "") -> Any:
+    """What the key of a result is made of: like `dump`, but paths by their content and `runtime` fields left out.
 
-    A component that knows better what it stands for (weights on a hub) has a method `fingerprint(digest)`.
+    A component that knows better what it stands for (weights on a hub) has a method `fingerprint(digest)`. Raises UserError
+    naming the field of a value that has no fingerprint.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if callable(own := getattr(value, "fingerprint", None)):
             return own(digest)
         fields = [f for f in dataclasses.fields(value) if f.init and f.metadata.get("key", True)]
         return {
-            "_target_": _origin(type(value), digest),
-            **{f.name: fingerprint(getattr(value, f.name), digest) for f in fields},
+            "_target_": origin(type(value), digest),
+            **{f.name: fingerprint(getattr(value, f.name), digest, join(key, f.name)) for f in fields},
         }
     if isinstance(value, Mapping):
-        return {str(k): fingerprint(v, digest) for k, v in value.items()}
+        return {str(k): fingerprint(v, digest, join(key, k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [fingerprint(v, digest) for v in value]
-    return digest(value) if isinstance(value, Path) else value
+        return [fingerprint(v, digest, f"{key}[{i}]") for i, v in enumerate(value)]
+    return digest(value) if isinstance(value, Path) else plain(value, key)
 
 
-def _origin(kind: type, digest: Callable[[Path], str]) -> str:
+def plain(value: object, key: str) -> object:
+    """A text, a finite number, true, false or null. Raises UserError for anything else."""
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    what = (
+        f"{value!r} is no finite number"
+        if isinstance(value, float)
+        else f"a {type(value).__qualname__} has no fingerprint"
+    )
+    raise UserError(f"{key}: {what}; use texts, finite numbers, lists, dicts, and classes decorated with @component")
+
+
+def join(key: str, name: object) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def origin(kind: type, digest: Callable[[Path], str]) -> str:
     """A class as it enters a key: ours by name, for its stage has a version; a user's with its source file."""
     if kind.__module__.startswith("limo."):
         return kind.__qualname__
@@ -62,9 +96,16 @@ def _origin(kind: type, digest: Callable[[Path], str]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}" + (f"@{digest(Path(source))}" if source else "")
 
 
-def _class(target: str) -> Any:
-    module, _, name = target.rpartition(".")
+def _component(target: str, key: str, allowed: tuple[str, ...] | None) -> Callable[..., Any]:
+    """The component that a `_target_` names: nothing else is ever called, whatever a config or a stage's request says."""
+    if allowed is not None and not target.startswith(allowed):
+        raise UserError(
+            f"{key}: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it"
+        )
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
-        raise UserError(f"_target_: {target} does not exist") from None
+        found = locate(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{key}: {target} cannot be imported: {' '.join(str(error).split())}") from None
+    if not (isinstance(found, type) and is_pydantic_dataclass(found)):
+        raise UserError(f"{key}: {target} is no component; decorate its class with @component from limo.config")
+    return found

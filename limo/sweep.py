@@ -1,31 +1,109 @@
-"""Many jobs of one command: one report over all, and one exit code."""
+"""The jobs of a command, one or many: each ends in a status, all of them in one report and one exit code."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import logging
 import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
-from limo import UserError
-from limo.records import write_json
+from limo import StageError, UserError, pipeline
+from limo.compose import build
+from limo.config import first_line
+from limo.records import Asked, Status, read_record, write_record
 
 log = logging.getLogger("limo")
 
 DONE, BROKEN, MISTAKEN = 0, 1, 2
 SWEEP = "LIMO_SWEEP"
 """Environment variable that tells the jobs of a sweep, in whatever process, where to register."""
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Errors of the disk that the user can mend."""
 outcomes: list[int] = []
 """Exit codes of the jobs that ran in this process."""
+
+
+def job(cfg: DictConfig) -> None:
+    """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
+    if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and os.environ.get("SLURM_PROCID", "0") != "0":
+        return  # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    # until the end it reads as broken off, whatever an earlier run said here
+    status = Status(overrides=tuple(settings.overrides.task), began=time.time())
+    code, error = _ending(lambda: _begin(cfg, folder, status))
+    if error:
+        log.error(error)
+    outcomes.append(code)
+    seconds = round(time.time() - status.began, 1)
+    ended = replace(status, state="failed" if error else "done", code=code, error=error, seconds=seconds)
+    with contextlib.suppress(OSError):  # a full disk has been told; the run reads as broken off
+        write_record(folder / "status.json", ended)
+    if settings.mode is RunMode.RUN and code == DONE:
+        report_on([folder], folder)
+
+
+def _ending(run: Callable[[], None]) -> tuple[int, str | None]:
+    """Exit code of a run, and what is to be said of it."""
+    try:
+        run()
+    except UserError as mistake:
+        return MISTAKEN, str(mistake)
+    except StageError as broken:
+        return BROKEN, str(broken)
+    except OSError as failed:
+        if failed.errno in REFUSED:
+            place = f"{failed.filename}: " if failed.filename else ""
+            return MISTAKEN, f"{place}{failed.strerror}; make room or choose another folder with hydra.run.dir=…"
+        return BROKEN, traceback.format_exc()
+    except Exception as defect:
+        if of_submitit(defect):
+            return BROKEN, (
+                f"SLURM ends this job ({first_line(defect)}); run the same command again to resume, "
+                "with more hydra.launcher.timeout_min, or hydra.launcher.max_num_timeout=N to be queued again N times"
+            )
+        return BROKEN, traceback.format_exc()
+    return DONE, None
+
+
+def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
+    settings = HydraConfig.get()
+    write_record(folder / "status.json", status)
+    register = Path(os.environ.get(SWEEP, ""))  # the sweep may have ended before
+    if settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and register.is_dir():
+        (register / str(settings.job.num)).write_text(str(folder))
+    if settings.mode is RunMode.RUN and submits(settings):
+        chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
+        raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
+    config = build(cfg)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    choices = settings.runtime.choices
+    asked = Asked(
+        name=config.name,
+        overrides=status.overrides,
+        seed=config.seed,
+        strategy=choices.get("selection"),
+        size=config.selection.size if config.selection else None,
+        choices={k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
+    )
+    write_record(folder / "run.json", asked)
+    pipeline.run(config, folder)
 
 
 def submits(settings: Any) -> bool:
@@ -35,6 +113,13 @@ def submits(settings: Any) -> bool:
 
 def of_submitit(error: Exception) -> bool:
     return type(error).__module__.startswith("submitit.")
+
+
+def not_submitted(error: RuntimeError) -> str | None:
+    """Why SLURM took no job at all, in one sentence; None for other errors."""
+    if of_submitit(error) or "srun" in str(error):
+        return f"SLURM did not take the job: {first_line(error)}; see hydra.launcher.…"
+    return None
 
 
 class Sweep(Callback):
@@ -48,6 +133,7 @@ class Sweep(Callback):
         """By number, the overrides of each job that ended without a result, and a sentence."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self._run_once()
         if submits(config.hydra):
             # on the nodes that `job` leaves at once, srun must not take the first end for the end of all
             os.environ.setdefault("SLURM_WAIT", "0")
@@ -57,7 +143,31 @@ class Sweep(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
         except OSError as error:
-            refuse_folder(error, "hydra.sweep.dir")
+            print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
+            sys.exit(MISTAKEN)  # Hydra would make a warning of an exception
+
+    def _run_once(self) -> None:
+        """Have Hydra, as it checks that all jobs compose, leave out those that compose to the config of an earlier one."""
+        seen: dict[str, list[str]] = {}
+        compose_all = Sweeper.validate_batch_is_legal
+
+        def check(sweeper: Any, batch: list[list[str]]) -> None:
+            if type(sweeper).__name__ != "BasicSweeper":  # one that searches counts on an answer to each of its jobs
+                return compose_all(sweeper, batch)
+            distinct = []
+            for words in batch:
+                config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(words))
+                text = OmegaConf.to_yaml({name: config._get_node(name) for name in config if name != "hydra"})
+                first = seen.setdefault(text, words)
+                if first is words or "${hydra:" in text:
+                    distinct.append(words)
+                else:
+                    same = "is there twice" if first == words else f"composes to the same config as {' '.join(first)}"
+                    log.warning(f"{' '.join(words)}: {same}; it runs once")
+            batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
+            return None
+
+        Sweeper.validate_batch_is_legal = check  # type: ignore[assignment, method-assign]
 
     def _wait_for_all(self) -> None:
         """Have submitit wait for every job: Hydra's launcher gives up all at the first that ends without a result."""
@@ -96,9 +206,9 @@ class Sweep(Callback):
             log.error(sentence)
             if number in registered:
                 path = registered[number] / "status.json"
-                status = json.loads(path.read_text(encoding="utf-8"))
-                write_json(path, status | {"error": status["error"] or sentence})
-        codes = {job: json.loads((job / "status.json").read_text(encoding="utf-8"))["code"] for job in jobs}
+                status = read_record(path, Status)
+                write_record(path, replace(status, error=status.error or sentence))
+        codes = {job: read_record(job / "status.json", Status).code for job in jobs}
         never = [overrides for number, (overrides, _) in sorted(self.lost.items()) if number not in registered]
         outcomes[:] = [*codes.values(), *[BROKEN] * len(never)] or [BROKEN]
         if len(codes) < len(jobs) or not (jobs or never):
@@ -119,6 +229,5 @@ def report_on(folders: list[Path], out: Path) -> None:
     print(f"\n{report.table(folders)}\n\nreport: {os.path.relpath(page)}", flush=True)
 
 
-def refuse_folder(error: OSError, key: str) -> NoReturn:
-    print(f"limo: {error.filename}: {error.strerror}; choose a writable folder with {key}=…", file=sys.stderr)
-    sys.exit(MISTAKEN)
+def refused(error: OSError, key: str) -> UserError:
+    return UserError(f"{error.filename}: {error.strerror}; choose a writable folder with {key}=…")

@@ -12,7 +12,7 @@ from limo.attempts import Attempts, AttemptsStage
 from limo.compose import compose
 from limo.engine import Sampling
 from limo.grading import GradingStage, Rules
-from limo.lab.source import LabProblems
+from limo.lab import Questions
 from limo.models import Model
 from limo.records import Attempt, Grade
 from limo.selection.candidates import candidates
@@ -25,7 +25,7 @@ LAB = Model(path="lab:base", dtype="float32")
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> AttemptsStage:
     folder = tmp_path_factory.mktemp("attempts")
-    records.write(folder / "problems.jsonl", reversed(LabProblems(kind="easy", size=8).problems()))
+    records.write(folder / "problems.jsonl", reversed(Questions(kind="easy", size=8).problems()))
     engine = compose(["engine=transformers", "evaluation=none"]).engine
     attempts = Attempts(sampling=Sampling(samples=3, temperature=0.7, max_tokens=16), rules=Rules(), limit=6)
     return AttemptsStage(
@@ -39,7 +39,7 @@ def test_every_problem_is_tried_as_often_as_asked_and_right_tries_become_candida
     assert stage.missing() == []
     stage.run(tmp_path)
     tries = records.read(tmp_path / "attempts.jsonl", Attempt)
-    problems = sorted(LabProblems(kind="easy", size=8).problems(), key=lambda p: p.id)[:6]
+    problems = sorted(Questions(kind="easy", size=8).problems(), key=lambda p: p.id)[:6]
     assert [(t.problem, t.sample) for t in tries] == [(p.id, n) for p in problems for n in range(3)]
     assert len({t.seed for t in tries}) == 18
     facts = summary(tmp_path)
@@ -47,7 +47,7 @@ def test_every_problem_is_tried_as_often_as_asked_and_right_tries_become_candida
     assert sum(facts["finish"].values()) == pytest.approx(1)
     GradingStage(problems=stage.problems, attempts=tmp_path / "attempts.jsonl", rules=Rules(), jobs=1).run(tmp_path)
     grades = records.read(tmp_path / "grades.jsonl", Grade)
-    pool = candidates(problems, tries, grades, origin="attempts")
+    pool = candidates(problems, tries, grades, which="attempts")
     assert [e.id for e in pool] == [f"{g.problem}#a{g.sample}" for g in grades if g.correct]
     for found in pool:
         right = [g.correct for g in grades if g.problem == found.problem]

@@ -1,49 +1,178 @@
-"""Every YAML choice and every recipe composes and builds; the counts are asserted, so that none is passed over."""
+"""Every member of every group and every recipe composes and builds, shows exactly the fields of its classes, and is there once."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import hydra
 import pytest
+from compare_configs import compositions
+from omegaconf import OmegaConf
+from pydantic.dataclasses import is_pydantic_dataclass
 
-from limo.compose import compose
-from limo.config import Config
+import limo.compose
+from limo.compose import build, compose
+from limo.config import Config, locate
+from limo.plan.command import main as plan
 from limo.serial import dump, load
+from limo.stage import Stage
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("data", "attempts", "selection", "model", "optimizer", "training", "evaluation", "engine", "logger")
-CHOICES = sorted(f.relative_to(ROOT / "conf").with_suffix("").as_posix() for f in (ROOT / "conf").glob("*/**/*.yaml"))
-RECIPES = sorted(
-    f.relative_to(ROOT / "experiments").with_suffix("").as_posix() for f in (ROOT / "experiments").rglob("*.yaml")
+SHIPPED = compositions(ROOT)
+"""Overrides of every member, recipe and job of a recipe."""
+MEMBERS = [what for what in SHIPPED if not what.startswith("+")]
+RECIPES = [what for what in SHIPPED if what.startswith("+") and " " not in what]
+COUNT_MEMBERS = 100
+COUNT_RECIPES = 10
+BASES = {
+    "data/_base": "limo.data.Hub",
+    "engine/_base": "limo.engine.auto.AutoEngine",
+    "optimizer/_base": "limo.optimizers.AdamW",
+    "training/strategy/_base": "limo.training.strategies.AutoStrategy",
+}
+"""A class of the members, for the bases of several."""
+SHARED = sorted(
+    f.relative_to(ROOT / "conf").with_suffix("").as_posix()
+    for f in (ROOT / "conf").rglob("_*.yaml")
+    if f.stem == "_base" or f.parent == ROOT / "conf"
 )
+CHOSEN = {"model/_base.system", "training/_base.epochs"}
+"""What our members share where the class leaves it open."""
+
+
+@cache
+def composed(what: str) -> Any:
+    """The composed YAML of one of SHIPPED, interpolations resolved."""
+    limo.compose.register_configs()
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return hydra.compose("config", SHIPPED[what])
+
+
+def components(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node with a `_target_`, with its key."""
+    for name, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if isinstance(child, dict) and "_target_" in child:
+            yield f"{key}{name}", child
+        yield from components(child, f"{key}{name}.")
+
+
+def fields(target: str) -> dict[str, Any]:
+    """The settable fields of a class, each with its default as YAML has it, or MISSING."""
+    found = {}
+    for f in dataclasses.fields(locate(target)):
+        if f.init:
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            found[f.name] = default if default is dataclasses.MISSING else json.loads(json.dumps(dump(default)))
+    return found
 
 
 def test_every_group_has_at_least_two_members() -> None:
     for group in GROUPS:
-        members = [c for c in CHOICES if c.startswith(f"{group}/")]
+        members = [m for m in MEMBERS if m.startswith(f"{group}=")]
         assert len(members) >= 2, f"{group}: {members}"
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-def test_every_choice_composes_and_builds(choice: str) -> None:
-    group, _, name = choice.rpartition("/")
-    placed = {"evaluation/benchmark": "+evaluation/benchmark@evaluation.benchmarks.one"}
-    assert isinstance(compose([f"{placed.get(group, group)}={name}"]), Config)
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_composes_and_builds_and_survives_the_hand_over(recipe: str) -> None:
-    config = compose([f"+experiment={recipe}"])
+@pytest.mark.parametrize("what", [*MEMBERS, *RECIPES])
+def test_every_member_and_recipe_shows_exactly_the_fields_of_its_classes_and_builds(what: str) -> None:
+    config = build(composed(what))
     assert load(dump(config)) == config
+    wrong = {}
+    for key, node in components(OmegaConf.to_container(composed(what), resolve=True)):
+        shown, known = node.keys() - {"_target_"}, fields(node["_target_"]).keys()
+        if shown != known:
+            wrong[key] = f"{node['_target_']} has {sorted(known - shown)} beside, and not {sorted(shown - known)}"
+    assert not wrong
 
 
-def test_no_choice_or_recipe_is_passed_over() -> None:
-    assert len(CHOICES) == COUNT_CHOICES
+def test_no_member_or_recipe_is_passed_over() -> None:
+    assert len(MEMBERS) == COUNT_MEMBERS
     assert len(RECIPES) == COUNT_RECIPES
 
 
-COUNT_CHOICES = 91
-COUNT_RECIPES = 10
+def test_every_component_of_the_package_is_in_some_member() -> None:
+    reached = {node["_target_"] for what in MEMBERS for _, node in components(OmegaConf.to_container(composed(what)))}
+    missed = []
+    for file in (ROOT / "limo").rglob("*.py"):
+        if "\n@component\n" in file.read_text(encoding="utf-8"):
+            name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            classes = vars(importlib.import_module(name)).values()
+            own = [c for c in classes if is_pydantic_dataclass(c) and c.__module__ == name]
+            missed += [c for c in own if not c.__subclasses__() and not issubclass(c, Stage | Config)]
+    assert set(missed) <= {locate(target) for target in reached}
+
+
+@pytest.mark.parametrize("base", SHARED)
+def test_a_base_says_the_defaults_of_its_class(base: str) -> None:
+    text: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / f"{base}.yaml"))
+    if base in BASES:
+        text["_target_"] = BASES[base]
+    for key, node in components({base: text}):
+        defaults = fields(node["_target_"])
+        for name in (node.keys() & defaults.keys()) - {k for k, v in node.items() if v == "???" or isinstance(v, dict)}:
+            if f"{key}.{name}" not in CHOSEN:
+                assert defaults[name] in (node[name], dataclasses.MISSING), f"{key}.{name}"
+
+
+def test_no_two_members_of_a_group_and_no_two_recipes_compose_to_the_same_config() -> None:
+    same: dict[str, list[str]] = {}
+    for what in [*MEMBERS, *RECIPES]:
+        group = what.partition("=")[0]
+        config = OmegaConf.to_container(composed(what), resolve=True)
+        same.setdefault(f"{group} {json.dumps(config, sort_keys=True)}", []).append(what)
+    assert not [names for names in same.values() if len(names) > 1]
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("attempts.rules.name=paper", lambda c: c.attempts.rules.name),
+        ("selection.steps.correct.rules.tolerance=0.01", lambda c: c.selection.steps["correct"].rules.tolerance),
+        ("data.decontamination.split=words", lambda c: c.data.decontamination.split),
+        ("evaluation.judge.max_tokens=32", lambda c: c.evaluation.judge.max_tokens),
+        ("evaluation.judge.prompt='{question} {gold} {answer} {mark}'", lambda c: c.evaluation.judge.prompt),
+        ("evaluation.benchmarks.lab_main.rules.order=given", lambda c: c.evaluation.benchmarks["lab_main"].rules.order),
+    ],
+)
+def test_every_key_can_be_overridden_without_a_sign_before_it(override: str, value: Any) -> None:
+    config = compose(["evaluation/judge=qwen2.5-7b-instruct", override])
+    assert str(value(config)) == override.partition("=")[2].strip("'")
+
+
+def test_every_filter_and_score_can_be_added_as_a_step_by_its_name() -> None:
+    config = compose(["selection=random", "+selection/step@selection.steps.few=bounds", "selection.steps.few.max=90"])
+    assert list(config.selection.steps) == ["correct", "random", "few"]
+    assert config.selection.steps["few"].max == 90
+
+
+def commands(head: str) -> list[list[str]]:
+    """The words after `python -m limo` of every command in a recipe's head; a <file> of the reader's is left out."""
+    text = re.sub(r"\\\n#\s+", "", head)
+    found = re.findall(r"python -m limo ([^`\n]*)", text)
+    return [[word for word in shlex.split(line.partition("    ")[0]) if "<" not in word] for line in found]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_opens_with_its_question_and_every_command_in_its_head_can_be_planned(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = ROOT / "experiments" / f"{recipe.partition('=')[2]}.yaml"
+    head = re.match(r"(#.*\n)+", file.read_text(encoding="utf-8"))
+    assert head and "?" in head[0].splitlines()[0]
+    for part in ("Command ", "Hardware ", "Expected ", "Obtained "):
+        assert re.search(rf"^# {part} +\S", head[0], re.MULTILINE), part
+    assert commands(head[0])[0][0] == recipe
+    for words in commands(head[0]):
+        plan(["--gpus", "4x8xH100", *(word for word in words if word not in ("plan", "--gpus", "4x8xH100"))])
+        assert "GPU hours" in capsys.readouterr().out
 
 
 def test_any_setting_of_a_recipe_can_be_overridden() -> None:

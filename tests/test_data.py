@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import random
 import re
@@ -15,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limo import UserError, pipeline, records
-from limo.data import Data, DataStage, Decontamination, Files, Hub, Source
+from limo.data import Data, DataStage, Decontamination, Files, Hub, Table, known
 from limo.data.text import boxed, tokens
-from limo.records import Attempt, Problem
+from limo.records import Attempt, Gold, Problem
 from limo.stage import summary
 from limo.store import Store
 
@@ -69,7 +70,7 @@ def run(folder: Path, data: Data, **more: Any) -> tuple[list[Problem], list[dict
 
 
 def problem(id: str, question: str, answer: str = "1", solutions: tuple[str, ...] = ()) -> Problem:
-    return Problem(id, question, answer, solutions)
+    return Problem(id, question, Gold(answer), solutions)
 
 
 class Fixed:
@@ -88,8 +89,8 @@ class Fixed:
 
 @pytest.mark.parametrize("ending", [".json", ".csv", ".tsv", ".parquet"])
 def test_every_format_gives_the_same_problems(ending: str, tmp_path: Path) -> None:
-    lines = Files(path=write_as(tmp_path / "pool.jsonl", ROWS)).problems()
-    assert Files(path=write_as(tmp_path / f"pool{ending}", ROWS)).problems() == lines
+    lines = Files(path=write_as(tmp_path / "pool.jsonl", ROWS), solution="solution").problems()
+    assert Files(path=write_as(tmp_path / f"pool{ending}", ROWS), solution="solution").problems() == lines
     assert [p.answer for p in lines] == ["2", "2", "11"]
     assert [len(p.solutions) for p in lines] == [1, 1, 0]
 
@@ -105,24 +106,29 @@ def test_columns_may_have_other_names_and_lists_of_solutions(tmp_path: Path) -> 
     rows = [{"problem": "q", "gold": 27.0, "ways": ["a", "b"], "key": 7, "level": "hard", "parts": [1, {"b": 2}]}]
     path = jsonl(tmp_path / "pool.jsonl", rows)
     source = Files(path=path, question="problem", answer="gold", solution="ways", id="key", meta=("level",))
-    assert source.problems() == [Problem("7", "q", "27", ("a", "b"), {"level": "hard"})]
-    listed = Files(path=path, question="problem", answer="parts", solution=None).problems()
-    assert json.loads(listed[0].answer) == [1, {"b": 2}]
+    gold = Gold("27", published="27.0")
+    assert source.problems() == [Problem("7", "q", gold, ("a", "b"), {"level": "hard"})]
+    listed = Files(path=path, question="problem", answer="parts").problems()
+    assert listed[0].gold.value == ["1", '{"b": 2}']
 
 
 @given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1), unique=True),
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])).filter(str.strip),
+        min_size=1,
+        unique=True,
+    ),
     st.randoms(),
 )
 def test_an_id_made_from_the_question_stays_wherever_the_row_stands(questions: list[str], rng: random.Random) -> None:
-    class Memory(Source):
-        def rows(self) -> Any:
+    class Memory(Table):
+        def remote_rows(self) -> Any:
             return ((f"row {i}", {"question": q, "answer": "1"}) for i, q in enumerate(order))
 
-    order = [q for q in questions if q.strip()]
-    ids = {p.question: p.id for p in Memory(solution=None).problems()}
+    order = list(questions)
+    ids = {p.question: p.id for p in Memory().problems()}
     rng.shuffle(order)
-    assert {p.question: p.id for p in Memory(solution=None).problems()} == ids
+    assert {p.question: p.id for p in Memory().problems()} == ids
 
 
 @pytest.mark.parametrize(
@@ -132,13 +138,13 @@ def test_an_id_made_from_the_question_stays_wherever_the_row_stands(questions: l
         ("[1]", {}, "line 2: expected a JSON object, found list"),
         ({"question": "", "answer": "1"}, {}, "line 2: column 'question' holds no question"),
         ({"question": None, "answer": "1"}, {}, "line 2: column 'question' holds no question"),
-        ({"problem": "q", "answer": "1"}, {}, r"line 2: no column 'question' among problem, answer; .* data.question="),
-        ({"question": "q"}, {}, r"line 2: no column 'answer' .* data.answer="),
-        ({"question": "q", "answer": "1"}, {"meta": ("level",)}, r"line 1: no column 'level' .* data.meta="),
+        ({"problem": "q", "answer": "1"}, {}, r"line 2: no column 'question' among problem, answer; .* question="),
+        ({"question": "q"}, {}, r"line 2: no column 'answer' .* answer="),
+        ({"question": "q", "answer": "1"}, {"meta": ("level",)}, r"line 1: no column 'level' .* meta="),
         (
             {"question": "q", "answer": "72"},
-            {"answer_from": "hashes"},
-            r"line 1: .* has no #### .* data.answer_from=column",
+            {"answer_marker": "####"},
+            r"line 1: .* has no '####' .* answer_marker=null",
         ),
     ],
 )
@@ -147,7 +153,54 @@ def test_a_row_that_cannot_be_read_is_named_by_file_and_line(
 ) -> None:
     path = jsonl(tmp_path / "pool.jsonl", [{"question": "first", "answer": "1"}, row])
     with pytest.raises(UserError, match=f"pool.jsonl, {message}"):
-        Files(path=path, **{"solution": None, **settings}).problems()
+        Files(path=path, **settings).problems()
+
+
+def test_a_table_that_is_not_the_one_meant_is_refused_by_count_and_digest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = jsonl(tmp_path / "pool.jsonl", ROWS)
+    with pytest.raises(UserError, match=r"pool.jsonl: 3 rows, not 817; take the original, or change rows"):
+        Files(path=path, rows=817).problems()
+    with caplog.at_level("INFO"):
+        Files(path=path, solution="solution").problems()
+    whole = Files(path=path, solution="solution", digest=caplog.text.partition("digest=")[2].split()[0])
+    assert len(whole.problems()) == 3
+    assert len(dataclasses.replace(whole, limit=1).problems()) == 1
+    jsonl(path, [*ROWS[:2], {**ROWS[2], "solution": "another"}])
+    for source in (whole, dataclasses.replace(whole, limit=1)):
+        with pytest.raises(UserError, match=r"pool.jsonl: a row was changed \(digest"):
+            source.problems()
+
+
+def test_what_is_no_text_is_refused_and_what_is_nothing_is_no_answer(tmp_path: Path) -> None:
+    rows = [{"question": str(n), "answer": a} for n, a in enumerate([None, float("nan"), "", [], {}, " ", 0])]
+    assert [p.answer for p in Files(path=jsonl(tmp_path / "p.jsonl", rows)).problems()] == [""] * 6 + ["0"]
+    with pytest.raises(UserError, match=r"line 1: column 'answer' holds True, which is no answer; write it as text"):
+        Files(path=jsonl(tmp_path / "p.jsonl", [{"question": "q", "answer": True}])).problems()
+    for question in (5, ["a message"], {"role": "user"}):
+        with pytest.raises(UserError, match=r"line 1: column 'question' holds .*, which is no text"):
+            Files(path=jsonl(tmp_path / "p.jsonl", [{"question": question, "answer": "1"}])).problems()
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".json", ".csv", ".tsv"])
+def test_a_file_that_is_no_utf_8_is_said_so(ending: str, tmp_path: Path) -> None:
+    text = {".jsonl": '{"question": "é"}', ".json": '[{"question": "é"}]'}.get(ending, "question\né\n")
+    path = tmp_path / f"pool{ending}"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=rf"pool{ending}: not UTF-8 text \(.* at byte \d+\)"):
+        Files(path=path).problems()
+
+
+def test_how_many_problems_a_source_gives_is_known_without_the_network(tmp_path: Path) -> None:
+    path = write_as(tmp_path / "pool.csv", ROWS)
+    assert [known(Files(path=path)), known(Files(path=path, limit=2)), known(Files(path=path, rows=9))] == [3, 2, 9]
+    assert [known(Files()), known(Files(path=tmp_path / "none.csv")), known(Fixed(problem("a", "one")))] == [None] * 3
+    assert [known(Hub(repo="a/b")), known(Hub(repo="a/b", rows=817)), known(Hub(repo="a/b", path=path))] == [
+        None,
+        817,
+        3,
+    ]
 
 
 def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
@@ -161,23 +214,30 @@ def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("pool.json", '{"a": 1}', "pool.json: expected a list of objects, found dict"),
+        ("pool.json", '{"a": 1}', "pool.json, line 1: no column 'question' among a"),
+        ("pool.json", '{\n"a": 1}', "pool.json, line 1: not valid JSON"),
+        ("pool.json", "3", "pool.json: expected a list of objects, found int"),
+        ("pool.json", "", "pool.json, line 1: not valid JSON"),
+        ("pool.jsonl", "", "pool.jsonl: no rows in it"),
+        ("pool.csv", "question,answer\n", "pool.csv: no rows in it"),
+        ("pool.parquet", "", "pool.parquet: not a Parquet file"),
         ("pool.json", "[3,\n 2]", "pool.json, entry 1: expected an object, found int"),
         ("pool.json", '[{"a": 1},\n{"a" 2}]', "pool.json, line 2: not valid JSON"),
         ("pool.csv", "question,answer\nq,1\nq,1,2\n", "pool.csv, line 3: not the 2 fields that the header names"),
         ("pool.csv", 'question,answer\n"q,1\n', "pool.csv, after line 1: "),
         ("pool.parquet", "no parquet", "pool.parquet: not a Parquet file"),
-        ("pool.txt", "", r"data.path=.*pool.txt: the ending '.txt' is none of .jsonl"),
+        ("pool.txt", "", r"pool.txt: the ending '.txt' is none of .jsonl"),
     ],
 )
 def test_a_broken_file_is_said_so(name: str, content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
-        Files(path=tmp_path / name, solution=None).problems()
+        Files(path=tmp_path / name).problems()
 
 
 def test_a_path_that_is_missing_or_not_given_is_told_before_any_work(tmp_path: Path) -> None:
-    assert "data.path is not set" in Files().missing()[0]
+    pool = DataStage(data=Files())
+    assert pool.missing() == ["data.path is not set; give the path of a JSONL, JSON, CSV, TSV or Parquet file"]
     assert "nothing.jsonl: no such file" in Files(path=tmp_path / "nothing.jsonl").missing()[0]
     assert "that is a folder" in Files(path=tmp_path).missing()[0]
     assert "nothing.jsonl: no such file" in Hub(repo="a/b", path=tmp_path / "nothing.jsonl").missing()[0]
@@ -187,8 +247,9 @@ def test_a_path_that_is_missing_or_not_given_is_told_before_any_work(tmp_path: P
     ("settings", "message"),
     [
         ({"limit": 0}, "limit=0"),
-        ({"answer": None}, "answer_from=column needs"),
-        ({"answer_from": "box", "solution": None}, "solution=…"),
+        ({"answer": None}, "solution=…"),
+        ({"answer": None, "solution": "s", "answer_marker": "####"}, "answer=…"),
+        ({"answer_marker": ""}, "answer_marker needs a mark"),
         ({"duplicates": "maybe"}, "duplicates"),
         ({"decontamination": Decontamination, "limit": 1}, "decontamination"),
     ],
@@ -205,7 +266,7 @@ def test_a_rule_of_decontamination_that_cannot_be_is_refused(settings: dict[str,
 
 
 def test_gsm8k_is_read_whole_with_boxes_and_without_its_annotations() -> None:
-    source = Hub(repo="openai/gsm8k", path=shared("gsm8k/train.jsonl"), solution=None, answer_from="hashes", box=True)
+    source = Hub(repo="openai/gsm8k", path=shared("gsm8k/train.jsonl"), answer_marker="####", box=True)
     pool = source.problems()
     assert len(pool) == len({p.id for p in pool}) == 7473
     assert all(re.fullmatch(r"-?\d+(\.\d+)?", p.answer) for p in pool)
@@ -216,7 +277,7 @@ def test_gsm8k_is_read_whole_with_boxes_and_without_its_annotations() -> None:
 
 def test_the_answer_is_taken_from_the_box_and_rows_without_one_are_dropped_and_counted(tmp_path: Path) -> None:
     rows = [{"problem": "a", "solution": "so \\boxed{\\frac{1}{2}}"}, {"problem": "b", "solution": "it holds."}]
-    source = Files(path=jsonl(tmp_path / "p.jsonl", rows), question="problem", answer=None, answer_from="box")
+    source = Files(path=jsonl(tmp_path / "p.jsonl", rows), question="problem", answer=None, solution="solution")
     kept, dropped, facts = run(tmp_path / "out", source)
     assert [p.answer for p in kept] == ["\\frac{1}{2}"]
     assert [d["reason"] for d in dropped] == ["no answer"]
@@ -225,7 +286,7 @@ def test_the_answer_is_taken_from_the_box_and_rows_without_one_are_dropped_and_c
 
 def test_a_solution_without_a_box_gets_one_and_no_solution_stays_none(tmp_path: Path) -> None:
     rows = [{"question": str(n), "answer": "7", "solution": s} for n, s in enumerate(["so 7", "\\boxed{7}", "", None])]
-    boxes = Files(path=jsonl(tmp_path / "p.jsonl", rows), box=True).problems()
+    boxes = Files(path=jsonl(tmp_path / "p.jsonl", rows), solution="solution", box=True).problems()
     assert [p.solutions for p in boxes] == [("so 7\n\\boxed{7}",), ("\\boxed{7}",), (), ()]
 
 
@@ -236,7 +297,7 @@ def test_a_folder_that_datasets_reads_gives_what_its_file_gives(tmp_path: Path) 
     hub = Hub(repo=str(folder), meta=("level",))
     assert hub.missing() == []
     assert hub.problems() == Files(path=path, meta=("level",)).problems()
-    with pytest.raises(UserError, match=r"data.repo=.*test.*; set data.split or data.subset"):
+    with pytest.raises(UserError, match=r"repo=.*test.*; set split or subset"):
         Hub(repo=str(folder), split="test").problems()
 
 
@@ -247,8 +308,8 @@ def test_a_data_set_that_cannot_be_reached_names_the_way_out(offline: bool, monk
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
     lacks = Hub(repo="nobody/no-such-data").missing()
     assert len(lacks) == 1
-    assert "data.repo=nobody/no-such-data" in lacks[0]
-    assert "set data.path" in lacks[0]
+    assert "repo=nobody/no-such-data" in lacks[0]
+    assert "set path to its file" in lacks[0]
 
 
 def test_a_source_is_known_by_its_content_and_a_repository_by_its_revision(tmp_path: Path) -> None:
@@ -266,6 +327,8 @@ def test_a_source_is_known_by_its_content_and_a_repository_by_its_revision(tmp_p
     assert key(Files(path=paths[0]), **guard) != key(Files(path=paths[0]))
     unguarded = Files(path=paths[0], decontamination=None)
     assert key(unguarded, **guard) == key(unguarded)
+    assert key(Files(path=paths[0], duplicates="keep")) != key(Files(path=paths[0]))
+    assert key(Files(path=paths[0], digest="0" * 32)) == key(Files(path=paths[0], digest="0" * 32, rows=3))
 
 
 def test_duplicates_are_dropped_merged_or_kept(tmp_path: Path) -> None:
@@ -288,7 +351,7 @@ def test_duplicates_are_dropped_merged_or_kept(tmp_path: Path) -> None:
 
 
 def test_the_same_row_twice_without_an_id_is_a_duplicate_and_no_clash(tmp_path: Path) -> None:
-    source = Files(path=jsonl(tmp_path / "p.jsonl", [{"question": "q", "answer": "1"}] * 3), solution=None)
+    source = Files(path=jsonl(tmp_path / "p.jsonl", [{"question": "q", "answer": "1"}] * 3))
     first, *others = [p.id for p in source.problems()]
     assert others == [f"{first}.2", f"{first}.3"]
     kept, dropped, _ = run(tmp_path / "out", source)
@@ -412,12 +475,12 @@ def benchmarks() -> dict[str, list[Problem]]:
     for name in names:
         path = folder / f"{name}.jsonl"
         first = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
-        sources[name] = Files(path=path, question="question" if "question" in first else "problem", solution=None)
+        sources[name] = Files(path=path, question="question" if "question" in first else "problem")
     return {name: source.problems()[:100] for name, source in sources.items()}
 
 
 def aime25() -> list[Problem]:
-    return Files(path=shared("benchmarks/aime25.jsonl"), question="problem", solution=None).problems()
+    return Files(path=shared("benchmarks/aime25.jsonl"), question="problem").problems()
 
 
 def restyled(text: str) -> str:

@@ -12,12 +12,13 @@ import pytest
 
 import limo.grading.command
 from limo import UserError
+from limo.data import Files
 from limo.engine.sampling import Group
 from limo.engine.transformers import Transformers
-from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, Source, claims, judge, scoring, votes
-from limo.grading import Case, Rules, Verdict
+from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, claims, judge, scoring, votes
+from limo.grading import Case, Rules
 from limo.models import Model
-from limo.records import Attempt, Grade, Problem, read
+from limo.records import Attempt, Gold, Grade, Problem, read
 from limo.serial import dump, fingerprint, load
 from limo.stage import summary
 from limo.store import content_digest
@@ -39,7 +40,7 @@ def rows(folder: Path, name: str, *pairs: tuple[str, object], **how: object) -> 
     path = folder / f"{name}.jsonl"
     lines = [json.dumps({"id": f"{name}{i}", "question": q, "answer": a}) + "\n" for i, (q, a) in enumerate(pairs)]
     path.write_text("".join(lines), encoding="utf-8")
-    return Benchmark(**{"source": Source(path=path, id="id"), "max_tokens": 64} | how)
+    return Benchmark(**{"source": Files(path=path, id="id"), "max_tokens": 64} | how)
 
 
 def stage(folder: Path, judged_by: Judge | None = None, **benchmarks: Benchmark) -> EvaluationStage:
@@ -138,7 +139,7 @@ def test_the_papers_grading_reads_the_gold_answer_as_the_file_has_it(
 
 def test_mended_golds_are_listed_in_the_summary(tmp_path: Path, script: Callable[[Answer], list[Group]]) -> None:
     script(lambda scope, id_, i: "\\boxed{27}")
-    benchmark = rows(tmp_path, "amc", ("a?", 27.0), ("b?", "3"), answer_type="integer", repairs=("integral",))
+    benchmark = rows(tmp_path, "amc", ("a?", "27.0"), ("b?", "3"), answer_type="integer", repairs=("integral",))
     made = stage(tmp_path, amc=benchmark)
     run(made, tmp_path / "out")
     facts = summary(tmp_path / "out")["benchmarks"]["amc"]
@@ -183,7 +184,7 @@ def test_votes_count_equal_answers_together_however_they_are_written() -> None:
     answers = ["\\frac{1}{2}", "0.5", "x+1", "1+x", "3", "3.0", None, "7"]
     grades = [Grade("p", i, "wrong" if a else "no_answer", a, "") for i, a in enumerate(answers)]
     grades[-1] = Grade("p", 7, "correct", "7", "")
-    kinds = votes.classes([Problem("p", "?", "7")], grades, Rules(), jobs=1)["p"]
+    kinds = votes.classes([Problem("p", "?", Gold("7"))], grades, Rules(), jobs=1)["p"]
     assert kinds[0] == kinds[1] and kinds[2] == kinds[3] and kinds[4] == kinds[5]
     assert len({kinds[0], kinds[2], kinds[4], kinds[7]}) == 4
     assert kinds[6] is None and kinds[7] == votes.RIGHT
@@ -258,7 +259,7 @@ def test_equal_queries_are_asked_once_and_unreadable_replies_count_as_wrong(
     assert judge.ask(second(tmp_path), queries, tmp_path) == [True, None, True]
     assert len(asked[0].questions) == 2
     cases = [Case("g", "", "text"), Case("B", "", "letter")]
-    verdicts = [Verdict("wrong", "no", "r"), Verdict("wrong", "A", "r")]
+    verdicts = [Grade("", 0, "wrong", "no", "r"), Grade("", 0, "wrong", "A", "r")]
     again = judge.regrade(second(tmp_path), ["q", "q"], cases, verdicts, tmp_path)
     assert [(v.verdict, v.rule) for v in again] == [("judge_wrong", "judge, no verdict"), ("wrong", "r")]
 
@@ -266,18 +267,18 @@ def test_equal_queries_are_asked_once_and_unreadable_replies_count_as_wrong(
 @pytest.mark.parametrize(
     ("case", "verdict", "asked"),
     [
-        (Case("red", "", "text"), Verdict("wrong", "rouge", ""), True),
-        (Case("red", "", "text"), Verdict("correct", "red", ""), False),
-        (Case("red", "", "text"), Verdict("no_answer", None, ""), False),
-        (Case("red", "", "text"), Verdict("truncated", None, ""), False),
-        (Case("red", "", "text"), Verdict("wrong", "x" * 2000, ""), False),
-        (Case("B", "", "letter"), Verdict("wrong", "C", ""), False),
-        (Case("12", "", "auto"), Verdict("wrong", "13", ""), False),
-        (Case("12", "", "auto"), Verdict("wrong", "twelve", ""), True),
-        (Case(["1", "2"], "", "multi"), Verdict("wrong", "one and two", ""), True),
+        (Case("red", "", "text"), Grade("", 0, "wrong", "rouge", ""), True),
+        (Case("red", "", "text"), Grade("", 0, "correct", "red", ""), False),
+        (Case("red", "", "text"), Grade("", 0, "no_answer", None, ""), False),
+        (Case("red", "", "text"), Grade("", 0, "truncated", None, ""), False),
+        (Case("red", "", "text"), Grade("", 0, "wrong", "x" * 2000, ""), False),
+        (Case("B", "", "letter"), Grade("", 0, "wrong", "C", ""), False),
+        (Case("12", "", "auto"), Grade("", 0, "wrong", "13", ""), False),
+        (Case("12", "", "auto"), Grade("", 0, "wrong", "twelve", ""), True),
+        (Case(["1", "2"], "", "multi"), Grade("", 0, "wrong", "one and two", ""), True),
     ],
 )
-def test_what_the_rules_can_settle_never_goes_to_the_judge(case: Case, verdict: Verdict, asked: bool) -> None:
+def test_what_the_rules_can_settle_never_goes_to_the_judge(case: Case, verdict: Grade, asked: bool) -> None:
     assert judge.wanted(case, verdict) is asked
 
 
@@ -332,10 +333,10 @@ def test_unconfirmed_claims_are_marked_and_unknown_benchmarks_have_none() -> Non
 
 
 def test_everything_missing_is_said_before_any_work(tmp_path: Path) -> None:
-    made = stage(tmp_path, sums=Benchmark(source=Source(path=tmp_path / "none.jsonl")))
+    made = stage(tmp_path, sums=Benchmark(source=Files(path=tmp_path / "none.jsonl")))
     model = dataclasses.replace(made, model=Model(path=str(tmp_path / "no-model")))
     lacks = model.missing()
-    assert any(s.startswith("evaluation.benchmarks.sums: ") and "none.jsonl does not exist" in s for s in lacks)
+    assert any(s.startswith("evaluation.benchmarks.sums: ") and "none.jsonl: no such file" in s for s in lacks)
     assert any(s.startswith("model.path=") for s in lacks)
     assert "evaluation.benchmarks is empty" in stage(tmp_path).missing()[0]
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from limo.grading import Case, Rules, grade_all
-from limo.grading.command import main, read_row
+from limo.grading.command import read_row
+from tests.command import limo
 
 CASES = Path(__file__).parents[1] / "../shared/data/grading"
 on_real_cases = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases of other graders are not at {CASES}")
@@ -37,7 +38,7 @@ def test_one_verdict_a_line_in_the_order_of_the_cases(tmp_path: Path, capsys: py
         {"gold": "C", "response": "The answer is (C).", "prediction": "ignored", "expected": False, "kind": "letter"},
         {"gold": "1", "prediction": "\\boxed{", "answer_type": "integer"},
     )
-    assert main([str(cases), "--out", str(tmp_path / "out.jsonl"), "--jobs", "1"]) == 0
+    assert limo("grade", str(cases), "--out", str(tmp_path / "out.jsonl"), "--jobs", "1") == 0
     assert lines(tmp_path / "out.jsonl") == [
         {"id": "a", "answer": "0.5", "verdict": "correct", "correct": True, "rule": "number"},
         {"id": 7, "answer": "4", "verdict": "wrong", "correct": False, "rule": "whole response, integer"},
@@ -52,7 +53,7 @@ def test_one_verdict_a_line_in_the_order_of_the_cases(tmp_path: Path, capsys: py
 
 
 def test_without_out_the_verdicts_are_the_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(write(tmp_path / "c", {"gold": "1", "prediction": "1"})), "--jobs", "1"]) == 0
+    assert limo("grade", str(write(tmp_path / "c", {"gold": "1", "prediction": "1"})), "--jobs", "1") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["correct"] is True
     assert "1 cases" in printed.err and "agreement" not in printed.err
@@ -109,27 +110,32 @@ def test_a_bad_row_is_one_sentence_with_file_and_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], row: object, message: str
 ) -> None:
     cases = write(tmp_path / "cases.jsonl", {"gold": "1", "response": "1"}, row)
-    assert main([str(cases), "--out", str(tmp_path / "out")]) == 2
+    assert limo("grade", str(cases), "--out", str(tmp_path / "out")) == 2
     error = capsys.readouterr().err
     assert f"{cases}, {message}" in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_file_or_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "none.jsonl")]) == 2
+    assert limo("grade", str(tmp_path / "none.jsonl")) == 2
     assert "none.jsonl: No such file" in capsys.readouterr().err
-    assert main([str(write(tmp_path / "empty"))]) == 2
+    assert limo("grade", str(write(tmp_path / "empty"))) == 2
     assert "no rows" in capsys.readouterr().err
-    assert main([str(write(tmp_path / "c", {"gold": "1", "response": "1"})), "--out", str(tmp_path / "x/y")]) == 2
+    assert (
+        limo("grade", str(write(tmp_path / "c", {"gold": "1", "response": "1"})), "--out", str(tmp_path / "x/y")) == 2
+    )
     assert "does not exist; make it first" in capsys.readouterr().err
-    assert main([str(tmp_path / "c"), "--field", "said"]) == 2
+    assert limo("grade", str(tmp_path / "c"), "--field", "said") == 2
     assert "line 1: no said; --field names" in capsys.readouterr().err
 
 
 def test_the_papers_rules_and_the_field_are_options(tmp_path: Path) -> None:
     cases = write(tmp_path / "c", {"gold": "25", "response": "\\boxed{1}", "said": "\\boxed{2500}"})
     for rules, expected in (("paper", True), ("limo", False)):
-        assert main([str(cases), "--out", str(tmp_path / "o"), "--rules", rules, "--field", "said", "--jobs", "1"]) == 0
+        assert (
+            limo("grade", str(cases), "--out", str(tmp_path / "o"), "--rules", rules, "--field", "said", "--jobs", "1")
+            == 0
+        )
         assert lines(tmp_path / "o")[0]["correct"] is expected
 
 

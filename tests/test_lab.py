@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limo.config import PACKAGE
+from limo.lab import Pool, Questions
 from limo.lab.corpus import CURRICULUM, Writer
 from limo.lab.problems import LEVELS, draw, solve
-from limo.lab.source import KINDS, Lab, LabProblems
+from limo.lab.source import KINDS
 from limo.lab.tokenizer import make
 from limo.records import Problem
 
@@ -56,7 +57,7 @@ def check(problem: Problem) -> None:
 @pytest.mark.parametrize("level", [4, 5])
 def test_every_good_solution_computes_its_answer_by_an_independent_evaluator(level: int) -> None:
     levels = tuple(float(n == level) for n in LEVELS)
-    pool = Lab(size=400, levels=levels, surface_b=0.5, steps=(1.0,) * 12, copies=0.0).problems()
+    pool = Pool(size=400, levels=levels, surface_b=0.5, steps=(1.0,) * 12, copies=0.0).problems()
     assert {p.meta["steps"] for p in pool} == set(range(1, 13))
     for problem in pool:
         check(problem)
@@ -64,10 +65,10 @@ def test_every_good_solution_computes_its_answer_by_an_independent_evaluator(lev
 
 
 def test_the_independent_evaluator_finds_a_damaged_solution() -> None:
-    (problem,) = Lab(size=1, levels=(0, 0, 0, 0, 1)).problems()
+    (problem,) = Pool(size=1, levels=(0, 0, 0, 0, 1)).problems()
     damaged = re.sub(r"=(\d);Check", lambda m: f"={(int(m[1]) + 1) % 10};Check", problem.solutions[0])
     with pytest.raises(AssertionError):
-        check(Problem(problem.id, problem.question, problem.answer, (damaged,)))
+        check(Problem(problem.id, problem.question, problem.gold, (damaged,)))
 
 
 def test_lower_levels_lose_the_plan_the_steps_and_the_right_answer() -> None:
@@ -104,9 +105,9 @@ def test_what_a_base_reads_is_true_and_questions_are_answered_only_directly() ->
 
 
 def test_the_same_seed_gives_the_same_pool_and_another_seed_another() -> None:
-    assert Lab(size=300).problems() == Lab(size=300).problems()
-    assert not {p.question for p in Lab(size=300).problems()} & {p.question for p in Lab(size=300, seed=1).problems()}
-    assert LabProblems(size=50).problems() == LabProblems(size=100).problems()[:50]
+    assert Pool(size=300).problems() == Pool(size=300).problems()
+    assert not {p.question for p in Pool(size=300).problems()} & {p.question for p in Pool(size=300, seed=1).problems()}
+    assert Questions(size=50).problems() == Questions(size=100).problems()[:50]
 
 
 def test_pool_pretraining_and_benchmarks_share_no_problem() -> None:
@@ -115,9 +116,9 @@ def test_pool_pretraining_and_benchmarks_share_no_problem() -> None:
         plain = plain.replace(" plus ", "+").replace(" minus ", "-").replace(" times ", "*")
         return frozenset(re.split(r"[;.]\s*|asked ", plain))
 
-    pool = {content(p.question) for p in Lab(size=2000, surface_b=0.5).problems()}
+    pool = {content(p.question) for p in Pool(size=2000, surface_b=0.5).problems()}
     benchmarks = {
-        split: [content(p.question) for kind in KINDS for p in LabProblems(kind=kind, size=200, split=split).problems()]
+        split: [content(p.question) for kind in KINDS for p in Questions(kind=kind, size=200, split=split).problems()]
         for split in ("dev", "test")
     }
     assert len(benchmarks["test"]) == 1000 and not pool & {*benchmarks["dev"], *benchmarks["test"]}
@@ -129,7 +130,7 @@ def test_pool_pretraining_and_benchmarks_share_no_problem() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_benchmark_holds_the_lengths_and_the_surface_that_its_name_promises(kind: str) -> None:
     fewest, most, surface = KINDS[kind]  # type: ignore[index]
-    problems = LabProblems(kind=kind, size=100).problems()  # type: ignore[arg-type]
+    problems = Questions(kind=kind, size=100).problems()  # type: ignore[arg-type]
     assert {p.meta["steps"] for p in problems} == set(range(fewest, most + 1))
     for p in problems:
         answer, _, path = evaluate(p.question)
@@ -138,12 +139,12 @@ def test_a_benchmark_holds_the_lengths_and_the_surface_that_its_name_promises(ki
 
 
 def test_answers_are_spread_evenly_so_chance_is_a_tenth() -> None:
-    answers = [p.answer for p in Lab(size=3000).problems()]
+    answers = [p.answer for p in Pool(size=3000).problems()]
     assert all(0.07 < answers.count(str(d)) / 3000 < 0.13 for d in range(10))
 
 
 def test_copies_repeat_a_question_under_another_id_and_name_it() -> None:
-    pool = Lab(size=1000, copies=0.2).problems()
+    pool = Pool(size=1000, copies=0.2).problems()
     by_id = {p.id: p for p in pool}
     copies = [p for p in pool if "copy_of" in p.meta]
     assert len(by_id) == 1000 and 150 < len(copies) < 250
@@ -157,7 +158,7 @@ def test_copies_repeat_a_question_under_another_id_and_name_it() -> None:
 )
 def test_a_pool_that_cannot_be_made_is_refused_with_its_field(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Lab(**wrong)  # type: ignore[arg-type]
+        Pool(**wrong)  # type: ignore[arg-type]
 
 
 @given(

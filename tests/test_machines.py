@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import slurm
-from tests.test_door import limo, pooled
+from tests.command import pooled, started
 
 LAUNCHER = "hydra/launcher=submitit_slurm"
 
@@ -32,7 +32,7 @@ def test_a_run_is_one_job_with_what_was_asked_for_and_runs_once_on_the_first_of_
 ) -> None:
     asked = ["partition=h100", "account=reasoning", "nodes=2", "tasks_per_node=1", "gpus_per_node=8", "timeout_min=90"]
     how = [*pooled(tmp_path), "stages=[data,selection]", "selection=all", "selection.size=null"]
-    done = limo("-m", LAUNCHER, *[f"hydra.launcher.{one}" for one in asked], *how, cwd=tmp_path, **cluster)
+    done = started("-m", LAUNCHER, *[f"hydra.launcher.{one}" for one in asked], *how, cwd=tmp_path, **cluster)
     assert done.returncode == 0, done.stdout + done.stderr + logs(tmp_path)
     assert "report: outputs/lab/report.html" in done.stdout
     (script,) = (tmp_path / "slurm").glob("*.sh")
@@ -67,7 +67,7 @@ def test_jobs_that_slurm_ends_cost_the_sweep_neither_its_report_nor_the_other_ru
     ]
     never = "hydra.launcher.setup=['test \"$SLURM_ARRAY_TASK_ID\" != 0 || exit 1']"
     pools = "data.limit=null,1,2"  # each makes a pool of its own: one from the store would start no process to cancel
-    done = limo("-m", LAUNCHER, never, *how, pools, cwd=tmp_path, **cluster)
+    done = started("-m", LAUNCHER, never, *how, pools, cwd=tmp_path, **cluster)
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
     assert "Traceback" not in told
@@ -87,7 +87,7 @@ def test_a_run_whose_time_is_up_stops_its_stage_and_says_how_to_go_on(cluster: d
     python.write_text('#!/bin/sh\nscancel --signal=USR2 "$SLURM_JOB_ID"\nsleep 60\n')
     python.chmod(0o755)
     how = [*pooled(tmp_path), f"python.data={python}", "stages=[data]", "hydra.launcher.timeout_min=10"]
-    done = limo("-m", LAUNCHER, *how, cwd=tmp_path, **cluster)
+    done = started("-m", LAUNCHER, *how, cwd=tmp_path, **cluster)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 of 1 runs failed" in done.stdout + done.stderr
     (status,) = tmp_path.glob("outputs/lab/*/status.json")
@@ -99,7 +99,7 @@ def test_a_run_whose_time_is_up_stops_its_stage_and_says_how_to_go_on(cluster: d
 
 
 def test_a_job_that_slurm_refuses_is_one_sentence(cluster: dict[str, str], tmp_path: Path) -> None:
-    done = limo("-m", LAUNCHER, "hydra.launcher.account=nobody", "stages=[data]", cwd=tmp_path, **cluster)
+    done = started("-m", LAUNCHER, "hydra.launcher.account=nobody", "stages=[data]", cwd=tmp_path, **cluster)
     told = done.stdout + done.stderr
     assert "SLURM did not take the job: sbatch: error: Batch job submission failed: Invalid account" in told
     assert "Traceback" not in told
@@ -107,7 +107,7 @@ def test_a_job_that_slurm_refuses_is_one_sentence(cluster: dict[str, str], tmp_p
 
 
 def test_a_launcher_without_m_submits_nothing_and_says_so(cluster: dict[str, str], tmp_path: Path) -> None:
-    done = limo(LAUNCHER, *pooled(tmp_path), "stages=[data]", cwd=tmp_path, **cluster)
+    done = started(LAUNCHER, *pooled(tmp_path), "stages=[data]", cwd=tmp_path, **cluster)
     assert f"write python -m limo -m {LAUNCHER}" in done.stdout + done.stderr
     assert done.returncode == 2
     assert not list(tmp_path.glob("slurm/*.sh"))
@@ -132,7 +132,7 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_remedy(name: str, tm
 
 def test_more_machines_than_the_job_has_are_refused_before_any_work(tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "a,b"}
-    done = limo("training/strategy=zero2", "training.strategy.nodes=4", cwd=tmp_path, **job)
+    done = started("training/strategy=zero2", "training.strategy.nodes=4", cwd=tmp_path, **job)
     told = done.stdout + done.stderr
     assert (
         "training.strategy.nodes=4: this SLURM job has 2 node(s); submit it with hydra.launcher.nodes=4, or set it to 2"

@@ -14,7 +14,7 @@ import torch
 
 from limo.engine import Sampling
 from limo.engine.transformers import Transformers, load
-from limo.lab.source import LabProblems
+from limo.lab import Questions
 from limo.models import Model, load_tokenizer
 from limo.probe import ProbeStage, losses
 from limo.probe.losses import score
@@ -22,7 +22,7 @@ from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Example, write
 from limo.stage import summary
 from limo.training.encode import encode
-from tests.test_door import limo
+from tests.command import started
 
 
 def model(folder: Path) -> Model:
@@ -80,7 +80,7 @@ def test_a_context_is_what_stands_before_the_prompt(tmp_path: Path) -> None:
 
 def test_a_greedy_answer_is_all_first_choices_and_cheaper_than_the_solutions(tmp_path: Path) -> None:
     # the random model spells special tokens, which are lost when its answers become text; the lab's base does not
-    pool = LabProblems(kind="main", size=12, split="dev").problems()
+    pool = Questions(kind="main", size=12, split="dev").problems()
     rows = [Example(p.id, p.id, p.question, p.answer, f"so it is \\boxed{{{p.answer}}}") for p in pool]
     found = run(stage(tmp_path, rows, model=Model(path="lab:base", dtype="float32")), tmp_path / "probe")
     assert found["own"]["first"] == 1.0
@@ -170,19 +170,19 @@ def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path:
     assert "lab:base on 4 of 8 selected examples" in done.stdout
     assert "What it means" in done.stdout
     assert len(list((tmp_path / "outputs/.store/probe").glob("*/summary.json"))) == 1
-    run = limo(*SMALL, "stages=[data,selection]", cwd=tmp_path)
+    run = started(*SMALL, "stages=[data,selection]", cwd=tmp_path)
     assert "selection: from the store" in run.stdout + run.stderr
 
 
 def test_ctrl_c_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from limo.probe import command
+    from tests import command as command_line
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "run", interrupted)
-    with pytest.raises(SystemExit, match="130"):
-        command.main([])
+    assert command_line.limo("probe") == 130
     assert capsys.readouterr().err == "limo: interrupted; the same command resumes\n"
 
 

@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limo import UserError
-from limo.records import Attempt, Example, Grade, Problem, read, rows, write
+from limo.records import Attempt, Example, Gold, Grade, Problem, read, rows, write
 
 text = st.text(st.characters(codec="utf-8"), max_size=40)
+golds = st.builds(
+    Gold,
+    value=text | st.lists(text) | st.dictionaries(text, text),
+    choices=st.none() | st.dictionaries(text, text),
+    tolerance=st.none() | st.floats(0, 0.9),
+)
 records = {
-    Problem: st.builds(Problem, id=text, question=text, answer=text, solutions=st.lists(text).map(tuple), meta=st.just({"level": 3})),
+    Problem: st.builds(Problem, id=text, question=text, gold=golds, solutions=st.lists(text).map(tuple), meta=st.just({"level": 3})),
     Attempt: st.builds(Attempt, problem=text, sample=st.integers(0), seed=st.integers(0), text=text, finish=text,
                        prompt_tokens=st.integers(0), tokens=st.integers(0)),
     Grade: st.builds(Grade, problem=text, sample=st.integers(0), verdict=text, answer=st.none() | text, rule=text),
@@ -37,16 +43,16 @@ def test_what_is_written_is_read_back(kind: type, tmp_path_factory: pytest.TempP
     [
         ('{"id": "1", "question": "q", "answer"', r"problems.jsonl, line 2: not valid JSON"),
         ('["a"]', r"problems.jsonl, line 2: expected a JSON object, found list"),
-        ('{"id": "1", "question": "q"}', r"problems.jsonl, line 2: Problem lacks answer"),
+        ('{"id": "1", "question": "q"}', r"problems.jsonl, line 2: Problem lacks gold"),
         (
-            '{"id": "1", "question": "q", "answer": "a", "size": 1}',
+            '{"id": "1", "question": "q", "gold": {"value": "a"}, "size": 1}',
             r"problems.jsonl, line 2: Problem has no field size",
         ),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
-    path.write_text('{"id": "0", "question": "q", "answer": "a"}\n' + line + "\n")
+    path.write_text('{"id": "0", "question": "q", "gold": {"value": "a"}}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
         read(path, Problem)
 

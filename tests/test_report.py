@@ -270,6 +270,17 @@ def test_links_to_the_store_are_followed_and_nothing_is_found_twice(tmp_path: Pa
     assert read.curve(found)[0][:3] == [0.0, 5.0, 10.0]
 
 
+def test_runs_with_the_very_same_results_are_shown_and_counted_once(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "first", seed=0)
+    write_run(tmp_path / "first", seed=1)
+    shutil.copytree(first, tmp_path / "again" / "default")
+    alone, both = read.find([tmp_path / "first"]), read.find([tmp_path / "first", tmp_path / "again"])
+    assert len(both) == len(alone) == 2
+    assert series.arms(both)[0].point("main") == series.arms(alone)[0].point("main")
+    (told,) = [sentence for _, sentence in notes(both) if "very same results" in sentence]
+    assert "(default); shown and counted once" in told
+
+
 def test_the_selection_shows_steps_and_reasons_that_add_up(tmp_path: Path) -> None:
     page = report.write([write_run(tmp_path, size=120)], tmp_path).read_text()
     part = page[page.index('id="selection"') : page.index('id="data"')]

@@ -515,7 +515,7 @@ def test_a_run_begun_anew_knows_nothing_of_the_best_weights_before_it(base: Path
     [
         (None, "held.jsonl: No such file"),
         ("", "held.jsonl: no examples in it"),
-        ('{"id": "v0"}\n', "held.jsonl, line 1: Example lacks answer, problem, question, solution"),
+        ('{"id": "v0"}\n', "held.jsonl, line 1: Example lacks problem, question, answer, solution"),
     ],
 )
 def test_validation_examples_are_looked_at_before_any_work(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from limo import records
 from limo.config import component
 from limo.engine import Sampling
+from limo.grading.rules import Rules
 from limo.models import Model
 from limo.records import Problem
 from limo.stage import Stage, summarise
@@ -21,8 +22,8 @@ class Attempts:
     sampling: Sampling
     model: Model | None = None
     """Who tries; null takes the model of the run."""
-    rules: Any
-    """Rules by which the tries are graded, `limo.grading.Rules`."""
+    rules: Rules
+    """Rules by which the tries are graded."""
     limit: int | None = None
     """Only the first so many problems, by id; null tries all."""
 

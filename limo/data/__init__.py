@@ -1,9 +1,10 @@
-"""Where problems come from: files, the Hugging Face hub, the lab; and the stage that cleans them."""
+"""Where problems come from: files, public repositories, the Hugging Face hub; and the stage that cleans a pool."""
 
 from limo.data.contamination import Decontamination
-from limo.data.files import Files
+from limo.data.files import Files, PinnedFile
 from limo.data.hub import Hub
-from limo.data.source import Data, Source
+from limo.data.source import Data, Row, known, located
 from limo.data.stage import DataStage
+from limo.data.table import Table
 
-__all__ = ["Data", "DataStage", "Decontamination", "Files", "Hub", "Source"]
+__all__ = ["Data", "DataStage", "Decontamination", "Files", "Hub", "PinnedFile", "Row", "Table", "known", "located"]

@@ -1,100 +1,81 @@
-"""Problems from local files: JSONL, JSON, CSV, Parquet."""
+"""Tables in files: local ones of the user's own, and one of a public repository at one commit."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from limo import UserError, records
-from limo.config import component
-from limo.data.source import Source, absent, paths
-
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+from limo import UserError
+from limo.config import component, first_line
+from limo.data.formats import WANTED, Rows, read
+from limo.data.table import Table
+from limo.hub import RemoteFile
 
 
 @component
-class Files(Source):
-    """One local file or several, read one after the other."""
+class Files(Table):
+    """Local files alone."""
 
-    path: Path | tuple[Path, ...] | None = None
-    """JSONL, JSON (a list of objects), CSV, TSV or Parquet, told by the ending."""
-
-    def missing(self) -> list[str]:
-        return (
-            absent(paths(self.path))
-            if self.path
-            else ["data.path is not set; give the path of a JSONL, JSON, CSV or Parquet file"]
-        )
-
-    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        if lacks := self.missing():
-            raise UserError(lacks[0])
-        for file in paths(self.path):
-            yield from read(file)
+    def remote_missing(self) -> list[str]:
+        return [f"path is not set; give the path of {WANTED}"]
 
 
-def read(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a file with their places. Raises UserError naming file and line of what cannot be read."""
-    if file.suffix not in FORMATS:
-        raise UserError(f"data.path={file}: the ending {file.suffix!r} is none of {', '.join(FORMATS)}")
-    if lacks := absent([file]):
-        raise UserError(lacks[0])
-    if file.suffix in (".jsonl", ".ndjson"):
-        yield from ((f"{file}, line {number}", row) for number, row in records.rows(file))
-    elif file.suffix == ".json":
-        yield from _json(file)
-    elif file.suffix in (".csv", ".tsv"):
-        yield from _csv(file, "\t" if file.suffix == ".tsv" else ",")
-    else:
-        yield from _parquet(file)
+@component
+class PinnedFile(Table):
+    """A file of a public repository at one commit, so that it cannot change silently."""
 
+    repo: str
+    """`github:<owner>/<name>`, or `<owner>/<name>` for a data set of the Hugging Face hub."""
+    revision: str | None = None
+    """Commit of the repository; it must be given."""
+    remote: str
+    """Path of the file in the repository: JSONL, JSON, CSV or Parquet."""
+    file: str | None = None
+    """Name of the file in a local folder of benchmarks (`evaluation.data_dir`)."""
 
-def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{file}, line {error.lineno}: not valid JSON ({error.msg}); a file of one object a line ends in .jsonl"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    if not isinstance(table, list):
-        raise UserError(f"{file}: expected a list of objects, found {type(table).__name__}")
-    for number, row in enumerate(table, 1):
-        if not isinstance(row, dict):
-            raise UserError(f"{file}, entry {number}: expected an object, found {type(row).__name__}")
-        yield f"{file}, entry {number}", row
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.revision:
+            raise ValueError(
+                f"repo={self.repo} needs a revision; give the commit, so that the file cannot change silently"
+            )
 
+    def at(self, folder: Path) -> PinnedFile:
+        """The same table, read from a local folder of benchmark files, unless it has local files of its own."""
+        if self.file is None or self.path is not None:
+            return self
+        flat, nested = folder.expanduser() / self.file, folder.expanduser() / Path(self.file).stem / "test.jsonl"
+        # nested as in the evaluation folder of LIMO's repository
+        return dataclasses.replace(self, path=nested if nested.is_file() and not flat.is_file() else flat)
 
-def _csv(file: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    csv.field_size_limit(1 << 30)  # a long solution is one field
-    with file.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter=delimiter, strict=True)
+    @property
+    def name(self) -> str:
+        return super().name if self.files else f"{self.repo}/{self.remote}"
+
+    def remote_rows(self) -> Rows:
         try:
-            for row in reader:
-                if None in row or None in row.values():
-                    columns = len(reader.fieldnames or ())
-                    raise UserError(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
-                yield f"{file}, line {reader.line_num}", dict(row)
-        except csv.Error as error:
-            raise UserError(f"{file}, after line {reader.line_num}: {error}") from None
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+            return read(self._remote.fetch())
+        except OSError as error:
+            raise UserError(
+                f"{self._remote.url} cannot be fetched ({first_line(error)}); set path to a local copy"
+            ) from None
 
+    def remote_missing(self) -> list[str]:
+        if self._remote.cached() or self._remote.reachable():
+            return []
+        folder = Path(self.remote).parent
+        if self.file and Path(self.remote).parts[-2:] == (Path(self.file).stem, "test.jsonl"):
+            folder = folder.parent
+        to_folder = f"evaluation.data_dir to its folder {folder}, or " if self.file else ""
+        return [
+            f"repo={self.repo} cannot be reached; fetch its commit {str(self.revision)[:12]} where there is network, and set "
+            f"{to_folder}path to the file"
+        ]
 
-def _parquet(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    def remote_key(self, digest: Callable[[Path], str]) -> object:
+        return f"{self.repo}@{self.revision}/{self.remote}"
 
-    try:
-        table = pyarrow.parquet.ParquetFile(file)
-        number = 0
-        for batch in table.iter_batches():
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{file}, row {number}", row
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
+    @property
+    def _remote(self) -> RemoteFile:
+        return RemoteFile(self.repo, str(self.revision), self.remote)

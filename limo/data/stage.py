@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from limo import UserError, records, serial
-from limo.config import component
+from limo.config import component, held_to
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
+from limo.data.source import Data
+from limo.data.table import Table
 from limo.data.text import text_hash
 from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
@@ -27,26 +29,31 @@ class DataStage(Stage):
     module: ClassVar[str] = "limo.data"
     version: ClassVar[int] = 1
 
-    data: Any
-    """A `Data`."""
-    protect: dict[str, Any] = field(default_factory=dict)
+    data: Annotated[Data, held_to(Data)]
+    protect: Mapping[str, Data | Path] = field(default_factory=dict)
     """The run's benchmarks, whose questions may not be in the pool: each a `Data`, or a JSONL file of problems."""
     seed: int = 0
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """The seed makes no difference here, nor do the benchmarks where nobody looks for them."""
-        protect = serial.fingerprint(self.protect, digest) if self._rule() else None
-        return {"data": serial.fingerprint(self.data, digest), "protect": protect}
+        rule = self._rule()
+        return {
+            "data": serial.fingerprint(self.data, digest),
+            "duplicates": self._duplicates(),
+            "rule": serial.fingerprint(rule, digest),
+            "protect": serial.fingerprint(self.protect, digest) if rule else None,
+        }
 
     def missing(self) -> list[str]:
-        return [*self.data.missing(), *self._unread()]
+        name = "data." if isinstance(self.data, Table) else "data: "  # the sentences of a table begin with its key
+        return [*(f"{name}{sentence}" for sentence in self.data.missing()), *self._unread()]
 
     def run(self, folder: Path) -> None:
         rule = self._rule()
         protected = self._protected() if rule else {}
         pool = self.data.problems()
         _refuse_equal_ids(pool)
-        kept, dropped = clean(pool, getattr(self.data, "duplicates", "drop"))
+        kept, dropped = clean(pool, self._duplicates())
         matches = rule.find(kept, protected) if rule else {}
         pairs = {name: dataclasses.asdict(match) for name, match in matches.items()}
         if rule and rule.action == "drop":
@@ -77,6 +84,9 @@ class DataStage(Stage):
             unchecked=[name for name in self.protect if name not in protected],
         )
 
+    def _duplicates(self) -> str:
+        return str(getattr(self.data, "duplicates", "drop"))
+
     def _rule(self) -> Decontamination | None:
         rule: Decontamination | None = getattr(self.data, "decontamination", Decontamination())
         return rule if self.protect else None
@@ -90,7 +100,7 @@ class DataStage(Stage):
         if not lacks:
             return []
         return [
-            *(sentence for found in lacks.values() for sentence in found),
+            *dict.fromkeys(sentence for found in lacks.values() for sentence in found),
             f"data.decontamination: the questions of {', '.join(lacks)} cannot be read here, so no leak can be found; "
             "mend the above, or set data.decontamination.absent=report",
         ]
@@ -132,11 +142,10 @@ def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str
     return list(kept.values()), dropped
 
 
-def _lacks(source: Any) -> list[str]:
-    if isinstance(source, Path):
-        return [] if source.is_file() else [f"{source}: no such file; give a JSONL file of problems"]
-    lacks: list[str] = source.missing()
-    return lacks
+def _lacks(source: Data | Path) -> list[str]:
+    if not isinstance(source, Path):
+        return source.missing()
+    return [] if source.is_file() else [f"{source}: no such file; give a JSONL file of problems"]
 
 
 def _refuse_equal_ids(pool: list[Problem]) -> None:

@@ -2,8 +2,7 @@
 
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
-from limo.evaluation.source import Source
 from limo.evaluation.stage import EvaluationStage
 from limo.evaluation.suite import Evaluation
 
-__all__ = ["Benchmark", "Evaluation", "EvaluationStage", "Judge", "Source"]
+__all__ = ["Benchmark", "Evaluation", "EvaluationStage", "Judge"]

@@ -7,24 +7,15 @@ import dataclasses
 from collections import defaultdict
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal
 
 from limo import UserError
-from limo.config import component, runtime
+from limo.config import component, held_to
+from limo.data import Data, PinnedFile, located
 from limo.engine import Sampling
 from limo.evaluation.golds import Repair, repair
-from limo.evaluation.source import Source
-from limo.grading import TYPES, Rules
-from limo.records import Problem
-
-
-@runtime_checkable
-class Problems(Protocol):
-    """Whatever gives problems: a `Source`, the lab, a member of the group `data`."""
-
-    def missing(self) -> list[str]: ...
-
-    def problems(self) -> list[Problem]: ...
+from limo.grading import Rules
+from limo.records import AnswerType, Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +33,15 @@ class Loaded:
 class Benchmark:
     """One benchmark and its protocol."""
 
-    source: Any
-    """Where the rows come from: `limo.evaluation.Source`, or anything with `missing()` and `problems()`."""
-    path: Path | None = runtime(default=None)
-    """A local file with the rows of the source; None reads `evaluation.data_dir`, or the hub."""
+    source: Annotated[Data, held_to(Data)]
+    """Where the questions come from: whatever may be a pool, any member of the group `data`."""
     language: Literal["en", "zh", "none"] = "en"
     domain: Literal["in", "out"] = "in"
     """In or out of the domain of the training data, as LIMO's tables divide them."""
     prompt: str = "{question}"
     """The user's turn; `{question}` is replaced by the question."""
-    answer_type: str = "auto"
-    """What its answers are, one of `limo.grading.TYPES`; `auto` reads it from each gold answer."""
+    answer_type: AnswerType = "auto"
+    """What its answers are; `auto` reads it from each gold answer."""
     repairs: tuple[Repair, ...] = ()
     """Rules that mend gold answers when loaded, in this order."""
     corrections: dict[str, str] = field(default_factory=dict)
@@ -76,16 +65,8 @@ class Benchmark:
     """Only the first so many questions; None takes all."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.source, Problems):
-            raise ValueError(f"source={self.source!r} gives no problems; name a limo.evaluation.Source")
-        if self.path is not None and not isinstance(self.source, Source):
-            raise ValueError(
-                f"path={self.path}: the questions of {type(self.source).__name__} are made, not read; drop it"
-            )
         if "{question}" not in self.prompt:
             raise ValueError(f"prompt={self.prompt!r} must contain {{question}}")
-        if self.answer_type not in TYPES:
-            raise ValueError(f"answer_type={self.answer_type!r} is unknown; choose one of {', '.join(TYPES)}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit={self.limit} must be 1 or more, or null for all questions")
         _ = self.sampling  # refuses impossible settings, such as several greedy samples
@@ -105,23 +86,22 @@ class Benchmark:
         problems: list[Problem] = []
         repairs: dict[str, list[str]] = defaultdict(list)
         same: dict[str, list[str]] = defaultdict(list)
-        found = self.source.problems()
-        if unknown := self.corrections.keys() - {p.id for p in found}:
+        rows = list(located(self.source))
+        if unknown := self.corrections.keys() - {row.problem.id for row in rows}:
             raise UserError(f"corrections: there is no question {', '.join(sorted(unknown))}; take ids of the file")
-        for problem in found[: self.limit]:
-            same[problem.question].append(problem.id)
-            correction = self.corrections.get(problem.id)
-            mended, applied = repair(problem, self.repairs, self.answer_type, self.shuffle, correction)
+        for row in rows[: self.limit]:
+            same[row.problem.question].append(row.problem.id)
+            correction = self.corrections.get(row.problem.id)
+            mended, applied = repair(row, self.repairs, self.answer_type, self.shuffle, correction)
             problems.append(mended)
             for rule in applied:
                 repairs[rule].append(mended.id)
         if not problems:
-            raise UserError(f"{self.source}: no questions in it; give a file that has some")
+            raise UserError("the source of a benchmark gives no questions; take one that has some")
         return Loaded(problems, dict(repairs), [ids for ids in same.values() if len(ids) > 1])
 
     def at(self, folder: Path | None) -> Benchmark:
-        """The same benchmark, read from its own local file, or from a folder of benchmark files, where one is given."""
-        if not isinstance(self.source, Source) or (self.path is None and folder is None):
+        """The same benchmark, read from a folder of benchmark files where one is given and its source has a name there."""
+        if folder is None or not isinstance(self.source, PinnedFile):
             return self
-        source = dataclasses.replace(self.source, path=self.path or self.source.path, folder=folder)
-        return dataclasses.replace(self, source=source)
+        return dataclasses.replace(self, source=self.source.at(folder))

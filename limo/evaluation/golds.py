@@ -1,15 +1,16 @@
-"""Gold answers made fit for grading, by named rules: each takes a problem and gives it back mended, or as it was."""
+"""Gold answers made fit for grading, by named rules: each gives an answer back mended, or as it was."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from limo import UserError
+from limo.data import Row
 from limo.evaluation.options import LETTERS, cut, permute
-from limo.records import Problem
+from limo.records import AnswerType, Gold, Problem
 
 Repair = Literal[
     "integral",
@@ -26,7 +27,7 @@ Repair = Literal[
     "metadata",
     "forms",
 ]
-TYPES = {
+TYPES: dict[str, AnswerType] = {
     "Numerical": "auto",
     "Expression": "expression",
     "Tuple": "tuple",
@@ -38,189 +39,177 @@ TYPES = {
 
 
 def repair(
-    problem: Problem, rules: tuple[Repair, ...], answer_type: str, shuffle: int | None, correction: str | None = None
+    row: Row, rules: tuple[Repair, ...], answer_type: AnswerType, shuffle: int | None, correction: str | None = None
 ) -> tuple[Problem, list[str]]:
-    """The problem with a gold answer that can be graded, and the names of the rules that changed it.
+    """The row's problem with a gold answer that can be graded, and the names of the rules that changed it.
 
-    `meta` of the result: `gold` (text, a list of answers, or a dict of named parts), `answer_type`, `choices` (letter
-    -> text) where there are options, `raw` the gold answer as LIMO's code reads it. Raises UserError naming the row
-    where the result is no answer of its type.
+    `gold.published` of the result is the answer as LIMO's code reads it. Raises UserError naming the row where the
+    result is no answer of its type.
     """
-    problem = _with(problem, _gold(problem), answer_type=answer_type, raw=str(_gold(problem)))
+    source = row.problem.gold
+    if correction is None and not source.text.strip():
+        raise UserError(f"{row.place}: there is no answer; mend or remove the row")
+    gold = dataclasses.replace(source, type=answer_type)
     applied: list[str] = []
     if correction is not None:
-        problem = _with(problem, correction)
+        gold = dataclasses.replace(gold, value=correction)
         applied.append("corrections")
     for name in rules:
-        mended = RULES[name](problem)
-        if mended != problem:
+        mended = mend(name, gold, row)
+        if mended != gold:
             applied.append(name)
-            problem = mended
+            gold = mended
+    if gold.published is None and gold.value != source.value:
+        gold = dataclasses.replace(gold, published=source.text)
+    problem = dataclasses.replace(row.problem, gold=gold)
     if shuffle is not None:
-        problem = shuffled(problem, shuffle)
+        problem = shuffled(problem, shuffle, row.place)
         applied.append("shuffle")
-    check(problem)
+    check(problem.gold, row.place)
     return problem, applied
 
 
-def check(problem: Problem) -> None:
+def mend(name: Repair, gold: Gold, row: Row) -> Gold:
+    """The gold answer after one rule; rules of texts leave one of several parts as it is."""
+    if name in GOLDS:
+        return GOLDS[name](gold, row)
+    return dataclasses.replace(gold, value=TEXTS[name](gold.value)) if isinstance(gold.value, str) else gold
+
+
+def check(gold: Gold, place: str) -> None:
     """Refuse a gold answer that cannot be one of its type."""
-    gold, kind, where = problem.meta["gold"], problem.meta["answer_type"], problem.meta.get("where", problem.id)
-    parts = list(gold.values()) if isinstance(gold, dict) else gold if isinstance(gold, list) else [gold]
-    if not parts or any(not str(part).strip() for part in parts):
-        raise UserError(f"{where}: the gold answer is empty after repair; mend the row")
-    if kind == "integer" and not re.fullmatch(r"[+-]?\d+", gold):
-        raise UserError(f"{where}: the gold answer {gold!r} is no integer; mend the row or set another answer_type")
-    if kind == "letter" and gold not in (problem.meta.get("choices") or LETTERS):
+    value, kind = gold.value, gold.type
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    if not parts or any(not part.strip() for part in parts):
+        raise UserError(f"{place}: the gold answer is empty after repair; mend the row")
+    if kind == "integer" and not re.fullmatch(r"[+-]?\d+", gold.text):
+        raise UserError(f"{place}: the gold answer {value!r} is no integer; mend the row or set another answer_type")
+    if kind == "letter" and value not in (gold.choices or LETTERS):
         raise UserError(
-            f"{where}: the gold answer {gold!r} is not the letter of an option; mend the row or set another answer_type"
+            f"{place}: the gold answer {value!r} is not the letter of an option; mend the row or set another answer_type"
         )
-    if kind != "text" and any(not _balanced(str(part)) for part in parts):
+    if kind != "text" and any(not _balanced(part) for part in parts):
         raise UserError(
-            f"{where}: the gold answer {gold!r} has unbalanced braces; mend the row or set answer_type=text"
+            f"{place}: the gold answer {value!r} has unbalanced braces; mend the row or set answer_type=text"
         )
 
 
-def integral(problem: Problem) -> Problem:
+def integral(gold: str) -> str:
     """27.0 -> 27: whole numbers that a data frame turned into floats."""
-    gold = problem.meta["gold"]
-    return _with(problem, gold[:-2]) if isinstance(gold, str) and re.fullmatch(r"[+-]?\d+\.0", gold) else problem
+    return gold[:-2] if re.fullmatch(r"[+-]?\d+\.0", gold) else gold
 
 
-def thousands(problem: Problem) -> Problem:
+def thousands(gold: str) -> str:
     """`1,450,000` -> `1450000`, in a file whose answers are single numbers."""
-    return _text(
-        problem, lambda gold: gold.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", gold) else gold
-    )
+    return gold.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", gold) else gold
 
 
-def delimiters(problem: Problem) -> Problem:
+def delimiters(gold: str) -> str:
     """`$\\frac{1}{2}$` -> `\\frac{1}{2}`; `$69$,$84$` -> `69,84`; a full stop at the end goes too."""
-    return _text(problem, lambda gold: re.sub(r"(?<!\\)\$+", "", gold).strip().rstrip(".。．").strip())
+    return re.sub(r"(?<!\\)\$+", "", gold).strip().rstrip(".。．").strip()
 
 
-def currency(problem: Problem) -> Problem:
+def currency(gold: str) -> str:
     """`\\$32,\\!348` -> `32348`: a dollar sign that math parsers stumble over, with the thousands marks of such
     amounts."""
     amount = re.compile(r"\\\$\s*(\d[\d,.\\!]*)")
-    return _text(problem, lambda gold: amount.sub(lambda m: re.sub(r",|\\!", "", m.group(1)), gold))
+    return amount.sub(lambda m: re.sub(r",|\\!", "", m.group(1)), gold)
 
 
-def punctuation(problem: Problem) -> Problem:
+def punctuation(gold: str) -> str:
     """Full-width signs of a Chinese text inside mathematics: `0。3853` -> `0.3853`, `（` -> `(`, `；` -> `;`."""
     table = str.maketrans("（）［］，；：＋－＝", "()[],;:+-=")
-
-    def mend(gold: str) -> str:
-        gold = re.sub(r"(?<=\d)。(?=\d)", ".", gold)
-        return gold if re.search(r"[\u4e00-\u9fff]", gold) else gold.translate(table)
-
-    return _text(problem, mend)
+    gold = re.sub(r"(?<=\d)。(?=\d)", ".", gold)
+    return gold if re.search(r"[\u4e00-\u9fff]", gold) else gold.translate(table)
 
 
-def backslash(problem: Problem) -> Problem:
+def backslash(gold: str) -> str:
     """`frac{1}{4}` -> `\\frac{1}{4}`: a command that lost its backslash."""
-    return _text(problem, lambda gold: re.sub(r"(?<![\\A-Za-z])(frac|sqrt)(?=[{\[])", r"\\\1", gold))
+    return re.sub(r"(?<![\\A-Za-z])(frac|sqrt)(?=[{\[])", r"\\\1", gold)
 
 
-def code(problem: Problem) -> Problem:
+def code(gold: str) -> str:
     """Program notation: `np.arcsin(10/13)` -> `\\arcsin(10/13)`, `-1./3` -> `-1/3`, `\\exp{a*t}` -> `e^{a t}`."""
-
-    def mend(gold: str) -> str:
-        gold = re.sub(r"\b(?:np|numpy|math)\.", r"\\", gold)
-        gold = re.sub(r"(?<=\d)\.(?=/)", "", gold)
-        if r"\exp{" in gold:
-            gold = gold.replace(r"\exp{", "e^{").replace("*", " ")
-        return re.sub(r"\\(arcsin|arccos|arctan|sin|cos|tan)\{(.*)\}$", r"\\\1(\2)", gold)
-
-    return _text(problem, mend)
+    gold = re.sub(r"\b(?:np|numpy|math)\.", r"\\", gold)
+    gold = re.sub(r"(?<=\d)\.(?=/)", "", gold)
+    if r"\exp{" in gold:
+        gold = gold.replace(r"\exp{", "e^{").replace("*", " ")
+    return re.sub(r"\\(arcsin|arccos|arctan|sin|cos|tan)\{(.*)\}$", r"\\\1(\2)", gold)
 
 
-def exponent(problem: Problem) -> Problem:
+def exponent(gold: str) -> str:
     """`4.5e33` -> `4.5 \\times 10^{33}`, as a model writes it."""
     pattern = re.compile(r"(?<![\w.])([+-]?\d+(?:\.\d*)?)[eE]([+-]?)0*(\d+)(?!\w)")
-    return _text(
-        problem, lambda gold: pattern.sub(lambda m: rf"{m[1]} \times 10^{{{m[2].replace('+', '')}{m[3]}}}", gold)
-    )
+    return pattern.sub(lambda m: rf"{m[1]} \times 10^{{{m[2].replace('+', '')}{m[3]}}}", gold)
 
 
-def parts(problem: Problem) -> Problem:
+def parts(gold: Gold, row: Row) -> Gold:
     """JSON lists and objects: a list is a set of answers, an object holds named parts; all of them are needed."""
-    gold = problem.meta["gold"]
-    if isinstance(gold, list):
-        return _with(problem, [str(item) for item in gold], answer_type="multi")
-    if isinstance(gold, dict):
-        clean = {str(k): re.sub(r"(?<!\\)\$+", "", str(v)).strip() for k, v in gold.items()}
-        return _with(problem, clean, answer_type="multi")
-    return problem
+    if isinstance(gold.value, dict):
+        clean = {name: re.sub(r"(?<!\\)\$+", "", part).strip() for name, part in gold.value.items()}
+        return dataclasses.replace(gold, value=clean, type="multi")
+    return dataclasses.replace(gold, type="multi") if isinstance(gold.value, list) else gold
 
 
-def letter(problem: Problem) -> Problem:
+def letter(gold: Gold, row: Row) -> Gold:
     """Multiple choice: `（B）`, `C．`, `（A）$\\frac{1}{2}$` -> the letter; answer_type becomes `letter`."""
-    gold = problem.meta["gold"]
-    if not isinstance(gold, str):
-        return problem
-    found = re.fullmatch(r"\s*[(（]?\s*([A-J])\s*[)）]?\s*[.．、。]?\s*", gold) or re.match(
-        r"\s*[(（]([A-J])[)）]\s*\S", gold
+    if not isinstance(gold.value, str):
+        return gold
+    found = re.fullmatch(r"\s*[(（]?\s*([A-J])\s*[)）]?\s*[.．、。]?\s*", gold.value) or re.match(
+        r"\s*[(（]([A-J])[)）]\s*\S", gold.value
     )
-    return _with(problem, found.group(1), answer_type="letter") if found else problem
+    return dataclasses.replace(gold, value=found.group(1), type="letter") if found else gold
 
 
-def options(problem: Problem) -> Problem:
+def options(gold: Gold, row: Row) -> Gold:
     """Options cut from the question, so that the letter or the text of the right one counts.
 
-    A file that keeps the letter apart (`meta.letter`) decides by it: where the text of that option and the file's own
+    A file that keeps the letter apart (column `letter`) decides by it: where the text of that option and the file's own
     answer differ, the option of the question wins, because it is what the model read.
     """
-    gold, chosen = problem.meta["gold"], str(problem.meta.get("letter") or "").strip()
-    found = cut(problem.question)
-    if not chosen and (problem.meta["answer_type"] != "letter" or not isinstance(gold, str)):
-        return problem
+    chosen, found = str(row.columns.get("letter") or "").strip(), cut(row.problem.question)
     if not chosen:
-        return _with(problem, gold, choices=found) if found and gold in found else problem
+        known = gold.type == "letter" and found and gold.value in found
+        return dataclasses.replace(gold, choices=found) if known else gold
     if chosen not in (found or {}):
-        found = {chosen: re.sub(rf"^{chosen}\s*[.．、]\s*", "", str(gold))}
-    return _with(problem, chosen, answer_type="letter", choices=found)
+        found = {chosen: re.sub(rf"^{chosen}\s*[.．、]\s*", "", gold.text)}
+    return dataclasses.replace(gold, value=chosen, type="letter", choices=found)
 
 
-def metadata(problem: Problem) -> Problem:
-    """OlympiadBench's own metadata: answer type, several answers in any order, the unit, the tolerance that it
-    allows."""
-    meta, gold = problem.meta, problem.meta["gold"]
-    changes: dict[str, Any] = {}
-    if kind := meta.get("type"):
-        changes["answer_type"] = "multi" if meta.get("multiple") and kind != "Interval" else TYPES.get(kind, "auto")
-        if kind == "Interval":  # `t(0,4]`: the variable before its interval
-            gold = re.sub(r"^[a-z](?=[(\[])", "", gold)
-    if meta.get("error"):
-        changes["tolerance"] = _relative(str(meta["error"]), gold)
-    return _with(problem, gold, **changes) if changes else problem
+def metadata(gold: Gold, row: Row) -> Gold:
+    """OlympiadBench's own columns: answer type, several answers in any order, the unit, the tolerance that it allows."""
+    kind, error = row.columns.get("type"), row.columns.get("error")
+    if kind:
+        several = row.columns.get("multiple") and kind != "Interval"
+        gold = dataclasses.replace(gold, type="multi" if several else TYPES.get(kind, "auto"))
+        if kind == "Interval" and isinstance(gold.value, str):  # `t(0,4]`: the variable before its interval
+            gold = dataclasses.replace(gold, value=re.sub(r"^[a-z](?=[(\[])", "", gold.value))
+    return dataclasses.replace(gold, tolerance=_relative(str(error), gold.text)) if error else gold
 
 
-def forms(problem: Problem) -> Problem:
+def forms(gold: str) -> str:
     """Two ways of writing one answer, `$A$ 或 $B$`: the first; in a list, `1, 2, 3, 或 6`, the word is only a comma."""
-
-    def mend(gold: str) -> str:
-        if found := re.fullmatch(r"\s*(\$[^$]+\$)\s*或\s*\$[^$]+\$\s*[.．。]?\s*", gold):
-            return found.group(1)
-        return re.sub(r"\s*[,，]\s*或\s*(?=\d)", ", ", gold)
-
-    return _text(problem, mend)
+    if found := re.fullmatch(r"\s*(\$[^$]+\$)\s*或\s*\$[^$]+\$\s*[.．。]?\s*", gold):
+        return found.group(1)
+    return re.sub(r"\s*[,，]\s*或\s*(?=\d)", ", ", gold)
 
 
-_EVERY = (integral, thousands, delimiters, currency, punctuation, backslash, code, exponent, parts, letter, options)
-RULES: dict[str, Callable[[Problem], Problem]] = {rule.__name__: rule for rule in (*_EVERY, metadata, forms)}
-"""Every rule by its name."""
+_TEXTS = (integral, thousands, delimiters, currency, punctuation, backslash, code, exponent, forms)
+TEXTS: dict[str, Callable[[str], str]] = {rule.__name__: rule for rule in _TEXTS}
+"""Rules that read the answer's text alone, by name."""
+GOLDS: dict[str, Callable[[Gold, Row], Gold]] = {rule.__name__: rule for rule in (parts, letter, options, metadata)}
+"""Rules that read what else is known of it, by name."""
 
 
-def shuffled(problem: Problem, seed: int) -> Problem:
+def shuffled(problem: Problem, seed: int, place: str) -> Problem:
     """The options in a random order, the gold letter moved along. Raises UserError where the options cannot be found."""
-    choices = problem.meta.get("choices")
-    moved = permute(problem.question, choices, problem.meta["gold"], seed) if choices else None
+    gold = problem.gold
+    moved = permute(problem.question, gold.choices, gold.text, seed) if gold.choices else None
     if moved is None:
-        where = problem.meta.get("where", problem.id)
-        raise UserError(f"{where}: no options A., B., … in the question to shuffle; set shuffle=null")
+        raise UserError(f"{place}: no options A., B., … in the question to shuffle; set shuffle=null")
     question, choices, right = moved
-    return dataclasses.replace(_with(problem, right, choices=choices, raw=right), question=question)
+    gold = dataclasses.replace(gold, value=right, choices=choices, published=None)
+    return dataclasses.replace(problem, question=question, gold=gold)
 
 
 def _relative(error: str, gold: str) -> float:
@@ -230,22 +219,6 @@ def _relative(error: str, gold: str) -> float:
     number = re.search(r"-?\d+(?:\.\d+)?", gold)
     size = abs(float(number.group())) if number else 0.0
     return min(largest / size, 0.5) if size else 0.0
-
-
-def _gold(problem: Problem) -> Any:
-    """The gold answer as the source has it; numbers as text."""
-    gold = problem.meta.get("gold", problem.answer)
-    return str(gold) if isinstance(gold, int | float) else gold
-
-
-def _with(problem: Problem, gold: Any, **meta: Any) -> Problem:
-    answer = gold if isinstance(gold, str) else problem.answer
-    return dataclasses.replace(problem, answer=answer, meta={**problem.meta, "gold": gold, **meta})
-
-
-def _text(problem: Problem, mend: Callable[[str], str]) -> Problem:
-    gold = problem.meta["gold"]
-    return _with(problem, mend(gold)) if isinstance(gold, str) and mend(gold) != gold else problem
 
 
 def _balanced(text: str) -> bool:

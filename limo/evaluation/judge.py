@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from limo.config import component
 from limo.engine import Sampling
-from limo.grading import Case, Verdict
+from limo.grading import Case
 from limo.models import Model
+from limo.records import Grade
 
 PROMPT = """\
 You compare a candidate's final answer with the correct final answer of a question. Do not solve the question again.
@@ -82,7 +83,7 @@ class Query:
         return re.sub(r"\{(question|gold|answer|mark)\}", lambda found: texts[found.group(1)], prompt)
 
 
-def wanted(case: Case, verdict: Verdict) -> bool:
+def wanted(case: Case, verdict: Grade) -> bool:
     """Whether a judge may be asked: the rules rejected an answer whose form they cannot settle by themselves."""
     if verdict.verdict != "wrong" or not verdict.answer or len(verdict.answer) > LONGEST or case.answer_type in DECIDED:
         return False
@@ -122,8 +123,8 @@ def parse(reply: str) -> bool | None:
 
 
 def regrade(
-    judge: Judge, questions: Sequence[str], cases: Sequence[Case], verdicts: Sequence[Verdict], store: Path
-) -> list[Verdict]:
+    judge: Judge, questions: Sequence[str], cases: Sequence[Case], verdicts: Sequence[Grade], store: Path
+) -> list[Grade]:
     """The verdicts, with those of rejected free-form answers replaced by the judge's: `judge_correct` or `judge_wrong`."""
     open_ = [i for i, (case, verdict) in enumerate(zip(cases, verdicts, strict=True)) if wanted(case, verdict)]
     queries = [query(questions[i], cases[i], verdicts[i].answer or "") for i in open_]
@@ -134,6 +135,6 @@ def regrade(
         None: ("judge_wrong", "judge, no verdict"),
     }
     return [
-        Verdict(words[replies[i]][0], verdict.answer, words[replies[i]][1]) if i in replies else verdict
+        replace(verdict, verdict=words[replies[i]][0], rule=words[replies[i]][1]) if i in replies else verdict
         for i, verdict in enumerate(verdicts)
     ]

@@ -13,8 +13,8 @@ from typing import Any
 from limo import UserError
 from limo.evaluation import judge, metrics, votes
 from limo.evaluation.benchmark import Benchmark, Loaded
-from limo.grading import Case, Rules, Verdict, grade_all
-from limo.grading.stage import case, to_grades
+from limo.grading import Rules, grade_all
+from limo.grading.stage import case
 from limo.records import Attempt, Grade, Problem
 
 PAPER = Rules(name="paper")
@@ -67,8 +67,8 @@ def grade(
     cases = [case(problem, attempt) for _, problem, attempt in asked]
     by = [own_rules(benchmark.rules, problem) for benchmark, problem, _ in asked]
     if paper:
-        raw = [str(problem.meta.get("raw", problem.answer)) for _, problem, _ in asked]
-        cases += [Case(gold=gold, response=a.text, finish=a.finish) for gold, (_, _, a) in zip(raw, asked, strict=True)]
+        golds = [problem.gold.published or problem.answer for _, problem, _ in asked]
+        cases += [dataclasses.replace(one, gold=gold) for one, gold in zip(cases, golds, strict=True)]
         by += [PAPER] * len(asked)
     verdicts = grade_all(cases, by, jobs, title="grading")
     ours, theirs = verdicts[: len(asked)], verdicts[len(asked) :]
@@ -81,14 +81,14 @@ def grade(
     return _by_benchmark(suite, ours), _by_benchmark(suite, theirs) if paper else {}
 
 
-def _by_benchmark(suite: Sequence[Asked], verdicts: Iterable[Verdict]) -> Grades:
-    each = iter(verdicts)
-    return {asked.name: to_grades(asked.attempts, itertools.islice(each, len(asked.attempts))) for asked in suite}
+def _by_benchmark(suite: Sequence[Asked], grades: Iterable[Grade]) -> Grades:
+    each = iter(grades)
+    return {asked.name: list(itertools.islice(each, len(asked.attempts))) for asked in suite}
 
 
 def own_rules(rules: Rules, problem: Problem) -> Rules:
     """A benchmark's rules with the tolerance that a question states itself."""
-    tolerance = problem.meta.get("tolerance")
+    tolerance = problem.gold.tolerance
     return rules if tolerance is None else dataclasses.replace(rules, tolerance=tolerance)
 
 
@@ -170,7 +170,7 @@ def positions(asked: Asked, grades: Sequence[Grade]) -> dict[str, dict[str, floa
     """Accuracy by the place of the right option, where options were shuffled: a preference for a letter shows here."""
     if asked.benchmark.shuffle is None:
         return None
-    place = {p.id: str(p.meta["gold"]) for p in asked.loaded.problems}
+    place = {p.id: p.answer for p in asked.loaded.problems}
     found: dict[str, list[int]] = defaultdict(list)
     for g in grades:
         found[place[g.problem]].append(int(g.correct))

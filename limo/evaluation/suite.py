@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limo.config import component, runtime
+from limo.data import Data
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
 from limo.serial import fingerprint
@@ -34,7 +35,7 @@ class Evaluation:
                 f"data_dir={self.data_dir} is no folder; give the one that holds the benchmarks' JSONL files, or null"
             )
 
-    def sources(self) -> dict[str, Any]:
+    def sources(self) -> dict[str, Data]:
         """Where each benchmark's questions come from, by name: what training data must not contain."""
         return {name: benchmark.source for name, benchmark in self.placed().items()}
 

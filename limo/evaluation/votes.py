@@ -55,7 +55,7 @@ def _equal(
     cases: list[Case] = []
     pairs: list[tuple[str, str, str]] = []
     for problem in problems:
-        kind = problem.meta.get("answer_type", "auto")
+        kind = problem.gold.type
         for a, b in itertools.combinations(answers.get(problem.id, []), 2):
             if NUMBER.fullmatch(a) and NUMBER.fullmatch(b):
                 if Decimal(a) == Decimal(b):

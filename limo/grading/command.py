@@ -18,8 +18,9 @@ from limo.config import describe as describe_error
 from limo.engine.auto import AutoEngine
 from limo.evaluation import Judge
 from limo.evaluation.judge import regrade
-from limo.grading import TYPES, Case, Rules, Verdict, grade_all
+from limo.grading import TYPES, Case, Rules, grade_all
 from limo.models import Model
+from limo.records import Grade
 
 GOLD = (
     "gold",
@@ -49,19 +50,16 @@ FINISH = ("finish", "finish_reason", "stop_reason")
 CUT = ("length", "max_tokens", "model_length", "max_length")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 done, 2 for a mistake in the file or the command, told in one sentence."""
+def main(arguments: Sequence[str]) -> None:
+    """Raises UserError for a mistake in the file or the command."""
     options = _parser().parse_args(arguments)
     try:
         judge = judge_of(options.judge) if options.judge else None
         run(options.cases, options.out, Rules(name=options.rules), options.jobs, options.field, judge)
-    except UserError as mistake:
-        print(mistake, file=sys.stderr)
-        return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print(f"{error.filename or options.cases}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+        raise UserError(f"{error.filename or options.cases}: {error.strerror}") from None
 
 
 def run(
@@ -164,7 +162,7 @@ def responses(value: Any) -> list[str] | None:
     return None
 
 
-def describe(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], seconds: float) -> str:
+def describe(rows: Sequence[dict[str, Any]], verdicts: Sequence[Grade], seconds: float) -> str:
     """Counts of verdicts; beside known ones, agreement and both kinds of error, overall and by kind."""
     counts = collections.Counter(verdict.verdict for verdict in verdicts)
     lines = [

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 from math import isclose
-from typing import Any
 
-from limo.grading.formulas import compute, equivalence, formula, tokens
-from limo.grading.match import unit
+from limo.grading.answers import unit
+from limo.grading.formulas.equivalence import same
+from limo.grading.formulas.evaluate import value
+from limo.grading.formulas.numbers import Number, inexact, real
+from limo.grading.formulas.parse import tree
+from limo.grading.formulas.symbols import pairs
+from limo.grading.formulas.tree import Node, symbols
 from limo.grading.match.values import Result
-from limo.grading.rules import Case, Verdict
+from limo.grading.rules import Case
+from limo.records import Grade
 
 DEPTH = 5
 """How deep its comparison follows lists in lists."""
@@ -32,15 +37,16 @@ _OPTION = re.compile(r"^(?:\([A-E]\)|[A-E][.):]|\*\*[A-E]\*\*)\s*")
 _MONTH = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b", re.I
 )
+_SPELLINGS = pairs(r"tfrac:frac dfrac:frac \neq:\ne \leq:\le \geq:\ge \left: \right: \{:{ \}:}")
 
 
-def grade(case: Case) -> Verdict:
-    """The verdict on a case under the paper's rules: the last box of the whole text, else nothing."""
+def grade(case: Case) -> Grade:
+    """The grade of a case under the paper's rules: the last box of the whole text, else nothing."""
     answer = extract(case.response)
     if not answer:
-        return Verdict("truncated" if case.finish != "stop" else "no_answer", None, "paper: no box")
+        return case.graded("truncated" if case.finish != "stop" else "no_answer", None, "paper: no box")
     result = equal(answer, str(case.gold))
-    return Verdict("correct" if result else "wrong", answer, f"paper: {result.rule}")
+    return case.graded("correct" if result else "wrong", answer, f"paper: {result.rule}")
 
 
 def extract(text: str) -> str:
@@ -72,8 +78,7 @@ def strip(text: str) -> str:
     s = text.strip().replace("\n", "").rstrip(".").replace("\\!", "")
     s = re.sub(r"\\begin\{array\}\{.*?\}", r"\\begin{pmatrix}", s)
     s = re.sub(r"\\end\{array\}", r"\\end{pmatrix}", s).replace("bmatrix", "pmatrix")
-    for old, new in (("tfrac", "frac"), ("dfrac", "frac"), ("\\neq", "\\ne"), ("\\leq", "\\le"), ("\\geq", "\\ge"), ("\\left", ""),
-                     ("\\right", ""), ("\\{", "{"), ("\\}", "}")):  # fmt: skip
+    for old, new in _SPELLINGS.items():
         s = s.replace(old, new)
     s = re.sub(r"\\text{.*?}$", "", s).strip() or s
     for pattern in _UNIT:
@@ -169,24 +174,17 @@ def _symbolic(answer: str, gold: str) -> bool:
     a, b = _tree(answer), _tree(gold)
     if a is None or b is None:
         return False
-    if equivalence.same(a, b, 0.0):
+    if same(a, b, 0.0):
         return True
     x, y = _constant(a), _constant(b)
-    return x is not None and y is not None and abs(compute.inexact(x) - compute.inexact(y)) <= CLOSE
+    return x is not None and y is not None and bool(abs(inexact(x) - inexact(y)) <= CLOSE)
 
 
-def _constant(node: formula.Node) -> Any:
-    if equivalence.symbols(node):
-        return None
-    value = compute.value(node, {})
-    return None if value is None or not compute.real(value) else value.real
+def _constant(node: Node) -> Number | None:
+    found = None if symbols(node) else value(node, {})
+    return None if found is None or not real(found) else found.real
 
 
-def _tree(text: str) -> formula.Node | None:
+def _tree(text: str) -> Node | None:
     # its LaTeX reader stops where a formula can't go on, at a comma above all, and takes what it has
-    for part in (text, text.split(",")[0]):
-        try:
-            return formula.read(part, mixed=False)
-        except tokens.UnreadableError:
-            continue
-    return None
+    return tree(text, mixed=False) or tree(text.split(",")[0], mixed=False)

@@ -1,27 +1,14 @@
-"""What grading works on and gives back: a case, the conventions it is graded by, and a verdict with its reason."""
+"""What grading works on and is given: the conventions, and a case."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, get_args
 
 from limo.config import component
-from limo.records import RIGHT
+from limo.records import AnswerType, Grade
 
-TYPES = (
-    "auto",
-    "letter",
-    "integer",
-    "number",
-    "expression",
-    "equation",
-    "tuple",
-    "interval",
-    "set",
-    "multi",
-    "matrix",
-    "text",
-)
+TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
 """Answer types a benchmark may declare; `auto` reads the type from the shape of the gold answer."""
 
 
@@ -59,7 +46,7 @@ class Rules:
 class Case:
     """One answer to grade."""
 
-    gold: Any
+    gold: object
     """The right answer: text or number; a list of answers or a dict of named parts, all of which are needed."""
     response: str
     """What the model wrote, whole."""
@@ -69,18 +56,9 @@ class Case:
     """Why the model stopped: `stop`, `length`, `prompt_too_long`."""
     choices: dict[str, str] | None = None
     """Option letter -> option text, for multiple choice."""
+    problem: str = ""
+    sample: int = 0
+    """Whose answer it is, for the grade to say; nothing where a case stands alone."""
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a case came to, with the answer found and the rule that decided."""
-
-    verdict: str
-    """correct, wrong, no_answer, truncated, timeout or gold_unparsed; judge_correct or judge_wrong where a judge was asked."""
-    answer: str | None
-    """The extracted answer, as written; None when there was none."""
-    rule: str
-
-    @property
-    def correct(self) -> bool:
-        return self.verdict in RIGHT
+    def graded(self, verdict: str, answer: str | None, rule: str) -> Grade:
+        return Grade(self.problem, self.sample, verdict, answer, rule)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from limo import UserError, records
 from limo.config import component, runtime
-from limo.grading.rules import TYPES, Case, Rules, Verdict
-from limo.records import Attempt, Grade, Problem
+from limo.grading.rules import Case, Rules
+from limo.records import Attempt, Problem
 from limo.stage import Stage, summarise
 
 
 @component
 class GradingStage(Stage):
-    """Grade every attempt against its problem's answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts.
-
-    `Problem.meta` may carry `gold` (where the answer has several parts), `answer_type` (one of TYPES) and `choices` (letter -> text).
-    """
+    """Grade every attempt against its problem's gold answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts."""
 
     module: ClassVar[str] = "limo.grading"
     version: ClassVar[int] = 1
@@ -44,8 +40,7 @@ class GradingStage(Stage):
                     "give the problems that were attempted"
                 )
         cases = [case(problems[attempt.problem], attempt) for attempt in attempts]
-        verdicts = grade_all(cases, self.rules, self.jobs, title="grading")
-        grades = to_grades(attempts, verdicts)
+        grades = grade_all(cases, self.rules, self.jobs, title="grading")
         records.write(folder / "grades.jsonl", grades)
         counts = collections.Counter(grade.verdict for grade in grades)
         summarise(
@@ -59,23 +54,15 @@ class GradingStage(Stage):
         )
 
 
-def to_grades(attempts: Sequence[Attempt], verdicts: Iterable[Verdict]) -> list[Grade]:
-    """The verdicts on these attempts, in the same order, as they are written down."""
-    return [
-        Grade(problem=a.problem, sample=a.sample, verdict=v.verdict, answer=v.answer, rule=v.rule)
-        for a, v in zip(attempts, verdicts, strict=True)
-    ]
-
-
 def case(problem: Problem, attempt: Attempt) -> Case:
     """What grading needs of a problem and an attempt at it."""
-    kind = problem.meta.get("answer_type", "auto")
-    if kind not in TYPES:
-        raise UserError(f"problem {problem.id}: meta.answer_type is {kind!r}; give one of {', '.join(TYPES)}")
+    gold = problem.gold
     return Case(
-        gold=problem.meta.get("gold", problem.answer),
+        gold=gold.value,
         response=attempt.text,
-        answer_type=kind,
+        answer_type=gold.type,
         finish=attempt.finish,
-        choices=problem.meta.get("choices"),
+        choices=gold.choices,
+        problem=problem.id,
+        sample=attempt.sample,
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import os
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+
+from limo.process import conversation, encode
 
 
 def work(target: str, seconds: float, memory: int, warm: str = "") -> None:
-    """Apply the function `target` ("module:name") to the lines of standard input; `warm` is called before, without arguments."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    """Apply the function `target` ("module:name") to the lines of standard input; `warm` is called before, without arguments.
+
+    seconds: processor time of one item, after which the kernel ends this process, whatever code it is in.
+    """
+    inbox, outbox = conversation()
     function = find(target)
     if warm:
         find(warm)()
@@ -22,23 +25,31 @@ def work(target: str, seconds: float, memory: int, warm: str = "") -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    print("ready", file=answers, flush=True)
-    for line in sys.stdin:
-        # the kernel ends a worker that hangs even if its parent is gone
-        signal.setitimer(signal.ITIMER_PROF, 2 * seconds + 1)
-        try:
-            answer = {"result": function(json.loads(line))}
-        except MemoryError:
-            answer = {"failure": "out of memory"}
-        except Exception as error:
-            answer = {"failure": f"{type(error).__name__}: {error}"}
+    print("true", file=outbox, flush=True)
+    for line in inbox:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        answer = attempt(function, json.loads(line))
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(answer), file=answers, flush=True)
+        outbox.write(encode(answer).decode())
+        outbox.flush()
 
 
-def find(target: str) -> Any:
+def attempt(function: Callable[..., object], item: object) -> dict[str, object]:
+    """The result of one item, or why there is none; nothing that an item raises ends the worker."""
+    try:
+        return {"result": function(item)}
+    except MemoryError:
+        return {"failure": "out of memory"}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return {"failure": f"{type(error).__name__}: {error}"}
+
+
+def find(target: str) -> Callable[..., object]:
     module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+    found: Callable[..., object] = getattr(importlib.import_module(module), name)
+    return found
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import random
 from typing import Any, Literal
 
 from limo.config import component
-from limo.data.contamination import Decontamination
+from limo.data import Decontamination
 from limo.lab.problems import LETTERS, LEVELS, Chain, Surface, draw, pick, solve
-from limo.records import Problem
+from limo.records import Gold, Problem
 
 Kind = Literal["main", "easy", "hard", "long", "surface"]
 KINDS: dict[Kind, tuple[int, int, Surface]] = {
@@ -24,7 +24,7 @@ MOST = len(LETTERS) - 2
 
 
 @component
-class Lab:
+class Pool:
     """An uncurated pool: problems of every length, short ones more often, solutions of every level, poor ones more often, and copies."""
 
     size: int = 4000
@@ -58,6 +58,10 @@ class Lab:
         """Nothing: the pool is made, not read."""
         return []
 
+    def known(self) -> int:
+        """How many problems it has."""
+        return self.size
+
     def problems(self) -> list[Problem]:
         """The pool, the same for the same fields."""
         rng = random.Random(f"lab pool {self.seed}")
@@ -67,18 +71,18 @@ class Lab:
             if found and rng.random() < self.copies:
                 first = rng.choice(found)
                 meta = {**first.meta, "copy_of": first.meta.get("copy_of", first.id)}
-                found.append(Problem(name, first.question, first.answer, first.solutions, meta))
+                found.append(Problem(name, first.question, first.gold, first.solutions, meta))
                 continue
             chain = draw(rng, 1 + pick(rng, self.steps), part="train")
             surface: Surface = "B" if rng.random() < self.surface_b else "A"
             level = LEVELS[pick(rng, self.levels)]
             meta = {**_meta(chain, surface), "level": level}
-            found.append(Problem(name, chain.question(surface), chain.answer, (solve(chain, level, rng),), meta))
+            found.append(Problem(name, chain.question(surface), Gold(chain.answer), (solve(chain, level, rng),), meta))
         return found
 
 
 @component
-class LabProblems:
+class Questions:
     """A lab benchmark: problems that no pool and no pre-training corpus holds."""
 
     kind: Kind = "main"
@@ -96,6 +100,10 @@ class LabProblems:
         """Nothing: the problems are made, not read."""
         return []
 
+    def known(self) -> int:
+        """How many problems it has."""
+        return self.size
+
     def problems(self) -> list[Problem]:
         """The problems, always the same ones; a smaller size takes the first of them. `meta` holds steps and surface."""
         fewest, most, surface = KINDS[self.kind]
@@ -104,7 +112,7 @@ class LabProblems:
         while len(found) < self.size:
             chain = draw(rng, rng.randint(fewest, most), part=self.split)
             question, name = chain.question(surface), f"{self.kind}-{self.split}-{len(found):04d}"
-            found.setdefault(question, Problem(name, question, chain.answer, meta=_meta(chain, surface)))
+            found.setdefault(question, Problem(name, question, Gold(chain.answer), meta=_meta(chain, surface)))
         return list(found.values())
 
 

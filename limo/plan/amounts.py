@@ -11,11 +11,10 @@ from typing import Any
 
 from limo import UserError
 from limo.config import Config
-from limo.lab.source import Lab
+from limo.data import Data, Table, known
 from limo.models import Model
+from limo.records import Problem
 
-PUBLISHED = {"GAIR/LIMO": 817, "GAIR/LIMO-v2": 800}
-"""Rows of data sets that are no longer than their name (the papers' counts)."""
 TRACE = 10_000
 """Tokens of a long chain of thought where none can be counted. A replication found 32 % of LIMO-v2's above 16,384."""
 CHARACTERS = 3.0
@@ -33,8 +32,8 @@ SAMPLE = 32
 LARGEST = 64 * 2**20
 """Bytes of a data file that the plan still reads."""
 
-POOL = 10_000
-"""Problems of the lab's pool up to which it is made for counting."""
+MADE = 10_000
+"""Problems up to which a pool that is made, not read, is made for counting."""
 
 
 @dataclass(frozen=True)
@@ -65,21 +64,18 @@ def amounts(config: Config, found: Mapping[str, Path | None]) -> Amounts:
             )
     if (problems := _problems(config.data)) is not None:
         texts = [p.question + p.solutions[0] for p in problems if p.solutions]
-        where = getattr(config.data, "path", None) or "the lab's pool, before selection"
+        where = getattr(config.data, "path", None) or "the pool, before selection"
         return _counted(config, texts, len(problems), str(where))
-    known = PUBLISHED.get(str(getattr(config.data, "repo", "")))
-    known = min(filter(None, (known, getattr(config.data, "limit", None))), default=None)
-    examples = min(filter(None, (getattr(config.selection, "size", None), known)), default=None)
+    count = known(config.data)
+    examples = min(filter(None, (getattr(config.selection, "size", None), count)), default=None)
     length = float(min(TRACE, _limit(config)))
-    where = "examples as published" if known else "number of examples not known before the data are read"
-    return Amounts(known, examples, length, None, None, f"{where}, {length:,.0f} tokens each")
+    where = "examples as published" if count else "number of examples not known before the data are read"
+    return Amounts(count, examples, length, None, None, f"{where}, {length:,.0f} tokens each")
 
 
 def questions(benchmark: Any) -> int | None:
     """How many questions a benchmark has, without reading it."""
-    rows = getattr(benchmark.source, "rows", None)
-    known = rows if isinstance(rows, int) else getattr(benchmark.source, "size", None)
-    return min(filter(None, (known, benchmark.limit)), default=None)
+    return min(filter(None, (known(benchmark.source), benchmark.limit)), default=None)
 
 
 def _counted(config: Config, texts: Sequence[str], problems: int | None, where: str) -> Amounts:
@@ -119,18 +115,19 @@ def _ratio(texts: Sequence[str], model: Model) -> tuple[float, str]:
     return ratio, f"{ratio:.2f} characters per token, measured on {len(some)}"
 
 
-def _problems(data: Any) -> list[Any] | None:
-    """Every problem, where reading them takes a moment and no network: the lab's, or small local files."""
-    path = getattr(data, "path", None)
-    files = [Path(p).expanduser() for p in (path if isinstance(path, list | tuple) else [path] if path else [])]
-    here = all(f.is_file() for f in files) and sum(f.stat().st_size for f in files) <= LARGEST
-    if not (files and here) and not (isinstance(data, Lab) and data.size <= POOL):
+def _problems(data: Data) -> list[Problem] | None:
+    """Every problem, where reading them takes a moment and no network: small local files, or what is made on the spot."""
+    if isinstance(data, Table):
+        here = bool(data.files) and not data.missing() and sum(f.stat().st_size for f in data.files) <= LARGEST
+    else:
+        count = known(data)
+        here = count is not None and count <= MADE
+    if not here:
         return None
     try:
-        problems: list[Any] = data.problems()
+        return data.problems()
     except UserError:
         return None  # the run itself will say what is wrong with it
-    return problems
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from limo.store import Store
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Exit code 0, or 2 with a sentence for a mistake in the overrides."""
+    """Raises UserError for a mistake in the overrides."""
     parser = argparse.ArgumentParser(
         prog="python -m limo plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing."
     )
@@ -28,16 +27,12 @@ def main(arguments: Sequence[str]) -> None:
     given, overrides = parser.parse_known_args(arguments)
     from limo.compose import compose
 
-    try:
-        gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)
-        if nodes > 1:
-            overrides.append(f"training.strategy.nodes={nodes}")
-        config = compose(overrides)
-        made = plan(config, survey(config), gpus, host=0 if given.gpus else hardware.memory())
-        print(text(made, hardware.free_disk(Path(config.store))))
-    except UserError as mistake:
-        print(f"limo: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)
+    if nodes > 1:
+        overrides.append(f"training.strategy.nodes={nodes}")
+    config = compose(overrides)
+    made = plan(config, survey(config), gpus, host=0 if given.gpus else hardware.memory())
+    print(text(made, hardware.free_disk(Path(config.store))))
 
 
 def parse(words: str) -> tuple[tuple[Gpu, ...], int]:

@@ -48,7 +48,7 @@ def training(config: Config, shape: Architecture, machine: Machine, sizes: Amoun
     steps, tokens, hours = asked.steps, None, None
     if sizes.examples is not None:
         if steps is None:
-            steps = -(-sizes.examples // asked.global_batch) * asked.epochs
+            steps = -(-sizes.examples // asked.global_batch) * (asked.epochs or 0)
         seen = sizes.examples * asked.epochs if asked.epochs else steps * min(asked.global_batch, sizes.examples)
         tokens = seen * sizes.length
         work = cost.training_flops(shape, tokens, sizes.length, asked.adapter is None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from limo import StageError, UserError, pipeline
+from limo import UserError, pipeline
 from limo.config import describe
 from limo.engine import Sampling
 from limo.probe import ProbeStage
@@ -22,7 +22,7 @@ from limo.store import Store
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Exit code 0; 2 with a sentence for a mistake; 1 where a stage broke off; 130 on Ctrl-C."""
+    """Raises UserError, and StageError where a stage broke off."""
     parser = argparse.ArgumentParser(
         prog="python -m limo probe",
         description="Measure a base before training on the examples that the same overrides of `python -m limo` select.",
@@ -33,17 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--max-tokens", type=int, help="longest of them; by default training.max_length")
     given, overrides = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        folder = run(overrides, given.examples, given.samples, given.temperature, given.max_tokens)
-    except UserError as mistake:
-        print(f"limo: {mistake}", file=sys.stderr)
-        sys.exit(2)
-    except StageError as broken:
-        print(f"limo: {broken}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("limo: interrupted; the same command resumes", file=sys.stderr)
-        sys.exit(130)
+    folder = run(overrides, given.examples, given.samples, given.temperature, given.max_tokens)
     print(f"\n{text(summary(folder))}\n\nresult: {os.path.relpath(folder)}")
 
 

@@ -17,11 +17,11 @@ from limo.engine.transformers import load
 from limo.evaluation import metrics
 from limo.evaluation.scoring import table
 from limo.grading import grade_all
-from limo.grading.stage import case, to_grades
+from limo.grading.stage import case
 from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
 from limo.probe.stage import ProbeStage
-from limo.records import Attempt, Example, Problem
+from limo.records import Attempt, Example, Gold, Problem
 from limo.stage import main, summarise
 from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 from limo.training.weights import refuse_other_heads
@@ -49,8 +49,7 @@ def probe(stage: ProbeStage, folder: Path) -> None:
     problems = _problems(drawn, {e.id for e in chosen})
     questions = [(p.id, p.question) for p in problems.values()]
     answers = sample(stage.engine, stage.model, questions, stage.sampling, stage.seed, "probe", stage.store)
-    verdicts = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
-    grades = to_grades(answers, verdicts)
+    grades = grade_all([case(problems[a.problem], a) for a in answers], stage.rules)
     records.write(folder / "attempts.jsonl", answers)
     records.write(folder / "grades.jsonl", grades)
     own = _answers(tokenizer, stage, problems, answers)
@@ -146,7 +145,7 @@ def _before(encoded: Sequence[Encoded], tail: Encoded, length: int) -> list[int]
 
 
 def _problems(examples: Sequence[Example], wanted: set[str]) -> dict[str, Problem]:
-    return {e.problem: Problem(e.problem, e.question, e.answer, meta=e.meta) for e in examples if e.id in wanted}
+    return {e.problem: Problem(e.problem, e.question, Gold(e.answer)) for e in examples if e.id in wanted}
 
 
 def _answers(
@@ -157,7 +156,7 @@ def _answers(
     for a in answers:
         if not a.text.strip():
             continue
-        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text)
+        asked = Example(f"{a.problem}#{a.sample}", a.problem, problems[a.problem].question, "", a.text, "attempt")
         try:
             one = encode(tokenizer, stage.model, asked)
         except UserError:  # an answer that the template changes or that spells a special token: not what was generated

@@ -1,7 +1,8 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
-from limo.records.files import Record, line, read, rows, write, write_json
-from limo.records.problems import RIGHT, Attempt, Example, Gold, Grade, Problem
+from limo.records.files import Record, line, read, read_record, rows, write, write_json, write_record
+from limo.records.problems import RIGHT, AnswerType, Attempt, Example, Gold, Grade, Origin, Problem
+from limo.records.record import record
 from limo.records.results import (
     RESULTS,
     BenchmarkResult,
@@ -13,10 +14,13 @@ from limo.records.results import (
     read_results,
     write_results,
 )
+from limo.records.runs import Asked, Status
 
 __all__ = [
     "RESULTS",
     "RIGHT",
+    "AnswerType",
+    "Asked",
     "Attempt",
     "BenchmarkResult",
     "Example",
@@ -24,16 +28,21 @@ __all__ = [
     "Grade",
     "Interval",
     "Judged",
+    "Origin",
     "Position",
     "Problem",
     "Protocol",
     "Record",
     "Results",
+    "Status",
     "line",
     "read",
+    "read_record",
     "read_results",
+    "record",
     "rows",
     "write",
     "write_json",
+    "write_record",
     "write_results",
 ]

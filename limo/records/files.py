@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from limo import UserError
 from limo.records.problems import Attempt, Example, Grade, Problem
 
+T = TypeVar("T")
 Record = TypeVar("Record", Problem, Attempt, Grade, Example)
 
 
@@ -43,18 +46,24 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read(path: Path, kind: type[Record]) -> list[Record]:
     """The records of a JSONL file, in order; unknown keys are refused."""
-    names = {f.name for f in dataclasses.fields(kind)}
-    required = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
+    adapter = TypeAdapter(kind)
     records = []
     for number, row in rows(path):
-        if missing := sorted(required - row.keys()):
-            raise UserError(f"{path}, line {number}: {kind.__name__} lacks {', '.join(missing)}")
-        if unknown := sorted(row.keys() - names):
-            raise UserError(f"{path}, line {number}: {kind.__name__} has no field {', '.join(unknown)}")
-        if "solutions" in row:
-            row["solutions"] = tuple(row["solutions"])
-        records.append(kind(**row))
+        try:
+            records.append(adapter.validate_python(row))
+        except ValidationError as error:
+            raise UserError(f"{path}, line {number}: {_fault(kind.__name__, error)}") from None
     return records
+
+
+def _fault(kind: str, error: ValidationError) -> str:
+    """What is wrong with a row, its first fault in one sentence."""
+    found = error.errors()
+    for type_, words in (("missing", "lacks"), ("unexpected_keyword_argument", "has no field")):
+        if names := [".".join(map(str, item["loc"])) for item in found if item["type"] == type_]:
+            return f"{kind} {words} {', '.join(names)}"
+    place = ".".join(map(str, found[0]["loc"]))
+    return f"{kind}.{place} is {found[0]['input']!r}: {found[0]['msg']}"
 
 
 def write(path: Path, records: Iterable[Any]) -> None:
@@ -76,6 +85,26 @@ def write_json(path: Path, facts: Any) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(json.dumps(facts, indent=1), encoding="utf-8")
     fresh.replace(path)
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write one record as JSON, whole or not at all."""
+    write_json(path, TypeAdapter(type(record)).dump_python(record, mode="json"))
+
+
+def read_record(path: Path, kind: type[T]) -> T:
+    """Read one record from JSON, types checked. Raises UserError naming the file where it is none."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run the same command again to write it anew") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{path}: no {kind.__name__} of this version ({place + ': ' if place else ''}{first['msg']}); "
+            "run the same command again to write it anew"
+        ) from None
 
 
 def line(record: Any) -> str:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import json
+from dataclasses import field
+from typing import Any, Literal
+
+from limo.records.record import record
+
+AnswerType = Literal[
+    "auto", "letter", "integer", "number", "expression", "equation", "tuple", "interval", "set", "multi", "matrix", "text"
+]  # fmt: skip
+"""What kind of answer a gold is; `auto` reads it from the shape of its value."""
+Origin = Literal["source", "attempt"]
+"""Where a solution is from: it came with the problem, or a model wrote it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gold:
     """The right answer of a problem, as grading takes it."""
 
     value: str | list[str] | dict[str, str]
     """A text; several answers in any order; or parts by name, all of them needed."""
-    type: str = "auto"
-    """What kind of answer it is, one of `limo.grading.TYPES`; `auto` reads it from the value."""
+    type: AnswerType = "auto"
     choices: dict[str, str] | None = None
     """Option letter -> option text, for multiple choice."""
     tolerance: float | None = None
@@ -21,21 +30,31 @@ class Gold:
     published: str | None = None
     """As LIMO's own grader reads it from the source; None where that is the value."""
 
+    @property
+    def text(self) -> str:
+        """The value in one line, for a person and for keys."""
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Problem:
     """A question with a checkable answer."""
 
     id: str
     question: str
-    answer: str
+    gold: Gold
     solutions: tuple[str, ...] = ()
     """Solutions that came with the source, best known first; each may become training text."""
     meta: dict[str, Any] = field(default_factory=dict)
-    """What the source says beside it (level, subject, options …); never shown to a model."""
+    """What the user's source says beside it (level, subject …): the user's alone, never read by the program, never shown to a model."""
+
+    @property
+    def answer(self) -> str:
+        """The gold answer as text."""
+        return self.gold.text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attempt:
     """One answer of a model to one problem."""
 
@@ -55,14 +74,14 @@ RIGHT = ("correct", "judge_correct")
 """Verdicts that count as a right answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grade:
     """A verdict on one attempt, with the reason."""
 
     problem: str
     sample: int
     verdict: str
-    """correct, wrong, no_answer, truncated, timeout, gold_unparsed, judge_correct, judge_wrong."""
+    """correct, wrong, no_answer, truncated, timeout, ungraded, gold_unparsed, judge_correct, judge_wrong."""
     answer: str | None
     """The extracted answer, as written; None when there was none."""
     rule: str
@@ -73,7 +92,7 @@ class Grade:
         return self.verdict in RIGHT
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Example:
     """A solved problem: a candidate for training, and what was measured on it."""
 
@@ -83,5 +102,8 @@ class Example:
     question: str
     answer: str
     solution: str
+    origin: Origin = "source"
+    verdict: str | None = None
+    """How the solution was graded; None where it was not."""
     scores: dict[str, float] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)

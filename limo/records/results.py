@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from limo import UserError
+from limo.records.files import read_record, write_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +120,13 @@ class Results:
 
 
 RESULTS = "results.json"
-_ADAPTER = TypeAdapter(Results)
 
 
 def write_results(path: Path, results: Results) -> None:
     """Write `results.json`."""
-    path.write_bytes(_ADAPTER.dump_json(results, indent=1))
+    write_record(path, results)
 
 
 def read_results(path: Path) -> Results:
     """Read `results.json`. Raises UserError naming the file where it is not one."""
-    try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: no results of this version ({reason}); run the same command again to write them anew"
-        ) from None
+    return read_record(path, Results)

@@ -6,25 +6,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from limo import UserError
 from limo.report import PAGE, table, write
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Exit code 0, or 2 with a sentence where there is nothing to report on."""
+    """Raises UserError where there is nothing to report on."""
     parser = argparse.ArgumentParser(
         prog="python -m limo report", description="Tables, curves and a web page over runs."
     )
     parser.add_argument("folders", nargs="+", type=Path, help="folder of a run or of a sweep, such as outputs/lab")
     parser.add_argument("--out", type=Path, help=f"the page or the folder for it (default: {PAGE} in the first folder)")
     given = parser.parse_args(arguments)
-    try:
-        page = write(given.folders, given.out or given.folders[0])
-        print(f"{table(given.folders)}\n\nreport: {os.path.relpath(page)}")
-    except UserError as mistake:
-        print(f"limo: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    page = write(given.folders, given.out or given.folders[0])
+    print(f"{table(given.folders)}\n\nreport: {os.path.relpath(page)}")

@@ -16,7 +16,7 @@ Note = tuple[Literal["problem", "note"], str]
 
 def notes(runs: Sequence[Run]) -> list[Note]:
     """Problems first; each sentence once, with the benchmarks it holds for."""
-    found = [*_failures(runs), *_answers(runs), *_training(runs), *_data(runs), *_strength(runs)]
+    found = [*_failures(runs), *_again(runs), *_answers(runs), *_training(runs), *_data(runs), *_strength(runs)]
     return sorted(dict.fromkeys(found), key=lambda note: note[0] != "problem")
 
 
@@ -26,6 +26,13 @@ def _failures(runs: Sequence[Run]) -> Iterator[Note]:
             yield "problem", f"{words}: failed: {_reason(run.error)}"
         elif run.state != "done":
             yield "problem", f"{words}: did not finish; the same command resumes it"
+
+
+def _again(runs: Sequence[Run]) -> Iterator[Note]:
+    for run, words in zip(runs, describe(runs), strict=True):
+        if run.again:
+            others = ", ".join(folder.name for folder in run.again)
+            yield "note", f"{words}: found again with the very same results ({others}); shown and counted once"
 
 
 def _reason(error: str | None) -> str:

@@ -8,7 +8,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,8 @@ class Run:
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     base: Results | None = None
     tuned: Results | None = None
+    again: tuple[Path, ...] = ()
+    """Folders of further runs with the very same results."""
 
     @property
     def final(self) -> Results | None:
@@ -99,7 +101,7 @@ class Run:
 
 
 def find(folders: Iterable[Path]) -> list[Run]:
-    """Every run at or below the folders, each once, in order. Raises UserError where there is none."""
+    """Every run at or below the folders, in order; those with the very same results are one. Raises UserError where there is none."""
     found: dict[Path, Run] = {}
     for top in folders:
         if not top.is_dir():
@@ -115,7 +117,19 @@ def find(folders: Iterable[Path]) -> list[Run]:
         raise UserError(
             f"{', '.join(map(str, folders))}: no run in it (no run.json); give the folder of a run or of a sweep"
         )
-    return list(found.values())
+    return _once(found.values())
+
+
+def _once(runs: Iterable[Run]) -> list[Run]:
+    """One run for all whose results have the same keys in the store: side by side they would look like two seeds."""
+    kept: dict[object, Run] = {}
+    for run in runs:
+        keys = tuple((step, str(manifest.get("key"))) for step, manifest in run.manifests.items())
+        same = keys if keys and run.state == "done" else run.folder
+        first = kept.setdefault(same, run)
+        if first is not run:
+            kept[same] = replace(first, again=(*first.again, run.folder))
+    return list(kept.values())
 
 
 def read(folder: Path) -> Run:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from limo.records import Attempt, Example, Grade, Problem
+from limo.records import Attempt, Example, Grade, Origin, Problem
 
-Origin = Literal["source", "attempts", "both"]
+Which = Literal["source", "attempts", "both"]
 
 
 def candidates(
@@ -16,12 +16,12 @@ def candidates(
     attempts: Sequence[Attempt] = (),
     grades: Sequence[Grade] = (),
     checked: Sequence[Grade] = (),
-    origin: Origin = "both",
+    which: Which = "both",
 ) -> list[Example]:
     """Every solution that may be learned from, by id: `<problem>#<n>` of the source, `<problem>#a<sample>` of a model.
 
-    `scores.solve_rate` is the share of the problem's attempts that were right, where there were any; `meta.origin` and
-    `meta.verdict` say where the solution is from and how it was graded. `checked` are grades of the source's solutions.
+    `scores.solve_rate` is the share of the problem's attempts that were right, where there were any.
+    `checked` are grades of the source's solutions.
     """
     verdicts = {(g.problem, g.sample): g for g in grades}
     checks = {(g.problem, g.sample): g.verdict for g in checked}
@@ -31,19 +31,28 @@ def candidates(
         tries[attempt.problem].append(attempt)
     pool = []
     for problem in problems:
-        texts: list[tuple[str, str, str | None, str]] = []
-        if origin != "attempts":
+        texts: list[tuple[str, str, str | None, Origin]] = []
+        if which != "attempts":
             texts += [(f"{n}", text, checks.get((problem.id, n)), "source") for n, text in enumerate(problem.solutions)]
-        if origin != "source":
+        if which != "source":
             for attempt in tries[problem.id]:
                 grade = verdicts.get((problem.id, attempt.sample))
                 if grade is not None and grade.correct:
                     texts.append((f"a{attempt.sample}", attempt.text, grade.verdict, "attempt"))
         scores = {"solve_rate": rates[problem.id]} if problem.id in rates else {}
-        for name, text, verdict, place in texts:
-            meta = {**problem.meta, "origin": place, "verdict": verdict}
+        for name, text, verdict, origin in texts:
             pool.append(
-                Example(f"{problem.id}#{name}", problem.id, problem.question, problem.answer, text, dict(scores), meta)
+                Example(
+                    id=f"{problem.id}#{name}",
+                    problem=problem.id,
+                    question=problem.question,
+                    answer=problem.answer,
+                    solution=text,
+                    origin=origin,
+                    verdict=verdict,
+                    scores=dict(scores),
+                    meta=problem.meta,
+                )
             )
     return sorted(pool, key=lambda example: example.id)
 

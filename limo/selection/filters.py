@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from limo.config import component
 from limo.data.text import boxed, text_hash
+from limo.grading.rules import Rules
 from limo.records import RIGHT, Example
 from limo.selection.pool import Dropped, Measure
 
@@ -25,14 +26,14 @@ class Correct:
 
     box: bool = True
     """And it must stand in a closed \\boxed{…}."""
-    rules: Any
-    """Rules by which the source's solutions are graded, `limo.grading.Rules`."""
+    rules: Rules
+    """Rules by which the source's solutions are graded."""
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
         return {e.id: found for e in pool if (found := self._fault(e)) is not None}
 
     def _fault(self, example: Example) -> Dropped | None:
-        verdict, answer = example.meta["verdict"], boxed(example.solution)
+        verdict, answer = example.verdict, boxed(example.solution)
         if verdict not in RIGHT:
             return Dropped(f"graded {verdict}" if verdict else "not graded", answer)
         return Dropped("no box") if self.box and answer is None else None

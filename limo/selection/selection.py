@@ -6,12 +6,13 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
 from limo import UserError
-from limo.config import component
+from limo.config import component, held_to
+from limo.grading.rules import Rules
 from limo.records import Example
-from limo.selection.candidates import Origin
+from limo.selection.candidates import Which
 from limo.selection.filters import Correct
 from limo.selection.pool import Dropped, Filter, Score, draw
 
@@ -34,9 +35,9 @@ class Selection:
 
     size: int | None = None
     """How many examples stay; null keeps all."""
-    candidates: Origin = "source"
+    candidates: Which = "source"
     """Solutions that came with the source, right attempts, or both."""
-    steps: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, Annotated[Filter | Score, held_to(Filter, Score)]] = field(default_factory=dict)
     """Filters and scores by name, in order. A score goes by the name of its step."""
     rank: str | None = None
     """The score by which candidates are ranked; null goes by id."""
@@ -61,11 +62,6 @@ class Selection:
             raise ValueError(f"level={self.level} must be one of 1 to {self.bands} (bands), or null")
         if self.level is not None and self.rank is None:
             raise ValueError("level needs a score to divide into bands: set rank")
-        for name, step in self.steps.items():
-            if not isinstance(step, Filter | Score):
-                raise ValueError(
-                    f"steps.{name}={step!r} has neither a verb drop nor score; name a class of limo.selection"
-                )
         scores = {"solve_rate", *(name for name, step in self.steps.items() if isinstance(step, Score))}
         if self.rank is not None and self.rank.partition(".")[0] not in scores:
             raise ValueError(
@@ -73,7 +69,7 @@ class Selection:
             )
 
     @property
-    def rules(self) -> Any:
+    def rules(self) -> Rules | None:
         """Rules by which the source's solutions are to be graded first; None where no step asks if they are right."""
         asks = [step.rules for step in self.steps.values() if isinstance(step, Correct)]
         return asks[0] if asks and self.candidates != "attempts" else None

@@ -62,7 +62,7 @@ class SelectionStage(Stage):
             folder,
             problems=len(problems),
             candidates=len(pool),
-            origins=dict(Counter(e.meta["origin"] for e in pool)),
+            origins=dict(Counter(e.origin for e in pool)),
             kept=len(outcome.kept),
             dropped={name: _reasons(reasons, name) for name in [*names, "level", "per_problem", "size"]},
             unmeasured={"solve_rate": sum("solve_rate" not in e.scores for e in pool)},

@@ -39,7 +39,7 @@ def test_the_road_runs_on_real_ranks_and_a_real_engine_and_then_comes_from_the_s
     command = [
         sys.executable, "-m", "limo", "+experiment=gsm8k", f"model.path={smollm2}", "seed=3",
         f"data.path={jsonl(tmp_path / 'train.jsonl', POOL)}", "selection.size=4", "training.epochs=1", "training.global_batch=4",
-        f"evaluation.benchmarks.gsm8k.path={jsonl(tmp_path / 'test.jsonl', TEST)}", "evaluation.benchmarks.gsm8k.source.rows=null",
+        f"evaluation.benchmarks.gsm8k.source.path={jsonl(tmp_path / 'test.jsonl', TEST)}", "evaluation.benchmarks.gsm8k.source.rows=null",
         "evaluation.benchmarks.gsm8k.source.digest=null", "evaluation.benchmarks.gsm8k.max_tokens=24",
     ]  # fmt: skip
     first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiny
 
+from limo.data import Files
 from limo.engine.transformers import Transformers
-from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Source
+from limo.evaluation import Benchmark, Evaluation, EvaluationStage
 from limo.models import Model
 from limo.records import Attempt, read
 from limo.stage import request, summary
@@ -29,7 +30,7 @@ def evaluate(folder: Path, base: Path, benchmarks: dict[str, int]) -> dict[tuple
         (folder.parent / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     suite = {
         name: Benchmark(
-            source=Source(path=folder.parent / f"{name}.jsonl", id="id"),
+            source=Files(path=folder.parent / f"{name}.jsonl", id="id"),
             answer_type="integer",
             samples=samples,
             temperature=1.0,

@@ -6,28 +6,31 @@ import re
 
 from limo.grading.answers.normalise import normalise, tight
 from limo.grading.answers.prose import Found, bare, clean, letter, phrase, prose
-from limo.grading.rules import Case, Rules, Verdict
+from limo.grading.rules import Case, Rules
+from limo.records import Grade
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*(\{)?")
 _TOKEN_BOX = re.compile(r"\\boxed\s+([^\s$.,;\\{}]+)")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 
 
-def extract(case: Case, rules: Rules) -> Found | Verdict:
-    """The answer of a response, or the verdict where there is none."""
+def extract(case: Case, rules: Rules) -> Found | Grade:
+    """The answer of a response, or the grade where there is none."""
     text, open_ = after_reasoning(case.response)
     cut = case.finish != "stop"
     if cut and (open_ or (rules.cut == "truncated" and "</think>" not in case.response)):
-        return Verdict("truncated", None, "cut before an answer")
-    nothing = Verdict("truncated", None, "cut before an answer") if cut else Verdict("no_answer", None, "no answer")
+        return case.graded("truncated", None, "cut before an answer")
+    nothing = (
+        case.graded("truncated", None, "cut before an answer") if cut else case.graded("no_answer", None, "no answer")
+    )
     if open_:
-        return Verdict("no_answer", None, "reasoning never closed")
+        return case.graded("no_answer", None, "reasoning never closed")
     boxes = find_boxes(text)
     if boxes is None:
-        return Verdict(nothing.verdict, None, "last box not closed")
+        return case.graded(nothing.verdict, None, "last box not closed")
     if boxes:
         answer = adjacent(text, boxes) if rules.boxes == "adjacent" else text[slice(*boxes[-1][1:])]
-        return Found(answer.strip(), "box") if answer.strip() else Verdict("no_answer", None, "empty box")
+        return Found(answer.strip(), "box") if answer.strip() else case.graded("no_answer", None, "empty box")
     if rules.fallback == "none":
         return nothing
     if cut:

@@ -6,18 +6,17 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from limo.grading.formulas.symbols import names
+from limo.grading.formulas.symbols import names, pairs
 
-_CHARACTERS = {
-    "−": "-", "–": "-", "—": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
-    "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "∞": "\\infty ", "π": "\\pi ",
-    "√": "\\sqrt ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "±": "\\pm ", "∓": "\\mp ", "°": "^\\circ ", "∅": "\\emptyset ",
-    "∠": "\\angle ", "△": "\\triangle ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "\\ldots ", "⋯": "\\ldots ",
-    "α": "\\alpha ", "β": "\\beta ", "γ": "\\gamma ", "δ": "\\delta ", "ε": "\\epsilon ", "θ": "\\theta ", "λ": "\\lambda ",
-    "μ": "\\mu ", "ρ": "\\rho ", "σ": "\\sigma ", "τ": "\\tau ", "φ": "\\phi ", "ϕ": "\\phi ", "ω": "\\omega ", "Ω": "\\Omega ",
-    "Δ": "\\Delta ", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}",
-    "。": ".", "、": ",", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\f": "\\f",
-}  # fmt: skip
+_NAMED = names(
+    "×times ·cdot ⋅cdot ∙cdot ≤le ≥ge ⩽le ⩾ge ≠ne ≈approx ∞infty πpi √sqrt ∪cup ∩cap ∈in ±pm ∓mp ∅emptyset ∠angle △triangle …ldots ⋯ldots "
+    "αalpha βbeta γgamma δdelta εepsilon θtheta λlambda μmu ρrho σsigma τtau φphi ϕphi ωomega ΩOmega ΔDelta"
+)
+"""A character and its command."""
+_CHARACTERS = dict(zip("−–—÷∕⁄′’‘“”。、\u00a0\u2009\u202f", "---///'''\"\".,   ", strict=True))
+_CHARACTERS |= {"\u200b": "", "\ufeff": "", "\f": "\\f", "°": "^\\circ "}
+_CHARACTERS |= {word[0]: f"\\{word[1:]} " for word in _NAMED}
+_CHARACTERS |= {word[0]: f"\\frac{{{word[1]}}}{{{word[2]}}}" for word in names("½12 ⅓13 ⅔23 ¼14 ¾34")}
 _CHARACTERS |= {c: f"^{{{d}}}" for c, d in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)}
 _CHARACTERS |= {c: f"_{{{d}}}" for c, d in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)}
 _TRANSLATION = str.maketrans(_CHARACTERS)
@@ -26,14 +25,12 @@ _COMMANDS = (
     "frac|dfrac|tfrac|cfrac|sqrt|left|right|text|mathrm|mathbf|pi|infty|cdot|times|le|leq|ge|geq|ne|neq|in|cup|cap|pm|theta|alpha"
     "|beta|sin|cos|tan|log|ln|circ|begin|end|boxed|binom"
 )
-_SYNONYMS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le", "leqq": "le",
-    "geq": "ge", "geqslant": "ge", "geqq": "ge", "lt": "<", "gt": ">", "neq": "ne", "div": "/", "varnothing": "emptyset",
-    "varphi": "phi", "varepsilon": "epsilon", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots", "lbrace": "{", "rbrace": "}",
-    "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[", "rbrack": "]", "land": "wedge", "lor": "vee",
-    "implies": "Rightarrow", "thinspace": " ", "simeq": "approx", "doteq": "approx",
-    "operatorname*": "operatorname", "ast": "*", "prime": "'", "colon": ":", "backslash": "setminus",
-}  # fmt: skip
+_SYNONYMS = {"thinspace": " "} | pairs(
+    "dfrac:frac tfrac:frac cfrac:frac dbinom:binom tbinom:binom leq:le leqslant:le leqq:le geq:ge geqslant:ge geqq:ge lt:< gt:> neq:ne "
+    "div:/ varnothing:emptyset varphi:phi varepsilon:epsilon dots:ldots cdots:ldots dotsc:ldots lbrace:{ rbrace:} lvert:| rvert:| vert:| "
+    "mid:| lbrack:[ rbrack:] land:wedge lor:vee implies:Rightarrow simeq:approx doteq:approx operatorname*:operatorname ast:* prime:' "
+    "colon:: backslash:setminus"
+)
 _DROPPED = (
     "left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|scriptstyle|limits|nolimits"
     "|rm|bf|it|em|cal|large|Large|small|normalsize|hfill|relax|strut|mathstrut|notag|nonumber|boldmath"
@@ -73,6 +70,11 @@ def normalise(text: str) -> str:
     s = re.sub(r"(?<!\\)\\[()\[\]]", "", s)
     s = _numbers(s)
     s = re.sub(r"(?<!\\)\\[,;:!> ]|(?<!\\)~|\\q?quad(?![a-zA-Z])|&(?=\s*=)", " ", s)
+    return _meaning(s)
+
+
+def _meaning(s: str) -> str:
+    """Words, numbers and operators in one spelling, where sizes and spacing are gone."""
     s = re.sub(rf"\\(?:{_TEXT})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}", _words, s)
     s = re.sub(r"\\operatorname\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 ", s)
     s = s.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ").replace("==", "=")

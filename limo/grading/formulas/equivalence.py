@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
-from limo.grading.formulas.compute import close, divide, draw, negligible, real, value
-from limo.grading.formulas.formula import Node
+from limo.grading.formulas.evaluate import Point, fixed_point, value
+from limo.grading.formulas.numbers import Number, close, divide, negligible, real
+from limo.grading.formulas.tree import Node, decimal, stepped, symbols
 
 POINTS = 4
 WHOLE = "nmkjN"
@@ -40,22 +40,22 @@ def same(a: Node, b: Node, tolerance: float) -> bool | None:
     return True if judged >= 2 else None
 
 
-def _agree(a: Node, b: Node, where: list[dict[str, Any]], loose: float) -> bool:
+def _agree(a: Node, b: Node, where: list[Point], loose: float) -> bool:
     values = [(value(a, point), value(b, point)) for point in where]
     return all(x is not None and y is not None and close(x, y, loose) for x, y in values)
 
 
-def _whole(names: list[str]) -> list[dict[str, Any]]:
+def _whole(names: list[str]) -> list[Point]:
     return [{name: Fraction(3 + 5 * i + i * i * (j + 1) + 2 * j) for j, name in enumerate(names)} for i in range(6)]
 
 
-def proportional(a: Node, b: Node, tolerance: float) -> Fraction | Any | None:
+def proportional(a: Node, b: Node, tolerance: float) -> Number | None:
     """The constant c with a = c b as functions, if there is one; neither is zero."""
     names = sorted(symbols(a) | symbols(b))
     if not names:
         return None
     loose = tolerance if decimal(a) or decimal(b) else 0.0
-    ratio = None
+    ratio: Number | None = None
     judged = 0
     for point in points(names):
         x, y = value(a, point), value(b, point)
@@ -72,7 +72,7 @@ def proportional(a: Node, b: Node, tolerance: float) -> Fraction | Any | None:
     return ratio if judged >= 3 else None
 
 
-def points(names: list[str], steps: bool = False) -> Iterator[dict[str, Any]]:
+def points(names: list[str], steps: bool = False) -> Iterator[Point]:
     """Values for the symbols: positive points, then mixed signs; the entry "" is the sign of the point.
 
     steps: also many whole numbers, since functions with floors agree on most points if they are close.
@@ -81,33 +81,15 @@ def points(names: list[str], steps: bool = False) -> Iterator[dict[str, Any]]:
         yield {}
         return
     for i in range(POINTS):
-        yield {"": 1, **{name: draw(name, i) for name in names}}
+        yield {"": 1, **{name: fixed_point(name, i) for name in names}}
     if steps:
         for i in range(40):
-            yield {"": 1, **{name: Fraction(int(draw(name, i) * 1009) % 30 + i % 11) for name in names}}
+            yield {"": 1, **{name: Fraction(int(fixed_point(name, i) * 1009) % 30 + i % 11) for name in names}}
     for i in range(POINTS, POINTS + 3):
         yield {
             "": -1,
-            **{name: draw(name, i) * (-1 if (i + j) % 2 or len(names) == 1 else 1) for j, name in enumerate(names)},
+            **{
+                name: fixed_point(name, i) * (-1 if (i + j) % 2 or len(names) == 1 else 1)
+                for j, name in enumerate(names)
+            },
         }
-
-
-def symbols(node: Node) -> frozenset[str]:
-    """The free symbols of a tree."""
-    if node[0] == "sym":
-        return frozenset((node[1],))
-    return frozenset().union(*(symbols(child) for child in node[1:] if isinstance(child, tuple)))
-
-
-def decimal(node: Node) -> bool:
-    """Whether a tree holds a number with decimal places, so an approximation."""
-    if node[0] == "num":
-        return bool(node[2])
-    return any(decimal(child) for child in node[1:] if isinstance(child, tuple))
-
-
-def stepped(node: Node) -> bool:
-    """Whether a tree has jumps."""
-    return node[:2] in (("call", "floor"), ("call", "ceil")) or any(
-        stepped(child) for child in node[1:] if isinstance(child, tuple)
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from limo.grading.answers.normalise import normalise, same_words, tight
 from limo.grading.match.forms import match
@@ -21,7 +21,7 @@ _LETTER = re.compile(
 _LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])\s*[.:、．：])\s*(\S.*)", re.S)
 
 
-def compare(gold: Any, answer: str, answer_type: str, rules: Rules, choices: dict[str, str] | None = None) -> Result:
+def compare(gold: object, answer: str, answer_type: str, rules: Rules, choices: dict[str, str] | None = None) -> Result:
     """Whether an extracted answer equals the gold one."""
     parts = structured(gold)
     if parts is not None:
@@ -56,7 +56,7 @@ def unwrap(gold: str) -> str:
     return gold[slice(*boxes[0][1:])] if boxes and len(boxes) == 1 else gold
 
 
-def structured(gold: Any) -> list[tuple[str, str]] | None:
+def structured(gold: object) -> list[tuple[str, str]] | None:
     """(name, answer) of the parts of a list or dict, also of one that a file holds as Python text; None for anything else."""
     if isinstance(gold, str) and re.match(r"\{\s*['\"]|\[\s*['\"]", gold):
         try:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 
 from limo.grading.answers.normalise import same_words, tight
+from limo.grading.formulas.parse import tree
 from limo.grading.match.relation import members, relations
 from limo.grading.match.shape import Shape, shape
 from limo.grading.match.span import interval, named, pieces
-from limo.grading.match.values import Result, by_symbols, tree, values, wordy
+from limo.grading.match.values import Result, by_symbols, values, wordy
 from limo.grading.rules import Rules
 
 

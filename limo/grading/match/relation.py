@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 
 from limo.grading.answers.normalise import same_words, tight
-from limo.grading.formulas import compute, equivalence
+from limo.grading.formulas.equivalence import proportional
+from limo.grading.formulas.numbers import real
+from limo.grading.formulas.parse import tree
+from limo.grading.formulas.tree import opaque, symbols
 from limo.grading.match.shape import Shape, shape
 from limo.grading.match.span import FLIPPED, interval, is_name, named, union
-from limo.grading.match.values import Result, by_symbols, opaque, tree, wordy
+from limo.grading.match.values import Result, by_symbols, wordy
 from limo.grading.rules import Rules
 
 Match = Callable[[Shape, Shape, Rules], Result]
@@ -83,7 +86,7 @@ def _statements(gold: Shape, given: Shape, rules: Rules, match: Match) -> Result
         return Result(False, "another name")
     elif "\\in" in gold.marks and "\\in" in given.marks:
         return match(gold.parts[-1], given.parts[-1], rules)
-    elif left and all((node := tree(side.text)) and not equivalence.symbols(node) for side in given.parts):
+    elif left and all((node := tree(side.text)) and not symbols(node) for side in given.parts):
         return match(_last(gold), _last(given), rules)
     if gold.marks == given.marks == ("=",):
         return _equations(gold, given, rules, match)
@@ -115,7 +118,7 @@ def _equations(gold: Shape, given: Shape, rules: Rules, match: Match) -> Result:
     """Two equations are one if their sides' differences are proportional, or their sides agree one by one."""
     trees = [tree(f"({part.parts[0].text})-({part.parts[1].text})") for part in (gold, given)]
     if trees[0] and trees[1]:
-        if equivalence.proportional(trees[0], trees[1], rules.tolerance) is not None:
+        if proportional(trees[0], trees[1], rules.tolerance) is not None:
             return Result(True, "equation")
         if not opaque(trees[0]) and not opaque(trees[1]):
             return Result(False, "equation")
@@ -172,8 +175,8 @@ def _same_step(gold: Step, given: Step, rules: Rules) -> bool:
             [tight(x) for x in given],
             [tight(given[2]), FLIPPED.get(given[1], given[1]), tight(given[0])],
         )
-    ratio = equivalence.proportional(trees[0], trees[1], rules.tolerance)
-    if ratio is None or not compute.real(ratio):
+    ratio = proportional(trees[0], trees[1], rules.tolerance)
+    if ratio is None or not real(ratio):
         return False
     sign = given[1] if ratio.real > 0 else FLIPPED.get(given[1], given[1])
     return sign == gold[1]

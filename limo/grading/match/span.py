@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 from limo.grading.answers.normalise import tight
-from limo.grading.formulas import compute, equivalence, symbols
+from limo.grading.formulas.evaluate import value
+from limo.grading.formulas.numbers import Number, real
+from limo.grading.formulas.parse import tree
+from limo.grading.formulas.symbols import GREEK
+from limo.grading.formulas.tree import symbols
 from limo.grading.match.shape import Shape, shape
-from limo.grading.match.values import tree
 
 FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 """A sign read from the other side."""
@@ -20,7 +23,7 @@ def named(part: Shape) -> str:
     return ""
 
 
-_GREEK = r"\\(?:" + "|".join(sorted(symbols.GREEK)) + r")(?![a-zA-Z])"
+_GREEK = r"\\(?:" + "|".join(sorted(GREEK)) + r")(?![a-zA-Z])"
 
 
 def is_name(text: str) -> bool:
@@ -70,12 +73,17 @@ def _overlap(pieces: list[Shape]) -> list[Shape]:
     for up, down in (pieces, pieces[::-1]):
         low, high = up.parts[0].text, down.parts[1].text
         if tight(up.parts[1].text).lstrip("+") == "\\infty" and tight(down.parts[0].text) == "-\\infty":
-            trees = tree(low), tree(high)
-            if trees[0] and trees[1] and not equivalence.symbols(trees[0]) | equivalence.symbols(trees[1]):
-                ends = compute.value(trees[0], {}), compute.value(trees[1], {})
-                if all(end is not None and compute.real(end) for end in ends) and ends[0].real < ends[1].real:
-                    return [shape(f"{up.text[0]}{low},{high}{down.text[-1]}")]
+            ends = _constant(low), _constant(high)
+            if ends[0] is not None and ends[1] is not None and ends[0].real < ends[1].real:
+                return [shape(f"{up.text[0]}{low},{high}{down.text[-1]}")]
     return pieces
+
+
+def _constant(text: str) -> Number | None:
+    """The real number that a formula without symbols stands for."""
+    node = tree(text)
+    found = value(node, {}) if node and not symbols(node) else None
+    return found if found is not None and real(found) else None
 
 
 def _pieces(part: Shape) -> list[Shape]:

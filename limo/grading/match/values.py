@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from limo.grading.answers import unit
 from limo.grading.answers.normalise import same_words, tight
-from limo.grading.formulas import equivalence, formula, tokens
-from limo.grading.match import symbolic, unit
+from limo.grading.formulas import equivalence, symbolic
+from limo.grading.formulas.parse import tree
+from limo.grading.formulas.tree import Node, opaque, symbols
 from limo.grading.rules import Rules
 
 
@@ -98,10 +100,10 @@ def _bare(gold: str, given: str, rules: Rules) -> Result:
     return by_symbols(gold, given)
 
 
-def _evaluated(gold: formula.Node, given: formula.Node, rules: Rules) -> list[Result]:
+def _evaluated(gold: Node, given: Node, rules: Rules) -> list[Result]:
     """What the values at random points tell, if they tell."""
     same = equivalence.same(gold, given, rules.tolerance)
-    constant = not equivalence.symbols(gold) | equivalence.symbols(given)
+    constant = not symbols(gold) | symbols(given)
     if same is None:
         return [Result(False, "no value")] if constant else []
     if not same and (opaque(gold) or opaque(given)):
@@ -130,19 +132,6 @@ def by_symbols(gold: str, given: str) -> Result:
 
 def _integer(text: str) -> bool:
     return re.fullmatch(r"[-+]?\d{1,4000}", text) is not None
-
-
-def tree(text: str) -> formula.Node | None:
-    """The tree of a formula, if it can be read."""
-    try:
-        return formula.read(text)
-    except tokens.UnreadableError:
-        return None
-
-
-def opaque(node: formula.Node) -> bool:
-    """Whether a tree holds a function that isn't computed, so that unequal values prove nothing."""
-    return node[0] == "opaque" or any(opaque(child) for child in node[1:] if isinstance(child, tuple))
 
 
 _COMMAND = re.compile(r"\\[a-zA-Z]+(?:\{[a-z]*(?:matrix|array|cases)\})?")

@@ -11,12 +11,11 @@ import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from types import FrameType
-from typing import Any
 
 withheld = contextvars.ContextVar("withheld", default=False)
 """Whether this process does without it: most cases never need its seconds of imports."""
 SECONDS = 3.0
-"""Time for one comparison."""
+"""Processor time for one comparison, so that a busy machine takes none of it."""
 
 
 class WithheldError(BaseException):
@@ -28,8 +27,8 @@ class ExpiredError(BaseException):
 
 
 def warm() -> None:
-    """Import and use it once, so that no case pays for it."""
-    verify("\\int_0^1 x dx", "\\frac{1}{2}")
+    """Import and use it once, so that no case pays for it; without a limit, since a first use may take any time."""
+    _equal("\\int_0^1 x dx", "\\frac{1}{2}")
 
 
 def verify(gold: str, answer: str) -> bool | None:
@@ -40,26 +39,31 @@ def verify(gold: str, answer: str) -> bool | None:
     """
     if withheld.get():
         raise WithheldError
+    with _limit(SECONDS):
+        return _equal(gold, answer)
+
+
+def _equal(gold: str, answer: str) -> bool | None:
     for name in ("math_verify", "latex2sympy2_extended"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     from math_verify import verify as check
 
-    with _limit(SECONDS):
-        right = _parse(gold)
-        if not right:
-            return None
-        given = _parse(answer)
-        return bool(given) and bool(check(right, given, timeout_seconds=None))
+    right = read(gold)
+    if not right:
+        return None
+    given = read(answer)
+    return bool(given) and bool(check(right, given, timeout_seconds=None))
 
 
 @lru_cache(maxsize=1024)
-def _parse(text: str) -> Any:
+def read(text: str) -> list[object]:
     from math_verify import LatexExtractionConfig, parse
 
     text = re.sub(r"\\text\{[^{}]*\}", " ", text)
-    return parse(
+    found: list[object] = parse(
         f"${text}$", extraction_config=[LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None
     )
+    return found
 
 
 @contextlib.contextmanager
@@ -71,10 +75,10 @@ def _limit(seconds: float) -> Iterator[None]:
     def expire(number: int, frame: FrameType | None) -> None:
         raise ExpiredError
 
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGVTALRM, expire)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from limo.grading.formulas.symbols import names
+from limo.grading.formulas.symbols import names, pairs
 
 _POWER = r"(?:\s*\^\s*\{?-?\d+\}?)?"
 _SHORT = names(
@@ -38,14 +38,12 @@ _NOUNS = names(
     "where with for and or such that if when not is are the of otherwise all any else no positive negative real integer"
 )
 
-_ALIASES = {
-    "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km",
-    "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi", "gram": "g", "kilogram": "kg", "pound": "lb",
-    "lbs": "lb", "ounce": "oz", "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h", "hrs": "h", "year": "yr", "liter": "l",
-    "litre": "l", "milliliter": "ml", "dollar": "$", "usd": "$", "degree": "deg", "radian": "rad", "newton": "n", "joule": "j",
-    "unit": "", "cent": "¢", "厘米": "cm", "米": "m", "千克": "kg", "元": "yuan", "公里": "km", "千米": "km", "克": "g", "度": "deg",
-    "小时": "h", "分钟": "min", "分": "min", "秒": "s", "平方厘米": "cm^2",
-}  # fmt: skip
+_ALIASES = pairs(
+    "centimeter:cm centimetre:cm millimeter:mm meter:m metre:m kilometer:km kilometre:km inch:in inche:in foot:ft feet:ft yard:yd mile:mi "
+    "gram:g kilogram:kg pound:lb lbs:lb ounce:oz second:s sec:s minute:min hour:h hr:h hrs:h year:yr liter:l litre:l milliliter:ml "
+    "dollar:$ usd:$ degree:deg radian:rad newton:n joule:j unit: cent:¢ 厘米:cm 米:m 千克:kg 元:yuan 公里:km 千米:km 克:g 度:deg 小时:h "
+    "分钟:min 分:min 秒:s 平方厘米:cm^2"
+)
 _COMPOUND = {"mph": [("mi", 1), ("h", -1)], "kph": [("km", 1), ("h", -1)], "fps": [("ft", 1), ("s", -1)]}
 
 

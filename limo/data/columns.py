@@ -1,0 +1,125 @@
+"""How a row of a table becomes a problem: which column holds what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+from limo import UserError
+from limo.config import component
+from limo.data.text import boxed
+from limo.records import Gold, Problem
+
+ANNOTATION = re.compile(r"<<[^<>]*>>")
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+
+
+@component
+class Columns:
+    """Which column of a table holds what."""
+
+    question: str = "question"
+    """Column of the question."""
+    answer: str | None = "answer"
+    """Column of the answer; null takes the last box of the solution."""
+    answer_marker: str | None = None
+    """The answer is what follows the last of these marks (GSM8K: `####`), without commas between thousands; the text
+    before it is a solution, without its <<…>> annotations. Null takes the whole column."""
+    solution: str | None = None
+    """Column of the worked solution, or of a list of them; null when there is none."""
+    id: str | None = None
+    """Column of a unique id; null makes one from the question's text, the same wherever the row stands."""
+    meta: tuple[str, ...] = ()
+    """Columns to carry along (level, subject …)."""
+    extra_columns: dict[str, str] = field(default_factory=dict)
+    """Further columns that a repair of the gold answer reads: the name it goes by there -> column."""
+    box: bool = False
+    """Close solutions that have no box with one that holds the answer, as the system prompt asks of a model."""
+
+    def __post_init__(self) -> None:
+        if self.answer is None and self.solution is None:
+            raise ValueError("answer=null takes the answer from the box of the solution: name its column, solution=…")
+        if self.answer_marker is not None and not (self.answer and self.answer_marker):
+            raise ValueError("answer_marker needs a mark and the column that holds it, answer=…; null takes the column")
+
+    def problem(self, place: str, row: Mapping[str, Any]) -> Problem:
+        """The row as a problem; one without an answer has an empty one. Raises UserError naming the place."""
+        question = self._cell(place, row, "question", self.question)
+        if not isinstance(question, str) or not question.strip():
+            what = "no question" if isinstance(question, str) or question is None else f"{question!r}, which is no text"
+            raise UserError(f"{place}: column {self.question!r} holds {what}; mend or remove the row")
+        question = question.strip()
+        solutions = self._solutions(place, row)
+        if self.answer is None:
+            gold = Gold(next((held for s in solutions if (held := boxed(s))), ""))
+        else:
+            gold, worked = self._gold(place, row, self.answer)
+            solutions = (*worked, *solutions)
+        if self.box:
+            solutions = tuple(s if boxed(s) is not None else f"{s}\n\\boxed{{{gold.text}}}" for s in solutions)
+        made = hashlib.sha256(question.encode()).hexdigest()[:12]
+        name = made if self.id is None else as_text(self._cell(place, row, "id", self.id))
+        if not name:
+            raise UserError(f"{place}: column {self.id!r} holds no id; fill it, or set id=null")
+        meta = {column: self._cell(place, row, "meta", column) for column in self.meta}
+        return Problem(name, question, gold, solutions, meta)
+
+    def _gold(self, place: str, row: Mapping[str, Any], column: str) -> tuple[Gold, tuple[str, ...]]:
+        """The answer of a row, and the solution that stands before its mark."""
+        cell = self._cell(place, row, "answer", column)
+        if isinstance(cell, bool):
+            raise UserError(f"{place}: column {column!r} holds {cell}, which is no answer; write it as text")
+        if self.answer_marker is None:
+            return as_gold(cell), ()
+        worked, mark, answer = cell.rpartition(self.answer_marker) if isinstance(cell, str) else ("", "", "")
+        if not mark:
+            raise UserError(
+                f"{place}: column {column!r} has no {self.answer_marker!r} before its answer; mend the row, or set "
+                "answer_marker=null where the column is the answer"
+            )
+        answer, worked = answer.strip(), ANNOTATION.sub("", worked).strip()
+        plain = answer.replace(",", "") if THOUSANDS.fullmatch(answer) else answer
+        return Gold(plain, published=None if plain == answer else answer), (worked,) if worked else ()
+
+    def _solutions(self, place: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+        if self.solution is None:
+            return ()
+        held = self._cell(place, row, "solution", self.solution)
+        return tuple(filter(None, map(as_text, held if isinstance(held, list | tuple) else [held])))
+
+    def _cell(self, place: str, row: Mapping[str, Any], key: str, column: str) -> Any:
+        if column not in row:
+            raise UserError(
+                f"{place}: no column {column!r} among {', '.join(map(str, row))}; name the right one with {key}=…"
+            )
+        return row[column]
+
+    def content(self, row: Mapping[str, Any], index: int) -> list[Any]:
+        """All that is read of a row, as it stands: what the digest of a table is made of."""
+        name = str(index if self.id is None else row[self.id])
+        extra = {k: row[c] for k, c in sorted(self.extra_columns.items()) if c in row}
+        further = [row[c] for c in (self.solution, *self.meta) if c is not None]
+        return [name, row[self.question], None if self.answer is None else row[self.answer], extra, *further]
+
+
+def as_gold(value: Any) -> Gold:
+    """The answer as a table has it: a text, a number (27.0 is 27), several of them, or parts by name; empty without one."""
+    if isinstance(value, list | tuple):
+        return Gold([as_text(part) for part in value], published=str(value)) if value else Gold("")
+    if isinstance(value, dict):
+        return Gold({str(k): as_text(v) for k, v in value.items()}, published=str(value)) if value else Gold("")
+    text = as_text(value)
+    return Gold(text, published=str(value) if isinstance(value, float) and text not in ("", str(value)) else None)
+
+
+def as_text(value: Any) -> str:
+    """A cell as text: 27.0 is 27, a list or an object is JSON, nothing is empty."""
+    if value is None or value != value:  # a missing number in a data frame is NaN
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return (json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)).strip()

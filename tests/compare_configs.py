@@ -1,0 +1,143 @@
+"""Whether two checkouts compose the same configs: every member of every group, every recipe and every job of its sweep.
+
+    python tests/compare_configs.py <old> <new> [--renamed file]
+
+Compared are the resolved YAML and the live objects as `dump` writes them, classes by their name wherever they live. The file
+holds `old new` in a line for each renamed part of a key, class or member. A key that only the new YAML has is counted apart: as the
+objects are equal, its value is what the class had by default. Exit code 1 where anything else differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PLACES = {"evaluation/benchmark": "evaluation.benchmarks.one", "selection/step": "selection.steps.one"}
+"""Where a member stands whose group has no place of its own."""
+NEEDED = {"where": ["selection.steps.one.key=level", "selection.steps.one.values=[1]"]}
+"""What a member leaves to be set."""
+
+
+def compositions(root: Path) -> dict[str, list[str]]:
+    """Overrides by what they show: each member, each recipe, each job of a recipe's sweep."""
+    from omegaconf import OmegaConf
+
+    found: dict[str, list[str]] = {}
+    for file in sorted((root / "conf").glob("*/**/*.yaml")):
+        group, name = file.parent.relative_to(root / "conf").as_posix(), file.stem
+        if not name.startswith("_"):
+            place = f"+{group}@{PLACES[group]}" if group in PLACES else group
+            found[f"{group}={name}"] = [f"{place}={name}", *NEEDED.get(name, ())]
+    for file in sorted((root / "experiments").rglob("*.yaml")):
+        recipe = f"+experiment={file.relative_to(root / 'experiments').with_suffix('')}"
+        found[recipe] = [recipe]
+        params = OmegaConf.select(OmegaConf.load(file), "hydra.sweeper.params") or {}
+        for values in itertools.product(*(str(v).split(",") for v in params.values())):
+            job = [f"{key}={value}" for key, value in zip(params, values, strict=True)]
+            found[" ".join([recipe, *job])] = [recipe, *job]
+    return found
+
+
+def dump_all(root: Path) -> dict[str, dict[str, Any]]:
+    """YAML and objects of every composition; in a process of its own, with the checkout's own `limo`."""
+    import hydra
+    from omegaconf import OmegaConf
+
+    try:
+        from limo.compose import build, register_configs
+        from limo.serial import dump
+    except ImportError:  # a checkout from before these had modules of their own
+        from limo.__main__ import offer as register_configs  # type: ignore[attr-defined, no-redef]
+        from limo.config import build, dump  # type: ignore[attr-defined, no-redef]
+
+    register_configs()
+    found: dict[str, dict[str, Any]] = {}
+    with hydra.initialize_config_dir(str(root / "conf"), version_base="1.3"):
+        for what, overrides in compositions(root).items():
+            try:
+                cfg = hydra.compose("config", overrides)
+                found[what] = {"yaml": OmegaConf.to_container(cfg, resolve=True), "objects": dump(build(cfg))}
+            except Exception as error:  # a difference like any other
+                found[what] = {"yaml": {}, "objects": {"error": f"{type(error).__name__}: {error}"}}
+    return found
+
+
+def read(root: Path) -> dict[str, dict[str, Any]]:
+    """What `dump_all` finds in a checkout."""
+    command = [sys.executable, str(Path(__file__).absolute()), "--dump", str(root.absolute())]
+    path = {"PYTHONPATH": str(root.absolute()), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=root, env=path, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{root}: {done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def leaves(node: Any, renamed: dict[str, str], key: str = "") -> dict[str, Any]:
+    """The values of a tree by their full key, both under their new names."""
+    if isinstance(node, dict) and node:
+        found = {}
+        for name, child in node.items():
+            found |= leaves(child, renamed, f"{key}.{renamed.get(name, name)}" if key else renamed.get(name, name))
+        return found
+    if key.endswith("_target_"):
+        name = str(node).rpartition(".")[2]
+        return {key: renamed.get(str(node), renamed.get(name, name))}
+    return {key: node}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Every key whose value is not the same, or that only one side has."""
+    keys = sorted(old.keys() | new.keys())
+    return [
+        f"{k}: {old.get(k, 'absent')!r} -> {new.get(k, 'absent')!r}"
+        for k in keys
+        if (k in old, old.get(k)) != (k in new, new.get(k))
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("--renamed", type=Path)
+    given = parser.parse_args()
+    lines = given.renamed.read_text(encoding="utf-8").splitlines() if given.renamed else []
+    renamed = dict(line.split() for line in lines if line.strip())
+    old, new = read(given.old), read(given.new)
+    old = {
+        f"{renamed.get(what.partition('=')[0], what.partition('=')[0])}={what.partition('=')[2]}": v
+        for what, v in old.items()
+    }
+    changed: dict[str, list[str]] = collections.defaultdict(list)
+    shown: collections.Counter[str] = collections.Counter()
+    for what in sorted(old.keys() & new.keys()):
+        before, after = (leaves(side[what]["objects"], names) for side, names in ((old, renamed), (new, {})))
+        for line in differences(before, after):
+            changed[line].append(what)
+        before, after = (leaves(side[what]["yaml"], names) for side, names in ((old, renamed), (new, {})))
+        shown.update(key for key in after.keys() - before.keys())
+        for line in differences(before, {k: v for k, v in after.items() if k in before}):
+            changed[f"YAML {line}"].append(what)
+    for line, where in sorted(changed.items()):
+        print(f"{line}   ({len(where)}: {', '.join(where[:3])}{' …' if len(where) > 3 else ''})")
+    for title, only in (("only in the old", old.keys() - new.keys()), ("only in the new", new.keys() - old.keys())):
+        print(f"{title}: {', '.join(sorted(only)) or 'none'}")
+    print(
+        f"keys that only the new YAML shows: {', '.join(f'{key} ({n})' for key, n in sorted(shown.items())) or 'none'}"
+    )
+    differ = {what for where in changed.values() for what in where}
+    print(f"{len(old.keys() & new.keys())} compositions compared, {len(differ)} differ")
+    return 1 if differ or old.keys() - new.keys() else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--dump"]:
+        print(json.dumps(dump_all(Path(sys.argv[2])), default=str))
+    else:
+        sys.exit(main())

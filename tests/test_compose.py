@@ -1,0 +1,160 @@
+"""From overrides to a live Config: what a config may name, and what is wrong with it in one sentence."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from limo import UserError
+from limo.compose import compose, jobs, run_dirname
+from limo.serial import dump, fingerprint, load
+from tests.command import started
+
+
+def test_runs_that_differ_in_a_path_have_folders_of_their_own() -> None:
+    ours = "model.path=/a/weights,selection.size=3,stages=[data,selection],training/strategy=ddp"
+    folder = run_dirname(ours)
+    assert re.fullmatch(
+        r"model\.path=weights~\w{6},selection\.size=3,stages=\[data,selection\],training_strategy=ddp", folder
+    )
+    assert run_dirname(ours) == folder != run_dirname(ours.replace("/a/", "/b/"))
+    long = [run_dirname(f"key=…{'ü' * 300}{end}") for end in "ab"]
+    assert long[0] != long[1]
+    assert all(len(name.encode()) < 255 for name in long)
+
+
+PLUGIN = """
+from limo.config import component
+
+class Plain:
+    def score(self, pool, seed): return {}
+
+@component
+class Mine:
+    factor: float = 2.0
+    def score(self, pool, seed): return {}
+
+@component
+class Crooked:
+    def score(self, candidates): return {}
+
+@component
+class Silent:
+    def scores(self, pool, seed): return {}
+
+def wipe(**_): raise SystemExit("called")
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "limo_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "limo_plugin", raising=False)
+    return "limo_plugin"
+
+
+def test_a_class_of_the_users_is_a_step_like_any_other(plugin: str) -> None:
+    config = compose([f"plugins=[{plugin}]", f"+selection.steps.mine={{_target_: {plugin}.Mine, factor: 3}}"])
+    assert dump(config.selection)["steps"]["mine"] == {"_target_": f"{plugin}.Mine", "factor": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ("{_target_: limo_plugin.Plain}", "steps.mine._target_: limo_plugin.Plain is no component; decorate its class"),
+        ("{_target_: limo_plugin.wipe}", "steps.mine._target_: limo_plugin.wipe is no component"),
+        ("{_target_: limo_plugin.Gone}", "steps.mine._target_: limo_plugin.Gone cannot be imported"),
+        ("{_target_: limo.store.shutil.rmtree}", "steps.mine._target_: limo.store.shutil.rmtree cannot be imported"),
+        ("{_target_: limo.store.Store}", "steps.mine._target_: limo.store.Store is no component"),
+        ("{_target_: shutil.rmtree}", "steps.mine._target_: shutil.rmtree is outside limo., limo_plugin"),
+        ("{_target_: limo_plugin.Mine, factr: 1}", "steps.mine.factr: there is no such key"),
+        ("{_target_: limo_plugin.Mine, factor: x}", "steps.mine.factor: Input should be a valid number"),
+        ("{_target_: limo_plugin.Crooked}", r"Crooked is no Score: score\(candidates\) must be score\(pool, seed\)"),
+        ("{_target_: limo_plugin.Silent}", r"Silent is no Score: it lacks score\(pool, seed\)"),
+    ],
+)
+def test_a_step_that_is_none_is_refused_with_its_key_before_any_work(plugin: str, step: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=rf"selection.*{sentence}"):
+        compose([f"plugins=[{plugin}]", f"+selection.steps.mine={step}"])
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("optimizer={_target_: limo.models.Model, path: x}", "optimizer: Model is no Optimizer; give a subclass of it"),
+        ("logger={_target_: limo.optimizers.AdamW, lr: 1}", "logger: AdamW is no Csv; give a subclass of it"),
+        ("engine={_target_: limo.optimizers.AdamW, lr: 1}", "engine: AdamW is no Engine: it lacks "),
+    ],
+)
+def test_a_member_of_another_group_is_refused(override: str, sentence: str) -> None:
+    group, _, node = override.partition("=")
+    with pytest.raises(UserError, match=sentence):
+        compose([f"~{group}", f"+{group}={node}"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["optimizer.lrr=3"], r"optimizer.lrr: there is no such key; did you mean optimizer.lr\?"),
+        (["sed=3"], r"sed: there is no such key; did you mean seed\?"),
+        (["training.strateg.nodes=3"], r"training.strateg: there is no such key; did you mean training.strategy\?"),
+        (["~sed"], "sed: there is no such key"),
+        (["+experiment=lab/nothing"], r"\+experiment=lab/nothing does not exist; choose one of: .*lab/size"),
+        (["selection=null"], "null is no member of a group"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_with_what_may_have_been_meant(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        compose(overrides)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, b"bytes"])
+def test_what_has_no_fingerprint_is_refused_with_its_key(value: object) -> None:
+    settings = {"steps": [{"weight": value}]}
+    for refuse in (dump, lambda node: fingerprint(node, str)):
+        with pytest.raises(UserError, match=r"^steps\[0\]\.weight: .*; use texts, finite numbers"):
+            refuse(settings)
+
+
+def test_a_stages_request_calls_components_alone() -> None:
+    for target in ("os.system", "limo.store.Store", "builtins.eval", "limo.serial.dump"):
+        with pytest.raises(UserError, match=rf"^model._target_: {target} is no component"):
+            load({"model": {"_target_": target, "command": "true"}})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count"),
+    [
+        (["seed=1"], 1),
+        (["-m", "seed=1,2", "selection=random,limo"], 4),
+        (["seed=range(1,4)", "-m"], 3),
+        (["+experiment=sample_size"], 12),
+        (["+experiment=sample_size", "selection.size=100"], 3),
+    ],
+)
+def test_the_jobs_of_a_sweep_are_those_that_the_command_or_the_recipe_asks_for(
+    overrides: list[str], count: int
+) -> None:
+    found = jobs(overrides)
+    configs = [dump(compose(job)) for job in found]
+    assert len(found) == count and len({str(config) for config in configs}) == count
+
+
+@pytest.mark.parametrize(
+    ("node", "key"),
+    [
+        ("callbacks: {x: {_target_: limo.process.start, command: [touch, MADE]}}", "hydra.callbacks.x"),
+        ("launcher: {_target_: limo.process.start}", "hydra.launcher"),
+    ],
+)
+def test_a_recipe_makes_hydra_call_nothing_of_its_own(node: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/evil.yaml").write_text(f"hydra: {{{node}}}\n")
+    done = started("+experiment=evil", cwd=tmp_path)
+    assert done.returncode == 2 and f"{key}._target_: limo.process.start is no class of Hydra" in done.stderr
+    started("plan", "+experiment=evil", cwd=tmp_path)
+    assert not (tmp_path / "MADE").exists()
