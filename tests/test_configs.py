@@ -153,24 +153,25 @@ def test_every_filter_and_score_can_be_added_as_a_step_by_its_name() -> None:
     assert config.selection.steps["few"].max == 90
 
 
-def commands(head: str) -> list[list[str]]:
-    """The words after `python -m limo` of every command in a recipe's head; a <file> of the reader's is left out."""
-    text = re.sub(r"\\\n#\s+", "", head)
-    found = re.findall(r"python -m limo ([^`\n]*)", text)
-    return [[word for word in shlex.split(line.partition("    ")[0]) if "<" not in word] for line in found]
+def commands(head: str, file: Path) -> list[list[str]]:
+    """The words after `python -m limo` of every command in a recipe's head, with a file for each <file> of the reader's."""
+    text = re.sub(r"<[^>]*>", str(file), re.sub(r"\\\n#\s+", "", head))
+    return [shlex.split(line.partition("    ")[0]) for line in re.findall(r"python -m limo ([^`\n]*)", text)]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_opens_with_its_question_and_every_command_in_its_head_can_be_planned(
-    recipe: str, capsys: pytest.CaptureFixture[str]
+    recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = ROOT / "experiments" / f"{recipe.partition('=')[2]}.yaml"
     head = re.match(r"(#.*\n)+", file.read_text(encoding="utf-8"))
     assert head and "?" in head[0].splitlines()[0]
     for part in ("Command ", "Hardware ", "Expected ", "Obtained "):
         assert re.search(rf"^# {part} +\S", head[0], re.MULTILINE), part
-    assert commands(head[0])[0][0] == recipe
-    for words in commands(head[0]):
+    theirs = tmp_path / "rows.jsonl"
+    theirs.write_text('{"question": "1+1?", "answer": "#### 2"}\n', encoding="utf-8")
+    assert commands(head[0], theirs)[0][0] == recipe
+    for words in commands(head[0], theirs):
         plan(["--gpus", "4x8xH100", *(word for word in words if word not in ("plan", "--gpus", "4x8xH100"))])
         assert "GPU hours" in capsys.readouterr().out
 

@@ -336,7 +336,7 @@ def test_everything_missing_is_said_before_any_work(tmp_path: Path) -> None:
     made = stage(tmp_path, sums=Benchmark(source=Files(path=tmp_path / "none.jsonl")))
     model = dataclasses.replace(made, model=Model(path=str(tmp_path / "no-model")))
     lacks = model.missing()
-    assert any(s.startswith("evaluation.benchmarks.sums: ") and "none.jsonl: no such file" in s for s in lacks)
+    assert any(s.startswith("evaluation.benchmarks.sums.source: ") and "none.jsonl: no such file" in s for s in lacks)
     assert any(s.startswith("model.path=") for s in lacks)
     assert "evaluation.benchmarks is empty" in stage(tmp_path).missing()[0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limo.config import component, runtime
-from limo.data import Data
+from limo.data import Data, missing
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
 from limo.serial import fingerprint
@@ -54,11 +54,7 @@ class Evaluation:
             return [
                 "evaluation.benchmarks is empty; choose a suite (evaluation=lab) or leave evaluation out of `stages`"
             ]
-        lacking: dict[str, list[str]] = {}
-        for name, benchmark in self.placed().items():
-            for sentence in benchmark.source.missing():
-                lacking.setdefault(sentence, []).append(name)
-        lacks = [f"evaluation.benchmarks.{', '.join(names)}: {sentence}" for sentence, names in lacking.items()]
+        lacks = missing(self.sources())
         if self.judge and any(b.judge for b in self.benchmarks.values()):
             lacks += self.judge.missing()
         return lacks
