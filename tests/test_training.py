@@ -128,10 +128,8 @@ def test_clipping_bounds_the_step_and_the_norm_in_the_table_is_the_one_before_it
 def interrupted(stage: TrainingStage, folder: Path, when: Callable[[], bool]) -> None:
     """Run the stage in its own process, which halts after its second checkpoint, and kill -9 it when `when` says so."""
     request(stage, folder)
-    command, env = (
-        [sys.executable, "-m", "limo.training", str(folder)],
-        os.environ | {"HALT_AFTER": str(folder / "checkpoints/step-00000004")},
-    )
+    command = [sys.executable, "-m", "limo.training", str(folder)]
+    env = os.environ | {"HALT_AFTER": str(folder / "checkpoints/step-00000004")}
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent, env=env)
     until("the moment to kill it", when, lambda: process.poll() is None)
     process.kill()
