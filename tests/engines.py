@@ -34,7 +34,7 @@ class Echo:
     grave: Path = runtime(default=Path("/dev/null"))
     """… unless this file exists, which it makes first; by default always."""
     meeting: Path | None = runtime(default=None)
-    """A folder where the replicas wait for each other before they answer."""
+    """A folder where the replicas wait, each with a request in hand, until all are there."""
     refusal: str = runtime(default="")
     crash: str = runtime(default="")
 
@@ -51,9 +51,6 @@ class Echo:
             raise RuntimeError(self.crash)
         if self.helper:
             multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)).start()
-        if self.meeting:
-            self.meeting.mkdir(exist_ok=True)
-            (self.meeting / str(os.getpid())).touch()
         return Answers(self)
 
 
@@ -67,6 +64,9 @@ class Answers:
 
     def add(self, number: int, request: Request) -> None:
         self.queue.append((number, request))
+        if self.engine.meeting:
+            self.engine.meeting.mkdir(exist_ok=True)
+            (self.engine.meeting / str(os.getpid())).touch()
 
     def step(self) -> Iterator[tuple[int, Completion]]:
         while self.engine.meeting and len(list(self.engine.meeting.iterdir())) < self.engine.replicas:

@@ -22,7 +22,7 @@ import torch
 from limo.optimizers import AdamW, Schedule
 from limo.stage import request, summary
 from limo.training import Lora, TrainingStage
-from limo.training.callbacks import found
+from limo.training.checkpoints import found
 from limo.training.strategies import Ddp, Single, Strategy, Zero
 
 pytestmark = pytest.mark.real
