@@ -555,3 +555,20 @@ def test_a_validation_problem_that_is_trained_on_is_refused(base: Path, tmp_path
     write(tmp_path / "held.jsonl", tiny.examples(2))
     with pytest.raises(UserError, match="problem p0 is trained on too"):
         tiny.stage(tmp_path, base, validation=tmp_path / "held.jsonl").run(tmp_path)
+
+
+class WholeRows(AdamW):
+    """An optimizer of one's own that is no member of the group."""
+
+    whole = True
+
+
+@pytest.mark.parametrize("member", sorted(p.stem for p in Path("conf/optimizer").glob("[!_]*.yaml")))
+def test_a_sentence_calls_an_optimizer_by_the_word_that_chooses_it(member: str) -> None:
+    optimizer = compose([f"optimizer={member}"]).optimizer
+    assert optimizer.title == ("adamw" if member == "lab" else member)
+
+
+def test_an_optimizer_of_ones_own_is_called_by_its_class(base: Path, tmp_path: Path) -> None:
+    stage = tiny.stage(tmp_path, base, strategy=Zero(stage=2), optimizer=WholeRows(lr=1.0))
+    assert "optimizer=WholeRows works on whole matrices" in "\n".join(stage.missing())

@@ -119,15 +119,14 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
     for problem, question in group.questions:
         prompt = tuple(prompt_ids(tokenizer, model, question))
         room = min(sampling.max_tokens, context - len(prompt))
+        expected = min(group.expected or sampling.max_tokens, room)
         for number in range(sampling.samples):
             own = seed_of(seed, group.scope, problem, number)
             request = (
                 Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
             )
-            asks.append(Ask(
-                problem, number, own, len(prompt), request, key_of(request) if request else "",
-                min(group.expected or sampling.max_tokens, room),
-            ))  # fmt: skip
+            key = key_of(request) if request else ""
+            asks.append(Ask(problem, number, own, len(prompt), request, key, expected))
     return asks
 
 
@@ -153,7 +152,7 @@ def _generate(
         maxinterval=60,
     ) as bar:
 
-        def tell(more: int) -> None:
+        def on_tokens(more: int) -> None:
             nonlocal tokens, begun
             if not tokens:  # loading the weights is not counted in the speed
                 begun = time.monotonic() - 1
@@ -162,7 +161,7 @@ def _generate(
             bar.update(0)
 
         # closed at once when the disk fails, not when the exception is forgotten
-        with closing(serve(engine, model, requests, longest, completions.path.with_suffix(""), tell)) as answers:
+        with closing(serve(engine, model, requests, longest, completions.path.with_suffix(""), on_tokens)) as answers:
             for number, completion in answers:
                 completions.append(asks[number].key, completion)
                 found[asks[number].key] = completion
@@ -174,7 +173,4 @@ def _generate(
 
 def _attempt(ask: Ask, found: dict[str, Completion]) -> Attempt:
     got = found[ask.key] if ask.request else Completion(text="", finish="prompt_too_long", tokens=0)
-    return Attempt(
-        problem=ask.problem, sample=ask.sample, seed=ask.seed, text=got.text, finish=got.finish,
-        prompt_tokens=ask.prompt_tokens, tokens=got.tokens,
-    )  # fmt: skip
+    return Attempt(ask.problem, ask.sample, ask.seed, got.text, got.finish, ask.prompt_tokens, got.tokens)
