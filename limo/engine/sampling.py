@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, hardware
-from limo.engine.completions import Completions, key_of
+from limo.engine.completions import Completions, Writer, key_of
 from limo.engine.decode import dtype
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
@@ -91,11 +91,11 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     found = completions.find(set(wanted))
     if len(found) < len(wanted):
         about |= {"path": model.path, "hardware": hardware.describe(), "versions": hardware.versions()}
-        with completions.writing(about, f"another run is asking {model.path}; waiting for its answers"):
+        with completions.writing(about, f"another run is asking {model.path}; waiting for its answers") as writer:
             found = completions.find(set(wanted))
             missing = [ask for key, ask in wanted.items() if key not in found]
             if missing:
-                found |= _generate(engine, model, missing, completions, len(found))
+                found |= _generate(engine, model, missing, writer, len(found))
     if lost := len(wanted) - len(found):
         raise UserError(
             f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them"
@@ -130,9 +130,7 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
     return asks
 
 
-def _generate(
-    engine: Engine, model: Model, asks: list[Ask], completions: Completions, known: int
-) -> dict[str, Completion]:
+def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, known: int) -> dict[str, Completion]:
     from tqdm import tqdm
 
     asks = sorted(asks, key=lambda ask: (-ask.expected, -ask.prompt_tokens))
@@ -161,9 +159,9 @@ def _generate(
             bar.update(0)
 
         # closed at once when the disk fails, not when the exception is forgotten
-        with closing(serve(engine, model, requests, longest, completions.path.with_suffix(""), on_tokens)) as answers:
+        with closing(serve(engine, model, requests, longest, writer.path.with_suffix(""), on_tokens)) as answers:
             for number, completion in answers:
-                completions.append(asks[number].key, completion)
+                writer.append(asks[number].key, completion)
                 found[asks[number].key] = completion
                 bar.update()
     seconds = time.monotonic() - started

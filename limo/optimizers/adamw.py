@@ -26,7 +26,7 @@ class AdamW(Optimizer):
 
     @property
     def title(self) -> str:
-        return "adamw_fused" if self.fused else self.name
+        return "adamw_fused" if self.fused and type(self) is AdamW else super().title
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         from torch.optim import AdamW as Live

@@ -23,7 +23,7 @@ class Optimizer:
     """Settings that every optimizer has."""
 
     name: ClassVar[str] = ""
-    """The member of `optimizer` that it is; a class of one's own needs none."""
+    """The member of `optimizer` that it is; a class of one's own needs none, and inherits none."""
     whole: ClassVar[bool] = False
     """It looks at whole matrices, so ZeRO's flat partitions would change what it computes."""
 
@@ -36,7 +36,8 @@ class Optimizer:
     @property
     def title(self) -> str:
         """As sentences call it: the word that chooses it, or its class."""
-        return self.name or type(self).__name__
+        own = vars(type(self))
+        return str(own.get("name") or type(self).__name__)
 
     def missing(self) -> list[str]:
         """What this machine lacks for it, one sentence each."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limo.models import Model, end_ids, load_tokenizer
+from limo.training.adapter import Lora
 from limo.training.checkpoints import remove
 from limo.training.module import Module
 from limo.training.recipe import Training
@@ -43,7 +44,8 @@ def export(module: Module, folder: Path, name: str, tried: list[int], end: int) 
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         _unshard(module)
-        net = _full(module, state) if module.training_config.adapter is None else _merged(module, state, folder)
+        adapter = module.training_config.adapter
+        net = _full(module, state) if adapter is None else _merged(module, adapter, state, folder)
         save_weights(net, partial)
         save_tokenizer(module.base_model, partial, end)
         compare(partial, net, reference, tried, tolerance(module.training_config))
@@ -120,11 +122,9 @@ def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
     return net  # type: ignore[no-any-return]
 
 
-def _merged(module: Module, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
+def _merged(module: Module, adapter: Lora, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    adapter = module.training_config.adapter
-    assert adapter is not None
     base = AutoModelForCausalLM.from_pretrained(
         module.base_model.folder(), dtype=torch.float32, attn_implementation="sdpa"
     )

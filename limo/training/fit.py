@@ -77,13 +77,19 @@ def train(stage: TrainingStage, folder: Path) -> None:
         raise RuntimeError(f"training stopped at step {trainer.global_step} of {len(prepared.batch_plan.steps)}")
     if training.export_from == "last":
         write("model")
-    elif rank.first and (folder / "best").is_dir():  # else an interrupted run came this far already
-        remove(folder / "model")
-        (folder / "best").rename(folder / "model")
+    elif rank.first:
+        _take_best(folder)
     if rank.first:
         _summarise(stage, folder, module, prepared, time.perf_counter() - begun)
     _tidy(stage, folder, rank)
     trainer.strategy.barrier()
+
+
+def _take_best(folder: Path) -> None:
+    """The best weights are the result; an interrupted run may have come this far already."""
+    if (folder / "best").is_dir():
+        remove(folder / "model")
+        (folder / "best").rename(folder / "model")
 
 
 def _begin(module: Module, folder: Path, rank: Ranks, start: int) -> None:
