@@ -18,7 +18,7 @@ from limo.compose import compose
 from limo.data import Files, PinnedFile, Row
 from limo.data.check import Check
 from limo.data.columns import as_gold
-from limo.evaluation import Benchmark, golds, options, scoring
+from limo.evaluation import Benchmark, Evaluation, golds, options, scoring
 from limo.grading import Rules, grade_all
 from limo.grading import grade as grade_one
 from limo.records import Attempt, Gold, Problem, read
@@ -524,6 +524,17 @@ def test_a_pools_test_split_is_a_benchmark_by_one_file_of_yaml(
     assert len(read(folder / "attempts.jsonl", Attempt)) == 2
     problems = compose(own).evaluation.benchmarks["mine"].load().problems
     assert [(p.answer, p.gold.published) for p in problems] == [("7", None), ("1006", "1,006")]
+
+
+def test_a_gold_answer_that_cannot_be_graded_is_said_before_any_work(tmp_path: Path) -> None:
+    path = file(tmp_path, row(id=1), row(id=2, answer="five"))
+    benchmark = Benchmark(source=Files(path=path, id="id"), answer_type="integer")
+    remote = Benchmark(source=PinnedFile(path=path, id="id", rows=3, repo="github:a/b", revision="c" * 40, remote="x"))
+    assert Evaluation(benchmarks={"sums": benchmark, "more": remote}).missing() == [
+        f"evaluation.benchmarks.sums: {path}, line 2: the gold answer 'five' is no integer; mend the row or set another "
+        "answer_type",
+        f"evaluation.benchmarks.more: {path}: 2 rows, not 3; take the original, or change rows (null checks nothing)",
+    ]
 
 
 def test_a_benchmarks_train_split_and_its_own_file_are_pools(tmp_path: Path) -> None:

@@ -203,6 +203,15 @@ def test_how_many_problems_a_source_gives_is_known_without_the_network(tmp_path:
     ]
 
 
+def test_a_users_columns_change_no_answer_whatever_their_names(tmp_path: Path) -> None:
+    names = ("gold", "answer_type", "choices", "tolerance", "letter", "origin", "verdict", "published")
+    row = {"question": "What is 1 + 1?", "answer": "2", "ways": "It is \\boxed{2}.", **dict.fromkeys(names, "other")}
+    plain = Files(path=jsonl(tmp_path / "p.jsonl", [row]), solution="ways")
+    (carried,), (bare,) = dataclasses.replace(plain, meta=names).problems(), plain.problems()
+    assert dataclasses.replace(carried, meta={}) == bare
+    assert carried.meta == dict.fromkeys(names, "other")
+
+
 def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "pool.jsonl", [{"question": q, "answer": "1", "id": "same"} for q in ("a", "b")])
     with pytest.raises(

@@ -99,7 +99,7 @@ def watch() -> None:
     ended = wait([child.sentinel for child in children])
     if not ending.is_set():
         dead = next(child for child in children if child.sentinel in ended)
-        dead.join(1)  # its line closes a moment before its exit code is there
+        dead.join(GRACE)  # its line closes a moment before its exit code is there
         print(
             f"RuntimeError: {dead.name}, a process of the engine, ended with exit code {dead.exitcode}", file=sys.stderr
         )
