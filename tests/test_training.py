@@ -397,13 +397,11 @@ def test_curves_go_to_the_logger_that_was_chosen(base: Path, tmp_path: Path) -> 
 def test_wandb_keeps_its_run_offline_under_the_name_of_the_result(base: Path, tmp_path: Path) -> None:
     wandb = pytest.importorskip("wandb", reason="pip install 'limo[wandb]'")
     tiny.stage(tmp_path, base, logger=Wandb()).run(tmp_path)
-    wandb.finish()  # as the end of a stage process does
+    wandb.teardown()  # as the end of a stage process does: `finish` returns before the file is written
     (offline,) = (tmp_path / "wandb").glob("offline-run-*")
     assert offline.name.endswith(tmp_path.name)
     text = next(offline.glob("*.wandb")).read_bytes()
-    # blocks of 32 KiB, each with 7 bytes before what it holds, may cut a name in two
-    whole = b"".join(text[start + 7 : start + (32 << 10)] for start in range(0, len(text), 32 << 10))
-    assert whole.count(b"grad_norm") >= len(rows(tmp_path))
+    assert text.count(b"grad_norm") >= len(rows(tmp_path))
 
 
 def test_mlflow_writes_its_curves_beside_the_weights(base: Path, tmp_path: Path) -> None:
