@@ -109,7 +109,7 @@ def test_columns_may_have_other_names_and_lists_of_solutions(tmp_path: Path) -> 
     gold = Gold("27", published="27.0")
     assert source.problems() == [Problem("7", "q", gold, ("a", "b"), {"level": "hard"})]
     listed = Files(path=path, question="problem", answer="parts").problems()
-    assert listed[0].gold.value == ["1", '{"b": 2}']
+    assert (listed[0].gold.value, listed[0].gold.type) == (["1", '{"b": 2}'], "multi")
 
 
 @given(
