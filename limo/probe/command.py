@@ -47,15 +47,19 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
     config = dataclasses.replace(config, stages=("data", "attempts", "selection"))
     store, training = Store(Path(config.store).absolute()), config.training
     try:
-        sampling = Sampling(
-            samples=samples,
-            temperature=temperature,
-            max_tokens=training.max_length if max_tokens is None else max_tokens,
-        )
+        longest = training.max_length if max_tokens is None else max_tokens
+        sampling = Sampling(samples=samples, temperature=temperature, max_tokens=longest)
         stage = ProbeStage(
-            examples=Pending.at("selection"), count=examples, model=config.model, engine=config.engine, sampling=sampling,
-            max_length=training.max_length, overlong=training.overlong, seed=config.seed, store=store.root,
-        )  # fmt: skip
+            examples=Pending.at("selection"),
+            count=examples,
+            model=config.model,
+            engine=config.engine,
+            sampling=sampling,
+            max_length=training.max_length,
+            overlong=training.overlong,
+            seed=config.seed,
+            store=store.root,
+        )
     except ValidationError as error:
         raise UserError(describe(error)) from None
     store.prepare()

@@ -7,7 +7,7 @@ import random
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import transformers
 
@@ -19,12 +19,14 @@ from limo.grading import grade_all
 from limo.grading.stage import case
 from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
-from limo.probe.stage import ProbeStage
 from limo.records import Attempt, Context, Example, Gold, Losses, OwnAnswers, ProbeSummary, Problem, Solved
 from limo.stage import main, summarise
 from limo.statistics import Table, average, interval, pass_at, ratio, repeats, steps
 from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 from limo.training.weights import refuse_other_heads
+
+if TYPE_CHECKING:
+    from limo.probe.stage import ProbeStage
 
 TAILS = 8
 """Examples whose loss is measured at the end of longer contexts."""

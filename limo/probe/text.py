@@ -36,15 +36,11 @@ def _table(facts: ProbeSummary) -> list[str]:
     if facts.own:
         rows.append(("a token of its own answers to the same questions", *_cost(facts.own)))
     low, high = 100 * solved.interval.low, 100 * solved.interval.high
-    rows.append((
-        f"solves at once ({solved.questions} questions, {solved.samples} answers each)",
-        f"{100 * solved.rate:.1f} %", f"[{low:.1f}, {high:.1f}]",
-    ))  # fmt: skip
+    once = f"solves at once ({solved.questions} questions, {solved.samples} answers each)"
+    rows.append((once, f"{100 * solved.rate:.1f} %", f"[{low:.1f}, {high:.1f}]"))
     rows += [(f"solves in {k} tries (pass@{k})", f"{100 * v:.1f} %", "") for k, v in solved.pass_at.items() if k > 1]
-    rows.append((
-        "length of a solution, of its own answer (medians)",
-        f"{facts.solutions.tokens:.0f}, {answers.tokens:.0f}", "tokens",
-    ))  # fmt: skip
+    lengths = f"{facts.solutions.tokens:.0f}, {answers.tokens:.0f}"
+    rows.append(("length of a solution, of its own answer (medians)", lengths, "tokens"))
     rows.append(("own answers cut, in circles", f"{100 * answers.cut:.0f} %, {100 * answers.circles:.0f} %", ""))
     for entry in facts.contexts:
         note = f"nats; {entry.alone:.2f} without the rest"
