@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -18,6 +19,11 @@ from limo.records.problems import Answer, Attempt, Dropped, Example, Grade, Prob
 
 T = TypeVar("T")
 Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -48,7 +54,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read(path: Path, kind: type[Record]) -> list[Record]:
     """The records of a JSONL file, in order; unknown keys are refused."""
-    adapter = TypeAdapter(kind)
+    adapter = _adapter(kind)
     records = []
     for number, row in rows(path):
         try:
@@ -107,13 +113,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_record(path: Path, record: object) -> None:
     """Write one record as JSON, whole or not at all."""
-    write_json(path, TypeAdapter(type(record)).dump_python(record, mode="json"))
+    write_json(path, _adapter(type(record)).dump_python(record, mode="json"))
 
 
 def read_record(path: Path, kind: type[T]) -> T:
     """Read one record from JSON, types checked. Raises UserError naming the file where it is none."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return _adapter(kind).validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; run the same command again to write it anew") from None
     except ValidationError as error:
