@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import shutil
@@ -21,9 +20,14 @@ T = TypeVar("T")
 Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)
 
 
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+"""Kind of record -> what reads it, which takes milliseconds to make."""
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
