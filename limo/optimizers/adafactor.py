@@ -16,6 +16,7 @@ class Adafactor(Optimizer):
     """torch.optim.Adafactor: second moments kept as one row and one column per matrix."""
 
     whole: ClassVar[bool] = True
+    moments: ClassVar[float] = 0.1
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         from torch.optim import Adafactor as Live

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from limo.config import component
 from limo.optimizers.base import Decay, Named, Optimizer
@@ -39,6 +39,8 @@ class AdamW(Optimizer):
 @component
 class AdamW8bit(Optimizer):
     """bitsandbytes.optim.AdamW8bit: a quarter of the optimizer's memory."""
+
+    moments: ClassVar[float] = 2.0
 
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: NotNegative = 1e-8

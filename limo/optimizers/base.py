@@ -24,6 +24,8 @@ class Optimizer:
 
     whole: ClassVar[bool] = False
     """It looks at whole matrices, so ZeRO's flat partitions would change what it computes."""
+    moments: ClassVar[float] = 8.0
+    """Bytes that it keeps per trained weight; two numbers in float32 here."""
 
     lr: Positive
     """Peak learning rate."""

@@ -16,6 +16,7 @@ class Muon(Optimizer):
     """torch.optim.Muon on the matrices of the blocks, AdamW on embeddings, head, norms and biases."""
 
     whole: ClassVar[bool] = True
+    moments: ClassVar[float] = 5.0
 
     momentum: Decay = 0.95
     adamw_lr: Positive | None = None

@@ -17,18 +17,19 @@ import torch
 import transformers
 from torch.utils.data import DataLoader, IterableDataset
 
-from limo import UserError
+from limo import UserError, hardware
 from limo.hardware import cores
 from limo.models import load_tokenizer
+from limo.placement import chip, unknown
 from limo.process import die_with_parent
 from limo.records import Example, read
 from limo.stage import SUMMARY, summarise
 from limo.training.batches import Batch, BatchPlan, Layout, batches, plan
 from limo.training.callbacks import BEST, Checkpoints, Record, found, memory, remove
-from limo.training.disk import lacking
 from limo.training.encode import Encoded, encode_all, fit
 from limo.training.export import export
 from limo.training.module import Module
+from limo.training.needs import disk_lack
 from limo.training.recipe import Training
 from limo.training.stage import TrainingStage
 from limo.training.strategies import Strategy, Zero, title
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 
 SMALL = 5_000_000
 """Weights below which threads cost more than they give: measured on the lab's base of 0.4 million."""
-PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
-"""Dense bf16 FLOP/s from the makers' data sheets, by a part of the GPU's name."""
 
 
 class Stream(IterableDataset[Batch]):
@@ -82,7 +81,7 @@ def train(stage: TrainingStage, folder: Path) -> None:
         (folder / BEST).unlink(missing_ok=True)  # of a run whose checkpoints are gone
     weights = _weights(stage)
     _threads(weights)
-    if rank == 0 and (lack := lacking(folder, training, weights)):
+    if rank == 0 and (lack := disk_lack(stage.training, stage.optimizer, stage.model, folder, weights)):
         raise UserError(lack)
 
     module = Module(training, stage.model, stage.optimizer, strategy, run, ranks, stage.seed)
@@ -271,8 +270,10 @@ def _threads(weights: int) -> None:
 def _peak(ranks: int) -> float | None:
     if not torch.cuda.is_available():
         return None
-    name = torch.cuda.get_device_name()
-    return next((flops * ranks for part, flops in PEAKS.items() if part in name), None)
+    if (sheet := chip(torch.cuda.get_device_name())) is None:
+        log.info(unknown(hardware.gpus()))
+        return None
+    return sheet.flops * ranks
 
 
 def _quiet() -> None:

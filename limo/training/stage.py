@@ -6,15 +6,14 @@ import importlib.util
 from pathlib import Path
 from typing import ClassVar
 
-from limo import UserError
+from limo import UserError, hardware
 from limo.config import component, runtime
-from limo.hardware import gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
+from limo.placement import Machine
 from limo.records import Example, read
 from limo.stage import Stage
-from limo.training.batches import uneven
-from limo.training.disk import lacking
+from limo.training import needs
 from limo.training.loggers import Csv
 from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero, title
@@ -50,8 +49,6 @@ class TrainingStage(Stage):
     def missing(self) -> list[str]:
         how, strategy = self.training, self.strategy
         lacks = [*strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]
-        if lack := uneven(how.global_batch, strategy.ranks * strategy.nodes, how.micro_batch):
-            lacks.append(lack)
         if self.optimizer.whole and isinstance(strategy, Zero):
             lacks.append(
                 f"optimizer={type(self.optimizer).__name__.lower()} works on whole matrices, which training/strategy={title(strategy)} "
@@ -81,19 +78,8 @@ class TrainingStage(Stage):
             lacks.append(
                 "model.attention=flash_attention_2: flash-attn is not installed; install it, or set model.attention=auto"
             )
-        if how.adapter is not None and how.adapter.quantize and not gpus():
-            lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
-        if shape := self.model.shape():
-            if lack := lacking(self.store, how, shape.parameters):
-                lacks.append(lack)
-            # weights, gradients and two moments in 4 bytes each, or frozen weights in 2
-            need = shape.parameters * (16 if how.adapter is None else 2)
-            if not gpus() and need > memory():
-                lacks.append(
-                    f"training: {shape.parameters / 1e9:.1f} billion weights take {need / 2**30:.0f} GiB or more, and this machine has "
-                    f"no GPU and {memory() / 2**30:.0f} GiB; run it where nvidia-smi shows GPUs, or choose a smaller model"
-                )
-        return lacks
+        here = Machine.here(self.nodes)
+        return [*lacks, *needs.lacks(how, self.optimizer, self.model, here, self.store, hardware.free_disk(self.store))]
 
     def run(self, folder: Path) -> None:
         from limo.training.fit import train
