@@ -18,8 +18,8 @@ from pathlib import Path
 
 from limo import records
 from limo.grading import Rules, grade_all, pool
-from limo.grading.command import read_row
 from limo.grading.grade import Item, quick
+from limo.grading.rows import read_row
 from limo.serial import dump
 
 
@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    cases = [case for number, row in records.rows(options.cases) for case, _ in read_row(row, f"line {number}")]
+    rows = records.rows(options.cases)
+    cases = [answer.case for number, row in rows for answer in read_row(row, f"line {number}")]
     items: list[Item] = [(dataclasses.asdict(case), dump(Rules())) for case in cases]
     ways: dict[str, Callable[[], object]] = {
         "grade_all, math-verify included": lambda: grade_all(cases, jobs=options.jobs),

@@ -65,11 +65,11 @@ class Clock:
 def ours(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock, packing: bool = True) -> None:
     from limo.optimizers import AdamW, Schedule
     from limo.training import Training, TrainingStage
-    from limo.training.callbacks import Record
+    from limo.training.step_log import StepLog
 
-    before, after = Record.on_train_start, Record.on_train_batch_end
-    Record.on_train_start = lambda *a, **k: (before(*a, **k), clock.start())[0]  # type: ignore[method-assign, func-returns-value]
-    Record.on_train_batch_end = lambda *a, **k: (after(*a, **k), clock.tick())[0]  # type: ignore[method-assign, func-returns-value]
+    before, after = StepLog.on_train_start, StepLog.on_train_batch_end
+    StepLog.on_train_start = lambda *a, **k: (before(*a, **k), clock.start())[0]  # type: ignore[method-assign, func-returns-value]
+    StepLog.on_train_batch_end = lambda *a, **k: (after(*a, **k), clock.tick())[0]  # type: ignore[method-assign, func-returns-value]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "examples.jsonl", rows)

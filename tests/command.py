@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 
 from limo.__main__ import main
+from tests.waiting import LAST
 
 
 def limo(*words: object) -> int:
@@ -23,9 +24,8 @@ def limo(*words: object) -> int:
 def started(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m limo <arguments>` in a process of its own."""
     command = [sys.executable, "-m", "limo", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=1800
-    )
+    env = os.environ | env
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=LAST)
 
 
 def jsonl(path: Path, *rows: str) -> Path:

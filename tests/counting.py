@@ -1,4 +1,4 @@
-"""A stage for the tests of the pipeline: counts its runs, can be slow, can fail, resumes what an interrupted run left."""
+"""A stage for the tests of the pipeline: counts its runs, can be held up, can fail, resumes what an interrupted run left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Counting(Stage):
     steps: int = 3
     text: str = "x"
     source: Path | None = None
-    pause: float = runtime(default=0.0)
+    gate: Path | None = runtime(default=None)
+    """After two lines it waits for this file."""
     fail: str = runtime(default="")
     diary: Path = runtime(default=Path("/dev/null"))
 
@@ -39,7 +40,8 @@ class Counting(Stage):
         done = folder / "lines.txt"
         with done.open("a") as lines, self.diary.open("a") as diary:
             for step in range(len(done.read_text().splitlines()), self.steps):
-                time.sleep(self.pause)
+                while step >= 2 and self.gate and not self.gate.exists():
+                    time.sleep(0.01)
                 lines.write(f"{self.text}{step}\n")
                 lines.flush()
                 diary.write(f"{self.text}{step}\n")

@@ -1,4 +1,4 @@
-"""An engine for the tests of sampling: quick to start, answers from the prompt and the seed, can be slow, noisy or deadly."""
+"""An engine for the tests of sampling: quick to start, answers from the prompt and the seed, can be held up, noisy or deadly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+
+from waiting import LAST
 
 from limo import UserError
 from limo.config import component, runtime
@@ -24,8 +26,8 @@ class Echo:
     """Enters every answer."""
     replicas: int = runtime(default=1)
     tensor_parallel: int = runtime(default=1)
-    pause: float = runtime(default=0.0)
-    """Seconds for an answer."""
+    gate: Path | None = runtime(default=None)
+    """After six answers a process waits for this file."""
     noise: bool = runtime(default=False)
     helper: bool = runtime(default=False)
     """Start a process of its own, as vLLM does; when it dies, the engine waits for ever, as vLLM does."""
@@ -34,7 +36,7 @@ class Echo:
     grave: Path = runtime(default=Path("/dev/null"))
     """… unless this file exists, which it makes first; by default always."""
     meeting: Path | None = runtime(default=None)
-    """A folder where the replicas wait for each other before they answer."""
+    """A folder where the replicas wait, each with a request in hand, until all are there."""
     refusal: str = runtime(default="")
     crash: str = runtime(default="")
 
@@ -50,10 +52,7 @@ class Echo:
         if self.crash:
             raise RuntimeError(self.crash)
         if self.helper:
-            multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)).start()
-        if self.meeting:
-            self.meeting.mkdir(exist_ok=True)
-            (self.meeting / str(os.getpid())).touch()
+            multiprocessing.get_context("spawn").Process(target=time.sleep, args=(LAST,)).start()
         return Answers(self)
 
 
@@ -63,10 +62,13 @@ class Answers:
     def __init__(self, engine: Echo) -> None:
         self.engine = engine
         self.queue: deque[tuple[int, Request]] = deque()
-        self.generated = 0
+        self.generated = self.answered = 0
 
     def add(self, number: int, request: Request) -> None:
         self.queue.append((number, request))
+        if self.engine.meeting:
+            self.engine.meeting.mkdir(exist_ok=True)
+            (self.engine.meeting / str(os.getpid())).touch()
 
     def step(self) -> Iterator[tuple[int, Completion]]:
         while self.engine.meeting and len(list(self.engine.meeting.iterdir())) < self.engine.replicas:
@@ -81,10 +83,12 @@ class Answers:
                 self.engine.grave.touch()
             if self.engine.helper:
                 multiprocessing.active_children()[0].kill()
-                time.sleep(600)
+                time.sleep(LAST)
             print("ValueError: the kernel has had enough", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(self.engine.pause)
+        while self.answered == 6 and self.engine.gate and not self.engine.gate.exists():
+            time.sleep(0.01)
+        self.answered += 1
         self.generated += len(request.prompt)
         text = f"{self.engine.mark}{request.prompt[-3]} {request.seed}"
         yield number, Completion(text=text, finish="stop", tokens=len(request.prompt))

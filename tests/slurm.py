@@ -77,7 +77,7 @@ if name == "slurmd":  # runs one job, again when it was requeued
         while batch.poll() is None and not (HERE / f"{shown}.requeue").exists():
             time.sleep(0.1)
         state = (HERE / f"{shown}.state").read_text()
-        for _ in range(100):  # a requeued job has some seconds to end by itself
+        for _ in range(6000):  # a requeued job has some time to end by itself
             if batch.poll() is None:
                 time.sleep(0.1)
         kill(processes(job), signal.SIGKILL)  # and so do processes that a job leaves behind

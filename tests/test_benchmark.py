@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from command import limo, started
 
 from limo import UserError, hub
 from limo.compose import compose
 from limo.data import Files, PinnedFile, Row
 from limo.data.check import Check
 from limo.data.columns import as_gold
-from limo.evaluation import Benchmark, golds, options, scoring
+from limo.evaluation import Benchmark, Evaluation, golds, options, scoring
 from limo.grading import Rules, grade_all
 from limo.grading import grade as grade_one
-from limo.records import Attempt, Gold, Problem
+from limo.records import Attempt, Gold, Problem, read
 from limo.serial import fingerprint
 from limo.store import content_digest
 
-SHARED = Path(__file__).parents[1] / "../shared/data"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT / "../shared/data"
 COUNTS = {
     "aime24": (30, {}),
     "aime25": (30, {}),
@@ -295,7 +297,7 @@ def test_an_unreachable_hub_is_one_sentence_for_all_benchmarks_on_it(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     lacks = compose(["evaluation=limo_v1"]).evaluation.missing()
     assert len(lacks) == 1
-    assert lacks[0].startswith("evaluation.benchmarks.aime24, math500, amc23,")
+    assert lacks[0].startswith("evaluation.benchmarks.{aime24, math500, amc23,")
     assert (
         "repo=github:GAIR-NLP/LIMO cannot be reached" in lacks[0]
         and "evaluation.data_dir to its folder eval/data" in lacks[0]
@@ -483,3 +485,77 @@ def test_one_benchmark_is_read_from_a_file_given_on_the_command_line(tmp_path: P
     assert suite.missing() == []
     assert [p.answer for p in suite.placed()["gsm8k"].load().problems] == ["5"]
     assert [p.question for p in suite.sources()["gsm8k"].problems()] == ["2+3?"]
+
+
+GSM = [
+    {"question": "What is 3 + 4?", "answer": "It is <<3+4=7>>7.\n#### 7"},
+    {"question": "What is 999 + 7?", "answer": "It is 1006.\n#### 1,006"},
+]
+
+
+def yaml(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("member", sorted(f.stem for f in (ROOT / "conf/data").glob("[!_]*.yaml")))
+def test_every_member_of_data_may_be_the_source_of_a_benchmark(member: str) -> None:
+    base = ["evaluation=none", "+evaluation/benchmark@evaluation.benchmarks.x=_base", "data=gsm8k"]
+    config = compose([*base, f"+data@evaluation.benchmarks.x.source={member}"])
+    assert config.evaluation.benchmarks["x"].source == compose([f"data={member}"]).data
+
+
+def test_a_pools_test_split_is_a_benchmark_by_one_file_of_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file(tmp_path, *GSM)
+    lines = ("defaults: [_base, /data@source: gsm8k, _self_]", "source: {split: test}", "answer_type: integer")
+    yaml(tmp_path / "conf/evaluation/benchmark/mine.yaml", *lines)
+    own = ["stages=[evaluation]", "evaluation=none", "+evaluation/benchmark@evaluation.benchmarks.mine=mine"]
+    refused = started(*own, cwd=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    assert refused.returncode == 2
+    assert "evaluation.benchmarks.mine.source: repo=openai/gsm8k: not in the local cache" in refused.stdout
+    own += ["evaluation.benchmarks.mine.source.path=bench.jsonl", "evaluation.benchmarks.mine.max_tokens=8"]
+    assert limo("plan", *own) == 0
+    assert "2 answers" in capsys.readouterr().out
+    assert started(*own, cwd=tmp_path).returncode == 0
+    (folder,) = tmp_path.glob("outputs/lab/*/evaluation/base/mine")
+    assert len(read(folder / "attempts.jsonl", Attempt)) == 2
+    problems = compose(own).evaluation.benchmarks["mine"].load().problems
+    assert [(p.answer, p.gold.published) for p in problems] == [("7", None), ("1006", "1,006")]
+
+
+def test_a_gold_answer_that_cannot_be_graded_is_said_before_any_work(tmp_path: Path) -> None:
+    path = file(tmp_path, row(id=1), row(id=2, answer="five"))
+    benchmark = Benchmark(source=Files(path=path, id="id"), answer_type="integer")
+    remote = Benchmark(source=PinnedFile(path=path, id="id", rows=3, repo="github:a/b", revision="c" * 40, remote="x"))
+    assert Evaluation(benchmarks={"sums": benchmark, "more": remote}).missing() == [
+        f"evaluation.benchmarks.sums: {path}, line 2: the gold answer 'five' is no integer; mend the row or set another "
+        "answer_type",
+        f"evaluation.benchmarks.more: {path}: 2 rows, not 3; take the original, or change rows (null checks nothing)",
+    ]
+
+
+def test_a_benchmarks_train_split_and_its_own_file_are_pools(tmp_path: Path) -> None:
+    path = file(tmp_path, *GSM)
+    lines = (
+        "repo: github:a/b",
+        f"revision: {'c' * 40}",
+        "remote: data/train.jsonl",
+        'answer_marker: "####"',
+        "box: true",
+    )
+    yaml(tmp_path / "conf/data/train.yaml", "defaults: [_pinned, _self_]", *lines)
+    only = ["stages=[data]", "evaluation=none", "attempts=none"]
+    refused = started(*only, "data=train", cwd=tmp_path, HF_HUB_OFFLINE="1")
+    assert refused.returncode == 2
+    assert "data.repo=github:a/b cannot be reached; fetch its commit cccccccccccc" in refused.stdout
+    solution = "It is 7.\n\\boxed{7}"
+    by_file = ["data=files", "data.answer_marker='####'", "data.box=true"]
+    for name, chosen in {"split": ["data=train"], "file": by_file}.items():
+        assert started(f"name={name}", *only, *chosen, f"data.path={path}", cwd=tmp_path).returncode == 0
+        (found,) = tmp_path.glob(f"outputs/{name}/*/data/problems.jsonl")
+        problems = read(found, Problem)
+        assert [(p.answer, p.gold.published) for p in problems] == [("7", None), ("1006", "1,006")]
+        assert problems[0].solutions == (solution,)

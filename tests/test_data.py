@@ -203,6 +203,15 @@ def test_how_many_problems_a_source_gives_is_known_without_the_network(tmp_path:
     ]
 
 
+def test_a_users_columns_change_no_answer_whatever_their_names(tmp_path: Path) -> None:
+    names = ("gold", "answer_type", "choices", "tolerance", "letter", "origin", "verdict", "published")
+    row = {"question": "What is 1 + 1?", "answer": "2", "ways": "It is \\boxed{2}.", **dict.fromkeys(names, "other")}
+    plain = Files(path=jsonl(tmp_path / "p.jsonl", [row]), solution="ways")
+    (carried,), (bare,) = dataclasses.replace(plain, meta=names).problems(), plain.problems()
+    assert dataclasses.replace(carried, meta={}) == bare
+    assert carried.meta == dict.fromkeys(names, "other")
+
+
 def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "pool.jsonl", [{"question": q, "answer": "1", "id": "same"} for q in ("a", "b")])
     with pytest.raises(
@@ -323,7 +332,7 @@ def test_a_source_is_known_by_its_content_and_a_repository_by_its_revision(tmp_p
     assert key(Hub(repo="a/b", revision="1")) != key(Hub(repo="a/b", revision="2"))
     assert key(Files(path=paths[0])) != key(Files(path=paths[0], limit=1))
     assert key(Files(path=paths[0]), seed=1) == key(Files(path=paths[0]), seed=2)
-    guard = {"protect": {"one": paths[1]}}
+    guard = {"protect": {"one": Files(path=paths[1])}}
     assert key(Files(path=paths[0]), **guard) != key(Files(path=paths[0]))
     unguarded = Files(path=paths[0], decontamination=None)
     assert key(unguarded, **guard) == key(unguarded)
@@ -514,8 +523,7 @@ def test_different_real_benchmarks_are_hardly_taken_for_each_other() -> None:
 
 def test_whoever_leaks_is_dropped_with_the_pair_or_only_reported(tmp_path: Path) -> None:
     leak, clean = problem("leak", "How many primes lie below one hundred?"), problem("clean", "What is two and two?")
-    bench = tmp_path / "bench.jsonl"
-    records.write(bench, [problem("9", "how many primes lie below  one hundred")])
+    bench = Fixed(problem("9", "how many primes lie below  one hundred"))
     kept, dropped, facts = run(tmp_path / "a", Fixed(leak, clean), protect={"bench": bench})
     assert [p.id for p in kept] == ["clean"]
     assert {k: dropped[0][k] for k in ("id", "reason", "benchmark", "problem", "method")} == {
@@ -538,9 +546,9 @@ def test_a_benchmark_that_cannot_be_read_stops_or_is_reported(tmp_path: Path) ->
     protect = {"gone": Files(path=tmp_path / "gone.jsonl"), "here": Fixed(problem("1", "a question of its own"))}
     stop = DataStage(data=Fixed(problem("a", "one")), protect=protect)
     lacks = stop.missing()
-    assert "gone.jsonl: no such file" in lacks[0]
-    assert "the questions of gone cannot be read" in lacks[1]
-    with pytest.raises(UserError, match="questions of gone"):
+    assert lacks[0].startswith(f"evaluation.benchmarks.gone.source: path={tmp_path / 'gone.jsonl'}: no such file")
+    assert "set data.decontamination.absent=report" in lacks[1]
+    with pytest.raises(UserError, match=r"benchmarks\.gone\.source: .*gone\.jsonl: no such file"):
         stop.run(tmp_path)
     data = Fixed(problem("a", "one"), decontamination=Decontamination(absent="report"))
     assert DataStage(data=data, protect=protect).missing() == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import limo.grading.command
+import limo.evaluation.command
 from limo import UserError
 from limo.data import Files
 from limo.engine.sampling import Group
@@ -336,7 +336,7 @@ def test_everything_missing_is_said_before_any_work(tmp_path: Path) -> None:
     made = stage(tmp_path, sums=Benchmark(source=Files(path=tmp_path / "none.jsonl")))
     model = dataclasses.replace(made, model=Model(path=str(tmp_path / "no-model")))
     lacks = model.missing()
-    assert any(s.startswith("evaluation.benchmarks.sums: ") and "none.jsonl: no such file" in s for s in lacks)
+    assert any(s.startswith("evaluation.benchmarks.sums.source: ") and "none.jsonl: no such file" in s for s in lacks)
     assert any(s.startswith("model.path=") for s in lacks)
     assert "evaluation.benchmarks is empty" in stage(tmp_path).missing()[0]
 
@@ -362,7 +362,7 @@ def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
     ]
     path, out = tmp_path / "cases.jsonl", tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(case) + "\n" for case in cases))
-    limo.grading.command.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
+    limo.evaluation.command.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
     rows = [json.loads(line) for line in out.open()]
     assert [row["verdict"] for row in rows] == ["judge_correct", "judge_correct", "judge_wrong", "correct"]
     assert all("question" not in row for row in rows)
@@ -381,5 +381,5 @@ def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
 )
 def test_a_judge_that_cannot_be_had_is_refused_in_a_sentence(words: list[str], says: str) -> None:
     with pytest.raises(UserError) as refused:
-        limo.grading.command.judge_of(words)
+        limo.evaluation.command.judge_of(words)
     assert says in str(refused.value) and "\n" not in str(refused.value)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from limo.grading import Case, Rules, grade_all
-from limo.grading.command import read_row
+from limo.grading.rows import read_row
 from tests.command import limo
 
 CASES = Path(__file__).parents[1] / "../shared/data/grading"
@@ -80,14 +80,14 @@ def test_without_out_the_verdicts_are_the_standard_output(tmp_path: Path, capsys
 )
 def test_it_reads_what_other_harnesses_write(row: dict[str, Any], gold: object, texts: list[str]) -> None:
     read = read_row(row, "here")
-    assert [case.gold for case, _ in read] == [gold] * len(texts)
-    assert [case.response for case, _ in read] == texts
-    assert [facts.get("sample") for _, facts in read] == ([None] if len(texts) == 1 else list(range(len(texts))))
+    assert [answer.case.gold for answer in read] == [gold] * len(texts)
+    assert [answer.case.response for answer in read] == texts
+    assert [answer.sample for answer in read] == ([None] if len(texts) == 1 else list(range(len(texts))))
 
 
 def test_why_the_model_stopped_and_the_options_are_read() -> None:
-    [(case, _)] = read_row({"gold": "B", "output": "x", "finish_reason": "max_tokens", "choices": ["1", "2"]}, "here")
-    assert case == Case("B", "x", finish="length", choices={"A": "1", "B": "2"})
+    [answer] = read_row({"gold": "B", "output": "x", "finish_reason": "max_tokens", "choices": ["1", "2"]}, "here")
+    assert answer.case == Case("B", "x", finish="length", choices={"A": "1", "B": "2"})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from limo.config import PACKAGE
 from limo.lab import Pool, Questions
 from limo.lab.corpus import CURRICULUM, Writer
-from limo.lab.problems import LEVELS, draw, solve
+from limo.lab.problems import LEVELS, draw_chain, solve
 from limo.lab.source import KINDS
 from limo.lab.tokenizer import make
 from limo.records import Problem
@@ -73,7 +73,7 @@ def test_the_independent_evaluator_finds_a_damaged_solution() -> None:
 
 def test_lower_levels_lose_the_plan_the_steps_and_the_right_answer() -> None:
     rng = random.Random(0)
-    chains = [draw(rng, 6) for _ in range(300)]
+    chains = [draw_chain(rng, 6) for _ in range(300)]
     texts = {level: [solve(chain, level, rng) for chain in chains] for level in LEVELS}
     steps = {level: sum(len(STEP.findall(t)) for t in texts[level]) / len(chains) for level in LEVELS}
     right = {
@@ -124,7 +124,7 @@ def test_pool_pretraining_and_benchmarks_share_no_problem() -> None:
     assert len(benchmarks["test"]) == 1000 and not pool & {*benchmarks["dev"], *benchmarks["test"]}
     assert not {*benchmarks["dev"]} & {*benchmarks["test"]}
     rng = random.Random(0)
-    assert all(draw(rng, 5, part="train").part == "train" for _ in range(50))
+    assert all(draw_chain(rng, 5, part="train").part == "train" for _ in range(50))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -168,7 +168,7 @@ def test_questions_and_solutions_come_back_from_their_tokens_unchanged(
     seed: int, steps: int, level: int, surface: str
 ) -> None:
     rng = random.Random(seed)
-    chain = draw(rng, steps)
+    chain = draw_chain(rng, steps)
     text = f"Q:{chain.question(surface)}A:{solve(chain, level, rng)}"  # type: ignore[arg-type]
     ids = TOKENIZER(text)["input_ids"]
     assert TOKENIZER.decode(ids) == text
@@ -228,9 +228,9 @@ def test_a_shipped_base_is_the_one_of_its_card_and_answers_directly(folder: Path
 def test_a_small_pretraining_learns_repeats_and_writes_a_loadable_base(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    from limo.lab.pretrain import Recipe, digest, train
+    from limo.lab.pretrain import Pretraining, digest, train
 
-    recipe = Recipe(seed=3, tokens=26_000, size="small", warmup=5, batch=256)
+    recipe = Pretraining(seed=3, tokens=26_000, size="small", warmup=5, batch=256)
     card = train(recipe, tmp_path / "a")
     losses = [float(row.split(",")[2]) for row in (tmp_path / "a" / "curve.csv").read_text().splitlines()[1:]]
     assert len(losses) > 2 and losses[-1] < 0.7 * losses[0]

@@ -11,6 +11,7 @@ import pytest
 
 from tests import slurm
 from tests.command import pooled, started
+from tests.waiting import LAST
 
 LAUNCHER = "hydra/launcher=submitit_slurm"
 
@@ -84,7 +85,7 @@ def test_jobs_that_slurm_ends_cost_the_sweep_neither_its_report_nor_the_other_ru
 
 def test_a_run_whose_time_is_up_stops_its_stage_and_says_how_to_go_on(cluster: dict[str, str], tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\nscancel --signal=USR2 "$SLURM_JOB_ID"\nsleep 60\n')
+    python.write_text('#!/bin/sh\nscancel --signal=USR2 "$SLURM_JOB_ID"\nsleep 3600\n')
     python.chmod(0o755)
     how = [*pooled(tmp_path), f"python.data={python}", "stages=[data]", "hydra.launcher.timeout_min=10"]
     done = started("-m", LAUNCHER, *how, cwd=tmp_path, **cluster)
@@ -95,7 +96,7 @@ def test_a_run_whose_time_is_up_stops_its_stage_and_says_how_to_go_on(cluster: d
     assert (
         "SLURM ends this job (Job not requeued because: timed-out too many times.); run the same command again" in error
     )
-    assert json.loads(status.read_text())["seconds"] < 20, "the stage is stopped with the run"
+    assert json.loads(status.read_text())["seconds"] < 3600, "the stage is stopped with the run"
 
 
 def test_a_job_that_slurm_refuses_is_one_sentence(cluster: dict[str, str], tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ main()
 @pytest.mark.parametrize("name", ["submitit_slurm", "submitit_local"])
 def test_a_launcher_that_is_not_installed_is_named_with_its_remedy(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", WITHOUT, "-m", f"hydra/launcher={name}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LAST)
     assert f"hydra/launcher={name} needs an optional part; pip install 'limo[slurm]'" in done.stderr, done.stderr
     assert done.returncode == 2
 

@@ -14,9 +14,6 @@ from scipy import stats
 
 from limo.evaluation import compare, metrics
 
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
-
 cells = st.integers(0, 1)
 tables = st.integers(1, 6).flatmap(lambda k: st.lists(st.lists(cells, min_size=k, max_size=k), min_size=2, max_size=8))
 

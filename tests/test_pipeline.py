@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from limo.serial import fingerprint
 from limo.stage import Stage
 from limo.store import MANIFEST, Store
 from tests.counting import Counting
+from tests.waiting import gone, until
 
 ROOT = Path(__file__).parents[1]
 DRIVER = """
@@ -25,22 +25,22 @@ from pathlib import Path
 from limo import pipeline
 from limo.store import Store
 from tests.counting import Counting
-store, diary, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-print(pipeline.make("counting", Counting(steps=6, pause=pause, diary=diary), Store(store)))
+store, diary, *gate = map(Path, sys.argv[1:])
+print(pipeline.make("counting", Counting(steps=6, gate=gate[0] if gate else None, diary=diary), Store(store)))
 """
 
 
-def drive(store: Path, diary: Path, pause: float = 0.0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", DRIVER, str(store), str(diary), str(pause)]
+def drive(store: Path, diary: Path, *gate: Path) -> subprocess.Popen[str]:
+    """A run whose stage writes six lines into the diary, the last four when there is a file `gate`."""
+    command = [sys.executable, "-c", DRIVER, *map(str, (store, diary, *gate))]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_lines(diary: Path, count: int) -> None:
-    for _ in range(600):
-        if diary.exists() and len(diary.read_text().splitlines()) >= count:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{diary} never had {count} lines")
+def held(run: subprocess.Popen[str], diary: Path) -> int:
+    """The process of the stage, once it waits at its gate."""
+    until("two lines", lambda: diary.exists() and len(diary.read_text().splitlines()) == 2, lambda: run.poll() is None)
+    (child,) = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    return int(child)
 
 
 def test_a_result_is_made_once_and_then_found(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_setting_aside_keeps_the_key_and_any_other_changes_it(tmp_path: Path) 
     source = tmp_path / "in.txt"
     source.write_text("one")
     plain = pipeline.key(Counting(source=source), store)
-    assert pipeline.key(Counting(source=source, pause=1.0), store) == plain
+    assert pipeline.key(Counting(source=source, gate=tmp_path / "gate"), store) == plain
     assert pipeline.key(Counting(source=source, text="y"), store) != plain
     copy = tmp_path / "elsewhere.txt"
     copy.write_text("one")
@@ -67,44 +67,43 @@ def test_a_setting_aside_keeps_the_key_and_any_other_changes_it(tmp_path: Path) 
 
 def test_a_killed_run_is_resumed_and_nothing_is_done_twice(tmp_path: Path) -> None:
     store, diary = tmp_path / "store", tmp_path / "diary"
-    run = drive(store, diary, pause=0.4)
-    wait_for_lines(diary, 2)
+    run = drive(store, diary, tmp_path / "gate")
+    stage = held(run, diary)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    time.sleep(0.6)  # an orphan, if there were one, would write another line
-    lines = len(diary.read_text().splitlines())
-    time.sleep(0.6)
-    assert len(diary.read_text().splitlines()) == lines, "the stage process outlived the run that started it"
+    gone([stage])
     assert not list(store.glob(f"counting/*/{MANIFEST}"))
-    out, _ = drive(store, diary).communicate(timeout=60)
+    out, _ = drive(store, diary).communicate()
     assert Path(out.strip().splitlines()[-1], "lines.txt").read_text().split() == [f"x{i}" for i in range(6)]
     assert diary.read_text().split() == [f"x{i}" for i in range(6)]
 
 
 def test_two_runs_at_once_make_a_result_once(tmp_path: Path) -> None:
-    store, diary = tmp_path / "store", tmp_path / "diary"
-    runs = [drive(store, diary, pause=0.2) for _ in range(2)]
-    outputs = [run.communicate(timeout=60)[0].strip().splitlines()[-1] for run in runs]
+    store, diary, gate = tmp_path / "store", tmp_path / "diary", tmp_path / "gate"
+    first = drive(store, diary, gate)
+    held(first, diary)
+    second = drive(store, diary, gate)
+    until("that the second waits", lambda: "waiting for it" in second.stdout.readline(), lambda: second.poll() is None)
+    gate.touch()
+    outputs = [run.communicate()[0].strip().splitlines()[-1] for run in (first, second)]
     assert outputs[0] == outputs[1]
     assert diary.read_text().split() == [f"x{i}" for i in range(6)]
 
 
 def test_an_interrupted_run_ends_its_stage_process(tmp_path: Path) -> None:
-    run = drive(tmp_path / "store", tmp_path / "diary", pause=0.4)
-    wait_for_lines(tmp_path / "diary", 1)
+    run = drive(tmp_path / "store", tmp_path / "diary", tmp_path / "gate")
+    stage = held(run, tmp_path / "diary")
     run.send_signal(signal.SIGTERM)
-    run.wait(20)
-    lines = len((tmp_path / "diary").read_text().splitlines())
-    time.sleep(0.8)
-    assert len((tmp_path / "diary").read_text().splitlines()) == lines
+    run.wait()
+    gone([stage])
+    assert len((tmp_path / "diary").read_text().splitlines()) == 2
 
 
 def test_the_signal_on_which_slurm_has_a_run_queued_again_ends_no_stage_process(tmp_path: Path) -> None:
-    run = drive(tmp_path / "store", tmp_path / "diary", pause=0.2)
-    wait_for_lines(tmp_path / "diary", 1)
-    (child,) = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    os.kill(int(child), signal.SIGUSR2)
-    assert run.wait(20) == 0
+    run = drive(tmp_path / "store", tmp_path / "diary", tmp_path / "gate")
+    os.kill(held(run, tmp_path / "diary"), signal.SIGUSR2)
+    (tmp_path / "gate").touch()
+    assert run.wait() == 0
     assert len((tmp_path / "diary").read_text().splitlines()) == 6
 
 
@@ -143,9 +142,9 @@ def test_digests_follow_the_content_and_not_the_place(tmp_path: Path) -> None:
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "file").write_text("content")
     assert store.digest(tmp_path / "a") == store.digest(tmp_path / "b")
-    time.sleep(0.01)
-    (tmp_path / "b" / "deep" / "file").write_text("changed")
-    os.utime(tmp_path / "b" / "deep" / "file")
+    changed = tmp_path / "b" / "deep" / "file"
+    changed.write_text("changed")
+    os.utime(changed, ns=(changed.stat().st_atime_ns, changed.stat().st_mtime_ns + 1_000_000))
     assert store.digest(tmp_path / "a") != store.digest(tmp_path / "b")
 
 

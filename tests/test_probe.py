@@ -23,6 +23,7 @@ from limo.records import Example, write
 from limo.stage import summary
 from limo.training.encode import encode
 from tests.command import started
+from tests.waiting import LAST
 
 
 def model(folder: Path) -> Model:
@@ -158,7 +159,7 @@ def test_a_context_is_usable_where_the_loss_at_its_end_is_not_worse() -> None:
 
 def probe(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "limo", "probe", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=1800)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=LAST)
 
 
 SMALL = ("attempts=none", "data.size=60", "selection=random", "selection.size=8")

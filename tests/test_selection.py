@@ -95,7 +95,9 @@ def test_every_strategy_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(pools(), st.integers(0, 3), st.randoms())
 def test_order_makes_no_difference_and_all_are_accounted_for(
     strategies: dict[str, Selection], name: str, pool: list[Example], seed: int, rng: random.Random

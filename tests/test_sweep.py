@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from filelock import FileLock
 
 from tests.command import GOOD, OTHER, jsonl, pooled, started
+from tests.waiting import LAST, until
 
 
 def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ main()
 """
     fixed = [*pooled(tmp_path), "stages=[data,selection]"]
     command = [sys.executable, "-c", driver, "-m", *fixed, "selection=all", "selection.size=1,3", "name=one,two"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1800)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LAST)
     told = done.stdout + done.stderr
     assert "2 of 4 runs failed" in told, told
     assert done.returncode == 1
@@ -97,9 +97,11 @@ def test_a_run_that_is_broken_off_shows_neither_the_end_nor_the_results_of_an_ea
         for lock in (tmp_path / "outputs/.store/data").glob("*.lock"):
             held.enter_context(FileLock(lock))  # the run waits here
         run = held.enter_context(subprocess.Popen([sys.executable, "-m", "limo", *fixed], cwd=tmp_path))
-        for _ in range(600):
-            if json.loads((tmp_path / "run/status.json").read_text())["state"] == "unfinished":
-                break
-            time.sleep(0.05)
+        status = tmp_path / "run/status.json"
+        until(
+            "the run's own status",
+            lambda: json.loads(status.read_text())["state"] == "unfinished",
+            lambda: run.poll() is None,
+        )
         run.kill()
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "unfinished"

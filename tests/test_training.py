@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from waiting import until
 
 from limo import UserError, hardware
 from limo.compose import compose
@@ -24,9 +26,10 @@ from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example, write
 from limo.stage import request, summary
 from limo.training import Lora, Training, TrainingStage
-from limo.training.callbacks import Checkpoints, found
+from limo.training.checkpoints import found
 from limo.training.export import ExportError, compare
 from limo.training.loggers import MLflow, TensorBoard, Wandb
+from limo.training.saving import Saving
 from limo.training.strategies import AutoStrategy, Ddp, Single, Strategy, Zero
 
 
@@ -122,14 +125,12 @@ def test_clipping_bounds_the_step_and_the_norm_in_the_table_is_the_one_before_it
 
 
 def interrupted(stage: TrainingStage, folder: Path, when: Callable[[], bool]) -> None:
-    """Run the stage in its own process and kill -9 it when `when` says so."""
+    """Run the stage in its own process, which halts after its second checkpoint, and kill -9 it when `when` says so."""
     request(stage, folder)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "limo.training", str(folder)], stderr=subprocess.DEVNULL, cwd=Path(__file__).parent
-    )
-    while not when() and process.poll() is None:
-        time.sleep(0.002)
-    assert process.poll() is None, "it ended before it could be killed"
+    command = [sys.executable, "-m", "limo.training", str(folder)]
+    env = os.environ | {"HALT_AFTER": str(folder / "checkpoints/step-00000004")}
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent, env=env)
+    until("the moment to kill it", when, lambda: process.poll() is None)
     process.kill()
     process.wait()
 
@@ -200,8 +201,9 @@ class breaking_at:  # noqa: N801
 def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_between_them(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Checkpoints.write
-    monkeypatch.setattr(Checkpoints, "write", lambda *a: (write(*a), time.sleep(1))[1])
+    write, clock, stopped = Saving.write, time.perf_counter, []
+    monkeypatch.setattr("time.perf_counter", lambda: clock() + 10_000 * len(stopped))
+    monkeypatch.setattr(Saving, "write", lambda *a: (write(*a), stopped.append(1))[1])
     tiny.stage(tmp_path, base, checkpoint_every=1).run(tmp_path)
     told = rows(tmp_path)
     tokens = [int(row["tokens"]) for row in told]
@@ -209,8 +211,8 @@ def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_betwee
         (now - before) / float(row["tokens_per_second"])
         for before, now, row in zip([0, *tokens], tokens, told, strict=False)
     ]
-    assert max(took[1:]) < 0.5
-    assert float(told[-1]["seconds"]) > 3
+    assert max(took[1:]) < 5_000
+    assert float(told[-1]["seconds"]) > 30_000
 
 
 @pytest.mark.parametrize(("adapter", "work"), [(None, 6), (Lora(rank=2), 4)], ids=["full", "lora"])
@@ -393,7 +395,9 @@ def test_wandb_keeps_its_run_offline_under_the_name_of_the_result(base: Path, tm
     (offline,) = (tmp_path / "wandb").glob("offline-run-*")
     assert offline.name.endswith(tmp_path.name)
     text = next(offline.glob("*.wandb")).read_bytes()
-    assert text.count(b"grad_norm") >= len(rows(tmp_path))
+    # blocks of 32 KiB, each with 7 bytes before what it holds, may cut a name in two
+    whole = b"".join(text[start + 7 : start + (32 << 10)] for start in range(0, len(text), 32 << 10))
+    assert whole.count(b"grad_norm") >= len(rows(tmp_path))
 
 
 def test_mlflow_writes_its_curves_beside_the_weights(base: Path, tmp_path: Path) -> None:

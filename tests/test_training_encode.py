@@ -8,7 +8,7 @@ import tiny
 from limo import UserError
 from limo.models import Model
 from limo.records import Example
-from limo.training.encode import Encoded, encode, encode_all, fit
+from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 
 EXAMPLE = Example(id="e1", problem="p1", question="1+1?", answer="2", solution="so 2")
 
@@ -81,22 +81,22 @@ LONG = [
 
 def test_over_long_examples_stop_the_run_by_name_unless_told_otherwise() -> None:
     with pytest.raises(UserError, match=r"2 of 3 .*longest 6.*long, all prompt"):
-        fit(LONG, 4, "error")
-    assert fit(LONG, 6, "error") == (LONG, [])
+        cut_to_length(LONG, 4, "error")
+    assert cut_to_length(LONG, 6, "error") == (LONG, [])
 
 
 def test_dropping_keeps_whole_examples_only() -> None:
-    kept, long = fit(LONG, 4, "drop")
+    kept, long = cut_to_length(LONG, 4, "drop")
     assert [e.id for e in kept] == ["short"]
     assert long == ["long", "all prompt"]
 
 
 def test_truncating_never_leaves_an_end_token_that_was_not_reached() -> None:
-    kept, long = fit(LONG, 4, "truncate")
+    kept, long = cut_to_length(LONG, 4, "truncate")
     assert [e.tokens for e in kept] == [(1, 2, 3, 9), (1, 2, 3, 4)]
     assert long == ["long", "all prompt"]
 
 
 def test_nothing_left_to_train_on_is_refused() -> None:
     with pytest.raises(UserError, match="no example fits"):
-        fit(LONG, 2, "drop")
+        cut_to_length(LONG, 2, "drop")

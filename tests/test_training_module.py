@@ -20,7 +20,7 @@ from limo.models import Model
 from limo.optimizers import AdamW
 from limo.training import Training, TrainingStage, attention
 from limo.training.attention import NAME
-from limo.training.batches import Batch, BatchPlan, Layout, Step, plan
+from limo.training.batches import Batch, BatchPlan, Layout, Step, plan_batches
 from limo.training.encode import Encoded, encode
 from limo.training.module import Module
 from limo.training.strategies import Single
@@ -96,7 +96,7 @@ LAYOUTS = some.builds(
 def test_loss_and_gradient_of_a_step_are_those_of_its_examples_alone(
     layout: Layout, chunks: int, piece: int, reduction, seed: int
 ) -> None:
-    step = plan(encoded(), layout, seed, epochs=1, steps=None).steps[0]
+    step = plan_batches(encoded(), layout, seed, epochs=1, steps=None).steps[0]
     made = module(layout.packed, chunks)
     loss = 0.0
     for packs in step.packs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import string
 import time
@@ -110,14 +111,14 @@ class Sgd(Optimizer):
 
 @component
 class Slow(AdamW):
-    """Takes its time over a step, so that a test can kill in the middle."""
+    """Takes its time over a step; stops for good once the path HALT_AFTER of the environment exists, so that a test can kill it there."""
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         live = super().open(named)
         step = live.step
 
         def slow(closure=None):
-            time.sleep(0.1)
+            time.sleep(3600 if Path(os.environ.get("HALT_AFTER", "never")).exists() else 0.1)
             return step(closure)
 
         live.step = slow

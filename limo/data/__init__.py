@@ -3,8 +3,20 @@
 from limo.data.contamination import Decontamination
 from limo.data.files import Files, PinnedFile
 from limo.data.hub import Hub
-from limo.data.source import Data, Row, known, located
+from limo.data.source import Data, Row, known, located, missing
 from limo.data.stage import DataStage
 from limo.data.table import Table
 
-__all__ = ["Data", "DataStage", "Decontamination", "Files", "Hub", "PinnedFile", "Row", "Table", "known", "located"]
+__all__ = [
+    "Data",
+    "DataStage",
+    "Decontamination",
+    "Files",
+    "Hub",
+    "PinnedFile",
+    "Row",
+    "Table",
+    "known",
+    "located",
+    "missing",
+]

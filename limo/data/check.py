@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -50,7 +51,7 @@ class Check:
                 f"{table}: {self.count} rows, not {self.rows}; take the original, or change rows (null checks nothing)"
             )
         if self.expected is None:
-            log.info(f"{table}: not checked; digest={self.digest} would refuse a changed row")
+            _tell(f"{table}: not checked; digest={self.digest} would refuse a changed row")
         elif self.digest != self.expected:
             raise UserError(
                 f"{table}: {self._changed()} (digest {self.digest}, not {self.expected}); take the original, or set "
@@ -67,3 +68,9 @@ class Check:
         if not rows or len(rows) > 5:
             return f"{len(rows) or 'some'} rows were changed"
         return f"row {', '.join(map(str, rows))} was changed"
+
+
+@functools.cache
+def _tell(sentence: str) -> None:
+    """Once a process: a table is read more than once."""
+    log.info(sentence)

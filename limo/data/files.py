@@ -53,6 +53,10 @@ class PinnedFile(Table):
     def name(self) -> str:
         return super().name if self.files else f"{self.repo}/{self.remote}"
 
+    @property
+    def here(self) -> bool:
+        return super().here or self._remote.cached() is not None
+
     def remote_rows(self) -> Rows:
         try:
             return read(self._remote.fetch())

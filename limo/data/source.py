@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from limo import UserError
 from limo.records import Problem
 
 
@@ -51,6 +53,25 @@ class Counted(Data, Protocol):
 def located(source: Data) -> Iterator[Row]:
     """The problems of any source as rows; the place of one that tells none is its id."""
     return source.located() if isinstance(source, Located) else (Row(p.id, p) for p in source.problems())
+
+
+def missing(benchmarks: Mapping[str, Data]) -> list[str]:
+    """What is missing to read the sources of benchmarks: each sentence once, with the keys of all that it holds for."""
+    lacking: dict[str, list[str]] = {}
+    for name, source in benchmarks.items():
+        for sentence in source.missing():
+            lacking.setdefault(sentence, []).append(name)
+    keys = {sentence: names[0] if len(names) == 1 else f"{{{', '.join(names)}}}" for sentence, names in lacking.items()}
+    return [f"evaluation.benchmarks.{key}.source: {sentence}" for sentence, key in keys.items()]
+
+
+@contextmanager
+def blamed(key: str) -> Iterator[None]:
+    """Put the key of a source before what is found wrong with its rows."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
 
 
 def known(source: Data) -> int | None:

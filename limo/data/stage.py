@@ -13,7 +13,7 @@ from limo import UserError, records, serial
 from limo.config import component, held_to
 from limo.data.bar import bar
 from limo.data.contamination import Decontamination
-from limo.data.source import Data
+from limo.data.source import Data, blamed, missing
 from limo.data.table import Table
 from limo.data.text import text_hash
 from limo.records import Attempt, Problem
@@ -30,8 +30,8 @@ class DataStage(Stage):
     version: ClassVar[int] = 1
 
     data: Annotated[Data, held_to(Data)]
-    protect: Mapping[str, Data | Path] = field(default_factory=dict)
-    """The run's benchmarks, whose questions may not be in the pool: each a `Data`, or a JSONL file of problems."""
+    protect: Mapping[str, Data] = field(default_factory=dict)
+    """The sources of the run's benchmarks, whose questions may not be in the pool."""
     seed: int = 0
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
@@ -51,7 +51,8 @@ class DataStage(Stage):
     def run(self, folder: Path) -> None:
         rule = self._rule()
         protected = self._protected() if rule else {}
-        pool = self.data.problems()
+        with blamed("data"):
+            pool = self.data.problems()
         _refuse_equal_ids(pool)
         kept, dropped = clean(pool, self._duplicates())
         matches = rule.find(kept, protected) if rule else {}
@@ -96,21 +97,22 @@ class DataStage(Stage):
         rule = self._rule()
         if rule is None or rule.absent == "report":
             return []
-        lacks = {name: found for name, source in self.protect.items() if (found := _lacks(source))}
-        if not lacks:
-            return []
-        return [
-            *dict.fromkeys(sentence for found in lacks.values() for sentence in found),
-            f"data.decontamination: the questions of {', '.join(lacks)} cannot be read here, so no leak can be found; "
-            "mend the above, or set data.decontamination.absent=report",
-        ]
+        remedy = (
+            "data.decontamination: no leak can be found where the questions of a benchmark cannot be read; mend the above, "
+            "or set data.decontamination.absent=report"
+        )
+        return [*lacks, remedy] if (lacks := missing(self.protect)) else []
 
     def _protected(self) -> dict[str, list[Problem]]:
         """The questions of each benchmark that can be read here."""
         if lacks := self._unread():
             raise UserError("\n".join(lacks))
-        readable = {name: source for name, source in self.protect.items() if not _lacks(source)}
-        return {name: records.read(s, Problem) if isinstance(s, Path) else s.problems() for name, s in readable.items()}
+        readable = {name: source for name, source in self.protect.items() if not source.missing()}
+        found = {}
+        for name, source in readable.items():
+            with blamed(f"evaluation.benchmarks.{name}.source"):
+                found[name] = source.problems()
+        return found
 
 
 def solutions(problem: Problem) -> list[Attempt]:
@@ -140,12 +142,6 @@ def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str
             more = tuple(s for s in problem.solutions if s not in held.solutions)
             kept[held.id] = dataclasses.replace(held, solutions=(*held.solutions, *more))
     return list(kept.values()), dropped
-
-
-def _lacks(source: Data | Path) -> list[str]:
-    if not isinstance(source, Path):
-        return source.missing()
-    return [] if source.is_file() else [f"{source}: no such file; give a JSONL file of problems"]
 
 
 def _refuse_equal_ids(pool: list[Problem]) -> None:

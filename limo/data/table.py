@@ -68,6 +68,11 @@ class Table(Columns):
         return ", ".join(map(str, self.files)) or type(self).__name__
 
     @property
+    def here(self) -> bool:
+        """Whether the rows lie on this machine."""
+        return bool(self.files)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The local files; `~` is the home folder."""
         several = self.path if isinstance(self.path, tuple) else () if self.path is None else (self.path,)

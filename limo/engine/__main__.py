@@ -23,6 +23,7 @@ from typing import Any, TextIO
 
 from limo import UserError
 from limo.engine.protocol import Engine, Request, Session
+from limo.process import conversation
 from limo.serial import load
 
 PR_SET_PDEATHSIG = 1
@@ -36,7 +37,7 @@ ending = threading.Event()
 def main() -> None:
     if sys.platform == "linux":  # at the parent's death the kernel would kill this one alone, not the engine's children
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
-    inbox, outbox = private()
+    inbox, outbox = conversation()
     signal.signal(signal.SIGTERM, lambda *_: None)  # this process ends last of its group, by `end`
     lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     work = json.loads(inbox.readline() or "null")
@@ -84,16 +85,6 @@ def serve(session: Session, lines: queue.SimpleQueue[dict[str, Any]], tell: Call
             told = time.monotonic()
 
 
-def private() -> tuple[TextIO, TextIO]:
-    """The two ends of the conversation on descriptors of their own: what libraries print goes to standard error."""
-    inbox, outbox = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return inbox, outbox
-
-
 def listen(inbox: TextIO, lines: queue.SimpleQueue[dict[str, Any]]) -> None:
     """Hand over requests as they come, until the parent closes the line or is gone."""
     for line in inbox:
@@ -109,7 +100,7 @@ def watch() -> None:
     ended = wait([child.sentinel for child in children])
     if not ending.is_set():
         dead = next(child for child in children if child.sentinel in ended)
-        dead.join(1)  # its line closes a moment before its exit code is there
+        dead.join(GRACE)  # its line closes a moment before its exit code is there
         print(
             f"RuntimeError: {dead.name}, a process of the engine, ended with exit code {dead.exitcode}", file=sys.stderr
         )

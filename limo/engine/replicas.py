@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import selectors
@@ -11,7 +10,6 @@ import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +33,20 @@ class Replica:
     """One engine process and what it is busy with."""
 
     place: int
-    process: subprocess.Popen[bytes]
+    child: process.Child
+    log: Path
+    """What it prints."""
     window: int = 0
     """Requests it can use at once; 0 until its weights are loaded."""
     busy: set[int] = dataclasses.field(default_factory=set)
-    unread: bytes = b""
-    gone: bool = False
-    """Its end of the line is closed and everything it said was read."""
+    """Places of the requests it was given and has not answered."""
     tokens: int = 0
+    """Generated so far."""
+
+    @property
+    def gone(self) -> bool:
+        """It will say no more: it closed its end of the line, or it ended and a process it started holds the line open."""
+        return self.child.closed or self.child.process.poll() is not None
 
 
 def serve(
@@ -51,89 +55,114 @@ def serve(
     requests: Sequence[Request],
     max_length: int,
     logs: Path,
-    tell: Callable[[int], None] = lambda tokens: None,
+    on_tokens: Callable[[int], None] = lambda tokens: None,
 ) -> Generator[tuple[int, Completion], None, None]:
     """Place in `requests` and completion, as they finish; the requests are begun in the order given.
 
-    `logs` is the stem of the files for what the processes print; `tell` hears of newly generated tokens. Raises
-    UserError with the end of a process's log where it cannot start, or where a request outlived two processes.
+    `logs` is the stem of the files for what the processes print; `on_tokens` hears how many more tokens were generated.
+    Raises UserError with the end of a process's log where it cannot start, or where a request outlived two processes.
     """
-    share = Shares(engine, len(requests))
-    queue = deque(range(len(requests)))
-    deaths: Counter[int] = Counter()
-    left = len(requests)
-    replicas: dict[int, Replica] = {}
-    selector = selectors.DefaultSelector()
-    opening = {"engine": dump(engine), "model": dump(model), "max_length": max_length, "requests": len(requests)}
-
-    def log(place: int) -> Path:
-        return logs.with_name(f"{logs.name}.{place}.log")
-
-    def begin(place: int) -> None:
-        with log(place).open("ab") as sink:
-            child = process.start(
-                [sys.executable, "-m", "limo.engine"],
-                process.environment(**share.environment(place)),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink, bufsize=0,
-            )  # fmt: skip
-        replicas[place] = Replica(place, child)
-        assert child.stdout is not None
-        os.set_blocking(child.stdout.fileno(), False)
-        selector.register(child.stdout, selectors.EVENT_READ, place)
-        send(child, opening | {"cores": share.cores(place)})
-
-    def feed() -> None:
-        """Requests to whoever has room, the least busy first; near the end nobody takes more than a fair share."""
-        fair = max(1, -(-left // share.count))
-        ready = [r for r in replicas.values() if r.window]
-        while queue and (free := [r for r in ready if len(r.busy) < min(r.window, fair)]):
-            replica = min(free, key=lambda r: len(r.busy))
-            number = queue.popleft()
-            replica.busy.add(number)
-            send(replica.process, {"number": number, "request": dataclasses.asdict(requests[number])})
-
-    def bury(replica: Replica) -> None:
-        """Put a dead process's requests back and start another in its place, or give up."""
-        assert replica.process.stdout is not None
-        selector.unregister(replica.process.stdout)
-        process.stop(replica.process)
-        del replicas[replica.place]
-        deaths.update(replica.busy)
-        if not replica.window or any(deaths[n] >= LIVES for n in replica.busy):
-            raise UserError(_obituary(engine, replica, log(replica.place)))
-        queue.extendleft(sorted(replica.busy, reverse=True))
-        begin(replica.place)
-
-    for place in range(share.count):
-        log(place).unlink(missing_ok=True)
+    fleet = Fleet(engine, model, requests, max_length, logs)
     try:
-        begin(0)
-        while left:
-            events = selector.select(TICK)
-            for key, _ in events:
-                replica = replicas[key.data]
-                for message in _read(replica):
-                    if "mistake" in message:
-                        raise UserError(message["mistake"])
-                    if "window" in message:
-                        replica.window = message["window"]
-                        # the others start when the first is up: it fills the disk cache and compiles for all
-                        for other in range(share.count):
-                            if other not in replicas:
-                                begin(other)
-                    if "tokens" in message:
-                        tell(message["tokens"] - replica.tokens)
-                        replica.tokens = message["tokens"]
-                    if (number := message.get("number")) in replica.busy:
-                        replica.busy.remove(number)
-                        left -= 1
-                        yield number, Completion(**message["completion"])
-            for replica in [r for r in replicas.values() if r.gone or (not events and r.process.poll() is not None)]:
-                bury(replica)
-            feed()
+        fleet.begin(0)
+        while fleet.left:
+            ready = fleet.selector.select(TICK)
+            for key, _ in ready:
+                replica = fleet.replicas[key.data]
+                for message in replica.child.read():
+                    on_tokens(fleet.generated(replica, message))
+                    if (answer := fleet.hear(replica, message)) is not None:
+                        yield answer
+            for replica in [r for r in fleet.replicas.values() if r.child.closed or (not ready and r.gone)]:
+                fleet.replace(replica)
+            fleet.feed()
     finally:
-        selector.close()
-        _dismiss([replica.process for replica in replicas.values()])
+        fleet.dismiss()
+
+
+class Fleet:
+    """The replicas of an engine, the requests that wait, and under which a process died."""
+
+    def __init__(self, engine: Engine, model: Model, requests: Sequence[Request], max_length: int, logs: Path) -> None:
+        self.engine, self.requests, self.logs = engine, requests, logs
+        self.shares = Shares(engine, len(requests))
+        self.waiting = deque(range(len(requests)))
+        self.left = len(requests)
+        self.deaths: Counter[int] = Counter()
+        self.replicas: dict[int, Replica] = {}
+        self.selector = selectors.DefaultSelector()
+        about = {"engine": dump(engine), "model": dump(model), "max_length": max_length, "requests": len(requests)}
+        self.opening: dict[str, object] = about
+        for place in range(self.shares.count):
+            self.log(place).unlink(missing_ok=True)
+
+    def log(self, place: int) -> Path:
+        return self.logs.with_name(f"{self.logs.name}.{place}.log")
+
+    def begin(self, place: int) -> None:
+        """Start a process; it says its window once the weights are loaded."""
+        log, environment = self.log(place), process.environment(**self.shares.environment(place))
+        with log.open("ab") as sink:
+            child = process.Child([sys.executable, "-m", "limo.engine"], environment, stderr=sink)
+        self.replicas[place] = Replica(place, child, log)
+        self.selector.register(child, selectors.EVENT_READ, place)
+        child.send(process.encode(self.opening | {"cores": self.shares.cores(place)}))
+
+    def generated(self, replica: Replica, message: dict[str, Any]) -> int:
+        """How many tokens more than it last said."""
+        before, replica.tokens = replica.tokens, message.get("tokens", replica.tokens)
+        return replica.tokens - before
+
+    def hear(self, replica: Replica, message: dict[str, Any]) -> tuple[int, Completion] | None:
+        """Take in what a process says; an answer, where it is one. Raises UserError where it says what the user can mend."""
+        if "mistake" in message:
+            raise UserError(message["mistake"])
+        if "window" in message:
+            replica.window = message["window"]
+            # the others start when the first is up: it fills the disk cache and compiles for all
+            for other in range(self.shares.count):
+                if other not in self.replicas:
+                    self.begin(other)
+        number = message.get("number")
+        if number not in replica.busy:
+            return None
+        replica.busy.remove(number)
+        self.left -= 1
+        return number, Completion(**message["completion"])
+
+    def feed(self) -> None:
+        """Requests to whoever has room, the least busy first; near the end nobody takes more than a fair share."""
+        fair = max(1, -(-self.left // self.shares.count))
+        ready = [r for r in self.replicas.values() if r.window]
+        while self.waiting and (free := [r for r in ready if len(r.busy) < min(r.window, fair)]):
+            replica = min(free, key=lambda r: len(r.busy))
+            number = self.waiting.popleft()
+            replica.busy.add(number)
+            request = dataclasses.asdict(self.requests[number])
+            replica.child.send(process.encode({"number": number, "request": request}))
+
+    def replace(self, replica: Replica) -> None:
+        """Put a dead process's requests back and start another in its place, or give up with a UserError."""
+        self.selector.unregister(replica.child)
+        process.stop(replica.child.process)
+        replica.child.kill()
+        del self.replicas[replica.place]
+        self.deaths.update(replica.busy)
+        if not replica.window or any(self.deaths[n] >= LIVES for n in replica.busy):
+            raise UserError(_obituary(self.engine, replica))
+        self.waiting.extendleft(sorted(replica.busy, reverse=True))
+        self.begin(replica.place)
+
+    def dismiss(self) -> None:
+        """Hang up, which ends a process and what it started; by force where that takes too long."""
+        self.selector.close()
+        for replica in self.replicas.values():
+            replica.child.hang_up()
+        for replica in self.replicas.values():
+            try:  # what ends well leaves a process that removes its shared memory
+                replica.child.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                replica.child.kill()
 
 
 class Shares:
@@ -167,48 +196,15 @@ class Shares:
         return every[place % len(every) :: self.count] or every[place % len(every) :][:1]
 
 
-def _dismiss(children: list[subprocess.Popen[bytes]]) -> None:
-    """Hang up, which ends a process and what it started; by force where that takes too long."""
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.close()
-    for child in children:
-        try:
-            child.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            process.stop(child, grace=0)
-
-
-def send(child: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
-    """Write a line to a process; one that is gone is noticed by the loop."""
-    assert child.stdin is not None
-    line = memoryview(json.dumps(message).encode() + b"\n")
-    with suppress(BrokenPipeError):
-        while line:
-            line = line[child.stdin.write(line) :]
-
-
-def _read(replica: Replica) -> list[dict[str, Any]]:
-    """The whole lines that a process has written since."""
-    assert replica.process.stdout is not None
-    block = replica.process.stdout.read(1 << 20)
-    if block == b"":
-        replica.gone = True
-    *lines, replica.unread = (replica.unread + (block or b"")).split(b"\n")
-    return [json.loads(line) for line in lines]
-
-
-def _obituary(engine: Engine, replica: Replica, log: Path) -> str:
-    code = replica.process.returncode
+def _obituary(engine: Engine, replica: Replica) -> str:
+    code = replica.child.process.returncode
     how = f"was killed by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
     if code == -9:
         how += " (often: out of memory)"
     when = "before it could answer" if not replica.window else "twice under the same request"
-    words = last_words(log.read_text(encoding="utf-8", errors="replace"))
+    words = last_words(replica.log.read_text(encoding="utf-8", errors="replace"))
     name = type(engine).__name__.lower()
-    return (
-        f"engine={name}: its process {how} {when}{words and f' ({words})'}; finished answers are kept; its log is {log}"
-    )
+    return f"engine={name}: its process {how} {when}{words and f' ({words})'}; finished answers are kept; its log is {replica.log}"
 
 
 def last_words(text: str) -> str:

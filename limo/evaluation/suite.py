@@ -7,8 +7,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from limo import UserError
 from limo.config import component, runtime
-from limo.data import Data
+from limo.data import Data, Table, missing
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
 from limo.serial import fingerprint
@@ -54,11 +55,18 @@ class Evaluation:
             return [
                 "evaluation.benchmarks is empty; choose a suite (evaluation=lab) or leave evaluation out of `stages`"
             ]
-        lacking: dict[str, list[str]] = {}
-        for name, benchmark in self.placed().items():
-            for sentence in benchmark.source.missing():
-                lacking.setdefault(sentence, []).append(name)
-        lacks = [f"evaluation.benchmarks.{', '.join(names)}: {sentence}" for sentence, names in lacking.items()]
+        lacks = missing(self.sources()) or self._faults()
         if self.judge and any(b.judge for b in self.benchmarks.values()):
             lacks += self.judge.missing()
         return lacks
+
+    def _faults(self) -> list[str]:
+        """What is wrong with the questions that lie here, one sentence each: found now, not after hours of training."""
+        found = []
+        for name, benchmark in self.placed().items():
+            try:
+                if isinstance(benchmark.source, Table) and benchmark.source.here:
+                    benchmark.load()
+            except UserError as fault:
+                found.append(f"evaluation.benchmarks.{name}: {fault}")
+        return found

@@ -161,10 +161,11 @@ class _Pool:
     def watch(self, worker: Worker) -> None:
         """Give up a worker that neither works nor answers."""
         waited = time.monotonic() - worker.since
-        if (worker.owed or not worker.ready) and waited > (self.seconds * BLOCKED if worker.ready else START):
+        limit = self.seconds * BLOCKED if worker.ready else START
+        if (worker.owed or not worker.ready) and waited > limit:
             self.selector.unregister(worker.child)
             worker.child.kill()
-            self.bury(worker, Failure(f"no result in {waited:.0f} s", late=True))
+            self.bury(worker, Failure(f"no result in {limit:g} s", late=True))
 
     def death(self, code: int) -> Failure:
         """How a worker came to its end."""

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from limo.lab.problems import CONSTANTS, Chain, Surface, compute, draw, pick, plan, work
+from limo.lab.problems import CONSTANTS, Chain, Surface, compute, draw_chain, pick, plan, work
 
 Piece = tuple[str, float]
 """A text and the weight of its tokens in the loss."""
@@ -69,7 +69,7 @@ class Writer:
 
     def _chain(self, steps: int | None = None) -> tuple[Chain, Surface]:
         n = steps or self.rng.randint(1, self.mix.steps)
-        chain = draw(self.rng, n, (1, self.mix.distractors), part="train")
+        chain = draw_chain(self.rng, n, (1, self.mix.distractors), part="train")
         return chain, "B" if self.rng.random() < self.mix.surface_b else "A"
 
     def facts(self) -> list[Piece]:

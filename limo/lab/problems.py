@@ -96,7 +96,9 @@ def compute(value: int, operator: str, constant: int) -> int:
     return (value + constant if operator == "+" else value - constant if operator == "-" else value * constant) % 10
 
 
-def draw(rng: random.Random, steps: int, distractors: tuple[int, int] = (1, 3), part: Part | None = None) -> Chain:
+def draw_chain(
+    rng: random.Random, steps: int, distractors: tuple[int, int] = (1, 3), part: Part | None = None
+) -> Chain:
     """A random chain of that many steps with some definitions that lead nowhere, shuffled; of one part if that is given."""
     while True:
         names = rng.sample(LETTERS, len(LETTERS))

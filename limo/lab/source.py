@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from limo.config import component
 from limo.data import Decontamination
-from limo.lab.problems import LETTERS, LEVELS, Chain, Surface, draw, pick, solve
+from limo.lab.problems import LETTERS, LEVELS, Chain, Surface, draw_chain, pick, solve
 from limo.records import Gold, Problem
 
 Kind = Literal["main", "easy", "hard", "long", "surface"]
@@ -73,7 +73,7 @@ class Pool:
                 meta = {**first.meta, "copy_of": first.meta.get("copy_of", first.id)}
                 found.append(Problem(name, first.question, first.gold, first.solutions, meta))
                 continue
-            chain = draw(rng, 1 + pick(rng, self.steps), part="train")
+            chain = draw_chain(rng, 1 + pick(rng, self.steps), part="train")
             surface: Surface = "B" if rng.random() < self.surface_b else "A"
             level = LEVELS[pick(rng, self.levels)]
             meta = {**_meta(chain, surface), "level": level}
@@ -110,7 +110,7 @@ class Questions:
         rng = random.Random(f"lab {self.kind} {self.split}")
         found: dict[str, Problem] = {}
         while len(found) < self.size:
-            chain = draw(rng, rng.randint(fewest, most), part=self.split)
+            chain = draw_chain(rng, rng.randint(fewest, most), part=self.split)
             question, name = chain.question(surface), f"{self.kind}-{self.split}-{len(found):04d}"
             found.setdefault(question, Problem(name, question, Gold(chain.answer), meta=_meta(chain, surface)))
         return list(found.values())

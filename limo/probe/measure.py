@@ -23,7 +23,7 @@ from limo.probe.losses import TokenLoss, score
 from limo.probe.stage import ProbeStage
 from limo.records import Attempt, Example, Gold, Problem
 from limo.stage import main, summarise
-from limo.training.encode import Encoded, encode, encode_all, fit
+from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 from limo.training.weights import refuse_other_heads
 
 TAILS = 8
@@ -42,7 +42,7 @@ def probe(stage: ProbeStage, folder: Path) -> None:
     drawn = random.Random(f"{stage.seed}/probe").sample(every, len(every))
     tokenizer = load_tokenizer(stage.model)
     policy = "truncate" if stage.overlong == "error" else stage.overlong
-    fitting, long = fit(
+    fitting, long = cut_to_length(
         encode_all(tokenizer, stage.model, drawn, stage.store / "tokens"), stage.max_length, policy
     )  # in the order drawn
     chosen = fitting[: stage.count]

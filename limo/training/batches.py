@@ -45,6 +45,11 @@ class BatchPlan:
         """Micro-batches that hold examples, over all steps and ranks."""
         return sum(bool(pack) for step in self.steps for rank in step.packs for pack in rank)
 
+    def tokens(self, encoded: Sequence[Encoded]) -> list[tuple[int, int]]:
+        """Tokens of each step, and those of them with loss."""
+        members = [[encoded[place] for place in step.members] for step in self.steps]
+        return [(sum(len(e.tokens) for e in step), sum(e.supervised for e in step)) for step in members]
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -69,7 +74,9 @@ def uneven(global_batch: int, ranks: int, micro_batch: int | None) -> str | None
     )
 
 
-def plan(encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> BatchPlan:
+def plan_batches(
+    encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None
+) -> BatchPlan:
     """Shuffle per epoch from the seed, cut into steps of `global_batch` examples, lay each out over ranks and micro-batches.
 
     Raises UserError, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
@@ -181,9 +188,15 @@ class Batch:
 
 
 def batches(
-    run: BatchPlan, encoded: Sequence[Encoded], layout: Layout, reduction: Reduction, pad: int, rank: int, start: int
+    batch_plan: BatchPlan,
+    encoded: Sequence[Encoded],
+    layout: Layout,
+    reduction: Reduction,
+    pad: int,
+    rank: int,
+    start: int,
 ) -> Iterator[Batch]:
     """The micro-batches of one rank from optimizer step `start` on."""
-    for step in run.steps[start:]:
+    for step in batch_plan.steps[start:]:
         for pack in step.packs[rank]:
             yield Batch(pack, encoded, step, layout.packed, reduction, pad)

@@ -116,7 +116,7 @@ def encode_all(
 Overlong = Literal["error", "drop", "truncate"]
 
 
-def fit(encoded: Sequence[Encoded], max_length: int, overlong: Overlong) -> tuple[list[Encoded], list[str]]:
+def cut_to_length(encoded: Sequence[Encoded], max_length: int, overlong: Overlong) -> tuple[list[Encoded], list[str]]:
     """The examples that will be trained on, and the ids of the over-long ones, dealt with as `overlong` says.
 
     `truncate` keeps the first `max_length` tokens, so the cut text never carries an end-of-turn token it did not reach; an

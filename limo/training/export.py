@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limo.models import Model, end_ids, load_tokenizer
-from limo.training.callbacks import remove
+from limo.training.checkpoints import remove
 from limo.training.module import Module
 from limo.training.recipe import Training
 from limo.training.strategies import Zero

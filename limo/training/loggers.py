@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from limo.config import component
+
+PATIENCE = 1800.0
+"""Seconds that the process which wandb starts gets to answer: on a busy machine its own 30 are too few, and end the training."""
 
 
 @component
@@ -54,10 +57,12 @@ class Wandb(Csv):
 
         # one id for all processes that an interrupted training takes: their parts are one run once synced
         whose = folder.resolve().name.removesuffix(".partial")
-        quiet = wandb.Settings(silent=True)
+        mode: Literal["offline", "online"] = "offline" if self.offline else "online"
+        settings = wandb.Settings(silent=True, mode=mode, init_timeout=PATIENCE, x_service_wait=PATIENCE)
+        wandb.setup(settings)
         return [
             WandbLogger(
-                project=self.project, offline=self.offline, save_dir=folder, id=whose, resume="allow", settings=quiet
+                project=self.project, offline=self.offline, save_dir=folder, id=whose, resume="allow", settings=settings
             )
         ]
 

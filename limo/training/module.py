@@ -36,7 +36,7 @@ class Module(lightning.LightningModule):
         model: Model,
         optimizer: Optimizer,
         strategy: Strategy,
-        run: BatchPlan,
+        batch_plan: BatchPlan,
         ranks: int,
         seed: int,
     ) -> None:
@@ -45,7 +45,7 @@ class Module(lightning.LightningModule):
         self.base_model = model
         self.optimizer_config = optimizer
         self.strategy_config = strategy
-        self.run = run
+        self.batch_plan = batch_plan
         self.ranks = ranks
         self.seed = seed
         self.strict_loading = training.adapter is None
@@ -105,9 +105,9 @@ class Module(lightning.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # every random number of a micro-batch (dropout) follows from its place in the run: nothing to save or restore
         torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) % 2**31)
-        if batch_idx % self.run.accumulation == 0:
+        if batch_idx % self.batch_plan.accumulation == 0:
             self.loss = batch.weights.new_zeros(())
-            share = self.optimizer_config.schedule.at(self.trainer.global_step, len(self.run.steps))
+            share = self.optimizer_config.schedule.at(self.trainer.global_step, len(self.batch_plan.steps))
             for group, peak in zip(self.trainer.optimizers[0].param_groups, self.peaks, strict=True):
                 group["lr"] = peak * share
 
@@ -141,7 +141,7 @@ class Module(lightning.LightningModule):
         part = self.part(batch)
         self.loss += part.detach()
         # Lightning divides by the accumulation and data parallelism averages over ranks: undo both
-        return part * (self.run.accumulation * self.ranks)
+        return part * (self.batch_plan.accumulation * self.ranks)
 
     def part(self, batch: Batch) -> torch.Tensor:
         """This micro-batch's part of the loss of its step: head and cross-entropy over supervised tokens only, in chunks."""
@@ -166,6 +166,16 @@ class Module(lightning.LightningModule):
             total = total + checkpoint(weighted, head, hidden_part, targets, weights, use_reentrant=False)
         return total
 
+    def over_ranks(self, part: torch.Tensor) -> float:
+        """The sum of what each rank has of a loss; all ranks must call it."""
+        return float(self.trainer.strategy.reduce(part, reduce_op="sum")) if self.ranks > 1 else float(part)
+
+    def grad_norm(self) -> float:
+        """Gradient norm of the last optimizer step over all ranks, before clipping."""
+        if isinstance(self.strategy_config, Zero):
+            return float(self.trainer.strategy.deepspeed_engine.get_global_grad_norm() or 0.0)  # type: ignore[attr-defined]
+        return self.norm
+
     def sizes(self) -> tuple[int, int]:
         """Number of weights, and of those that are trained."""
         count = [(int(getattr(p, "ds_numel", p.numel())), p.requires_grad) for p in self.net.parameters()]
@@ -189,7 +199,7 @@ class Module(lightning.LightningModule):
             for batch in batches:
                 total += self.part(batch.to(total.device))
         self.net.train()
-        return float(self.trainer.strategy.reduce(total, reduce_op="sum")) if self.ranks > 1 else float(total)
+        return self.over_ranks(total)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(self.strategy_config, Zero):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import tiny
+from waiting import LAST, gone, until
 
 from limo.engine import Engine, Sampling
 from limo.engine.auto import AutoEngine
@@ -132,21 +134,24 @@ if __name__ == "__main__":
     sample(Vllm(), Model(path={str(smollm2)!r}, dtype="float32"), questions, Sampling(max_tokens=2000), 0, "x", Path({str(tmp_path)!r}))
 """
     run = subprocess.Popen([sys.executable, "-c", code])
-    family: list[psutil.Process] = []
     try:
-        deadline = time.monotonic() + 300
-        while not any(
-            "EngineCore" in p.name() or "EngineCore" in "".join(p.cmdline()) for p in family if p.is_running()
-        ):
-            assert run.poll() is None and time.monotonic() < deadline
-            time.sleep(1)
-            family = psutil.Process(run.pid).children(recursive=True)
+        until("vLLM's own process", lambda: cores(run.pid), lambda: run.poll() is None)
+        family = [process.pid for process in psutil.Process(run.pid).children(recursive=True)]
     finally:
         run.kill()
         run.wait()
     assert len(family) >= 2, "the engine process and vLLM's own"
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+    gone(family)
+
+
+def cores(pid: int) -> list[psutil.Process]:
+    """vLLM's own processes among the descendants of a process."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "EngineCore" in process.name() or "EngineCore" in "".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def test_a_vllm_process_that_dies_is_replaced_and_no_answer_is_lost(
@@ -156,18 +161,17 @@ def test_a_vllm_process_that_dies_is_replaced_and_no_answer_is_lost(
 
     def kill() -> None:
         """End vLLM's own process when the first answers are there."""
-        while not any(path.stat().st_size > 2000 for path in (tmp_path / "completions").glob("*.jsonl")):
-            time.sleep(0.05)
-        for process in psutil.Process().children(recursive=True):
-            if "EngineCore" in process.name() or "EngineCore" in "".join(process.cmdline()):
-                process.kill()
-                killed.append(process.pid)
+        logs = tmp_path / "completions"
+        until("answers", lambda: any(path.stat().st_size > 2000 for path in logs.glob("*.jsonl")))
+        for process in cores(os.getpid()):
+            process.kill()
+            killed.append(process.pid)
 
     watcher = threading.Thread(target=kill, daemon=True)
     watcher.start()
     # two at a time, so that the first answers are there before the last ones are begun
     assert answers(Vllm(batch_size=2), smollm2, tmp_path) == served
-    watcher.join(10)
+    watcher.join(LAST)
     assert killed
     (log,) = (tmp_path / "completions").glob("*.log")
     assert "a process of the engine, ended with exit code -9" in log.read_text() or "EngineDeadError" in log.read_text()

@@ -8,7 +8,6 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import slurm
 import tiny
+from waiting import LAST, until
 
 from limo.stage import summary
 
@@ -60,20 +60,11 @@ def start(arguments: list[str], cwd: Path, **env: str) -> subprocess.Popen[str]:
 
 def finish(run: subprocess.Popen[str], cwd: Path) -> Path:
     """The folder of the training stage of the only run below `cwd`."""
-    code = run.wait(timeout=300)
+    code = run.wait(LAST)
     logs = [cwd / "output.txt", *cwd.glob("outputs/lab/.submitit/*/*.out"), *cwd.glob("outputs/lab/.submitit/*/*.err")]
     assert code == 0, "\n".join(log.read_text()[-4000:] for log in logs)
     (status,) = cwd.glob("outputs/lab/*/status.json")
     return status.parent / "training"
-
-
-def wait_for(what: str, holds, run: subprocess.Popen[str]) -> None:
-    for _ in range(2400):
-        if holds():
-            return
-        assert run.poll() is None, f"the run ended before {what}"
-        time.sleep(0.05)
-    pytest.fail(f"never saw {what}")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +88,7 @@ def test_a_submitit_job_of_two_nodes_ends_with_the_weights_of_one_process(
     outputs = [file.read_text() for file in sorted(tmp_path.glob("outputs/lab/.submitit/*/*_log.out"))]
     assert [text.count("training …") for text in outputs] == [1, 0], "the road runs on the first node only"
     again = start([*how, *TWO], tmp_path, SLURM_JOB_ID="7", SLURM_JOB_NUM_NODES="1")
-    assert again.wait(timeout=60) == 0, "what is in the store needs no second node"
+    assert again.wait(LAST) == 0, "what is in the store needs no second node"
     assert "training: from the store" in (tmp_path / "output.txt").read_text()
 
 
@@ -131,10 +122,10 @@ def test_a_preempted_job_is_queued_again_and_goes_on_from_its_checkpoint(
         (script,) = tmp_path.glob("slurm/*.sh")
         subprocess.run([tmp_path / "slurm/scancel", f"--signal={signal}", script.stem], check=True)
 
-    wait_for("a checkpoint", lambda: rows() > 4, run)
+    until("a checkpoint", lambda: rows() > 4, lambda: run.poll() is None)
     before = rows()
     cancel("TERM")
-    wait_for("a step after SIGTERM", lambda: rows() > before + 2, run)
+    until("a step after SIGTERM", lambda: rows() > before + 2, lambda: run.poll() is None)
     cancel("USR2")
     trained = finish(run, cut)
     said = "".join(file.read_text() for file in cut.glob("outputs/lab/.submitit/*/*_0_log.out"))
@@ -153,13 +144,13 @@ def test_without_slurm_the_printed_command_makes_another_machine_the_second(
     run = start([*how, *TWO], tmp_path, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
     ended.append(run)
     output, mark = tmp_path / "output.txt", "waiting for the other machine to run: "
-    wait_for("the command", lambda: mark in output.read_text(), run)
+    until("the command", lambda: mark in output.read_text(), lambda: run.poll() is None)
     command = output.read_text().partition(mark)[2].splitlines()[0]
     assert shlex.split(command)[:3] == ["cd", str(tmp_path), "&&"]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     second = subprocess.Popen(["sh", "-c", command], cwd="/", env=env, text=True, start_new_session=True)
     ended.append(second)
     trained = finish(run, tmp_path)
-    assert second.wait(timeout=60) == 0
+    assert second.wait(LAST) == 0
     assert summary(trained)["ranks"] == 2
     assert tiny.furthest(tiny.weights(alone), tiny.weights(trained)) < 1e-5

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiny
 import torch
+from waiting import LAST, until
 
 from limo.optimizers import AdamW, Schedule
 from limo.stage import request, summary
 from limo.training import Lora, TrainingStage
-from limo.training.callbacks import found
+from limo.training.checkpoints import found
 from limo.training.strategies import Ddp, Single, Strategy, Zero
 
 pytestmark = pytest.mark.real
@@ -51,10 +51,10 @@ def command(stage: TrainingStage, folder: Path) -> list[str]:
     return [sys.executable, *ranks, "-m", "limo.training", str(folder)]
 
 
-def start(stage: TrainingStage, folder: Path) -> subprocess.Popen[bytes]:
+def start(stage: TrainingStage, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     request(stage, folder)
     with (folder / "output.txt").open("ab") as output:
-        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
         here = Path(__file__).parents[1]
         return subprocess.Popen(
             command(stage, folder), stdout=output, stderr=output, cwd=here, env=env, start_new_session=True
@@ -62,7 +62,7 @@ def start(stage: TrainingStage, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def run(stage: TrainingStage, folder: Path) -> Path:
-    assert start(stage, folder).wait(timeout=300) == 0, (folder / "output.txt").read_text()[-4000:]
+    assert start(stage, folder).wait(LAST) == 0, (folder / "output.txt").read_text()[-4000:]
     return folder
 
 
@@ -119,7 +119,7 @@ def test_two_machines_end_with_the_weights_of_one(
                 subprocess.Popen(agent, stdout=output, stderr=output, cwd=here, env=env, start_new_session=True)
             )
     for node, process in enumerate(ended):
-        assert process.wait(timeout=300) == 0, (tmp_path / f"node{node}.txt").read_text()[-4000:]
+        assert process.wait(LAST) == 0, (tmp_path / f"node{node}.txt").read_text()[-4000:]
     assert (summary(tmp_path)["ranks"], summary(tmp_path)["strategy"]) == (2, "zero2")
     assert tiny.furthest(tiny.weights(alone), tiny.weights(tmp_path)) < 1e-5
 
@@ -172,11 +172,13 @@ def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run(tiny.stage(whole, base, optimizer=optimizer, **how), whole)
     stage = tiny.stage(cut, base, optimizer=optimizer, **how)
-    process = start(stage, cut)
+    process = start(stage, cut, HALT_AFTER=str(cut / "checkpoints/step-00000004"))
     ended.append(process)
-    while not (found(cut / "checkpoints") and len(rows(cut)) > 2) and process.poll() is None:
-        time.sleep(0.002)
-    assert process.poll() is None, (cut / "output.txt").read_text()[-4000:]
+    until(
+        f"a checkpoint; see {cut / 'output.txt'}",
+        lambda: found(cut / "checkpoints") and len(rows(cut)) > 2,
+        lambda: process.poll() is None,
+    )
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     before = found(cut / "checkpoints")
