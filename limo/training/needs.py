@@ -100,16 +100,17 @@ class Needs:
         """One sentence where it does not fit, with what would make it fit; None where it does."""
         if self.fits:
             return None
-        where = (
-            f"each of {self.setup.local} GPU{'s' if self.setup.local > 1 else ''}" if self.machine.gpus else "a process"
-        )
-        taken = f"{self.memory.peak / GIB:.1f} GiB on {where} (of {self.room / GIB:.1f} that can be filled)"
+        gpus, several, host = bool(self.machine.gpus), self.setup.local > 1, self.machine.memory * ROOM
+        kind = ("GPU" if gpus else "process") + ("s" if gpus else "es") * several
+        taken = f"{self.memory.peak / GIB:.1f} GiB on each of {self.setup.local} {kind} (of {self.room / GIB:.1f} that can be filled)"
         if self.memory.host:
-            taken += f" and {self.memory.host / GIB:.1f} GiB of main memory (of {self.machine.memory * ROOM / GIB:.1f})"
-        way = self.remedy()
+            taken += f" and {self.memory.host / GIB:.1f} GiB of main memory" + (
+                f" (of {host / GIB:.1f})" if host else ""
+            )
+        way, larger = self.remedy(), "take more or larger GPUs" if gpus else "run it where nvidia-smi shows GPUs"
         return (
             f"training needs about {taken} with training/strategy={title(self.strategy)}; "
-            + (f"it fits with {way}" if way else "take more or larger GPUs, or a smaller model")
+            + (f"it fits with {way}" if way else f"{larger}, or take a smaller model")
             + "; training.check_memory=false tries it all the same"
         )
 
