@@ -60,7 +60,12 @@ class Columns:
             gold, worked = self._gold(place, row, self.answer)
             solutions = (*worked, *solutions)
         if self.box:
-            solutions = tuple(s if boxed(s) is not None else f"{s}\n\\boxed{{{gold.text}}}" for s in solutions)
+            answer = (
+                gold.value
+                if isinstance(gold.value, str)
+                else ", ".join([*gold.value.values()] if isinstance(gold.value, dict) else gold.value)
+            )
+            solutions = tuple(s if boxed(s) is not None else f"{s}\n\\boxed{{{answer}}}" for s in solutions)
         made = hashlib.sha256(question.encode()).hexdigest()[:12]
         name = made if self.id is None else as_text(self._cell(place, row, "id", self.id))
         if not name:
@@ -107,11 +112,13 @@ class Columns:
 
 
 def as_gold(value: Any) -> Gold:
-    """The answer as a table has it: a text, a number (27.0 is 27), several of them, or parts by name; empty without one."""
+    """The answer as a table has it: a text, a number (27.0 is 27), several in any order, or parts by name; empty without one."""
+    if isinstance(value, list | tuple | dict) and not value:
+        return Gold("")
     if isinstance(value, list | tuple):
-        return Gold([as_text(part) for part in value], published=str(value)) if value else Gold("")
+        return Gold([as_text(part) for part in value], "multi", published=str(value))
     if isinstance(value, dict):
-        return Gold({str(k): as_text(v) for k, v in value.items()}, published=str(value)) if value else Gold("")
+        return Gold({str(k): as_text(v) for k, v in value.items()}, published=str(value))
     text = as_text(value)
     return Gold(text, published=str(value) if isinstance(value, float) and text not in ("", str(value)) else None)
 

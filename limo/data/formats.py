@@ -81,7 +81,7 @@ def _csv(file: Path, delimiter: str) -> Rows:
                     raise UserError(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
                 yield f"{file}, line {reader.line_num}", dict(row)
         except csv.Error as error:
-            raise UserError(f"{file}, after line {reader.line_num}: {error}") from None
+            raise UserError(f"{file}, after line {reader.line_num}: {error}; mend the file") from None
 
 
 def _parquet(file: Path) -> Rows:

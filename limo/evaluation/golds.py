@@ -49,7 +49,8 @@ def repair(
     source = row.problem.gold
     if correction is None and not source.text.strip():
         raise UserError(f"{row.place}: there is no answer; mend or remove the row")
-    gold = dataclasses.replace(source, type=answer_type)
+    of_source = answer_type == "auto" and correction is None
+    gold = dataclasses.replace(source, type=source.type if of_source else answer_type)
     applied: list[str] = []
     if correction is not None:
         gold = dataclasses.replace(gold, value=correction)
@@ -144,11 +145,11 @@ def exponent(gold: str) -> str:
 
 
 def parts(gold: Gold, row: Row) -> Gold:
-    """JSON lists and objects: a list is a set of answers, an object holds named parts; all of them are needed."""
-    if isinstance(gold.value, dict):
-        clean = {name: re.sub(r"(?<!\\)\$+", "", part).strip() for name, part in gold.value.items()}
-        return dataclasses.replace(gold, value=clean, type="multi")
-    return dataclasses.replace(gold, type="multi") if isinstance(gold.value, list) else gold
+    """Parts by name, in any order, without dollar signs."""
+    if not isinstance(gold.value, dict):
+        return gold
+    clean = {name: re.sub(r"(?<!\\)\$+", "", part).strip() for name, part in gold.value.items()}
+    return dataclasses.replace(gold, value=clean, type="multi")
 
 
 def letter(gold: Gold, row: Row) -> Gold:

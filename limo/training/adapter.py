@@ -37,15 +37,14 @@ class Lora:
     def size(self, shape: Architecture) -> int:
         """Weights of the adapters in a model of this shape."""
         width, inner, queries, keys = shape.hidden_size, shape.intermediate_size, shape.queries, shape.keys
-        sides = {
+        attention = {
             "q_proj": (width, queries),
             "k_proj": (width, keys),
             "v_proj": (width, keys),
             "o_proj": (queries, width),
-            "gate_proj": (width, inner),
-            "up_proj": (width, inner),
-            "down_proj": (inner, width),
         }
+        mlp = {"gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}
+        sides = attention | mlp
         chosen = sides.values() if isinstance(self.targets, str) else [s for n, s in sides.items() if n in self.targets]
         return shape.num_hidden_layers * sum(self.rank * (a + b) for a, b in chosen)
 
