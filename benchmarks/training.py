@@ -33,22 +33,15 @@ RATE = 1e-5
 
 def examples(kind: str, count: int) -> list[Example]:
     """`short`: like GSM8K, 100 to 250 tokens; `long`: 1k to 2k tokens; `ragged`: half of each, mixed."""
-    draw = random.Random(0)
+    rng = random.Random(0)
     sizes = {"short": [(80, 200)], "long": [(900, 1850)], "ragged": [(80, 200), (900, 1850)]}[kind]
     rows = []
     for i in range(count):
         low, high = sizes[i % len(sizes)]
-        solution = " ".join(draw.choices(TEXT.split(), k=draw.randint(low, high)))
-        rows.append(
-            Example(
-                id=f"e{i}",
-                problem=f"p{i}",
-                question=" ".join(draw.choices(TEXT.split(), k=45)),
-                answer="7",
-                solution=solution,
-            )
-        )
-    draw.shuffle(rows)
+        solution = " ".join(rng.choices(TEXT.split(), k=rng.randint(low, high)))
+        question = " ".join(rng.choices(TEXT.split(), k=45))
+        rows.append(Example(id=f"e{i}", problem=f"p{i}", question=question, answer="7", solution=solution))
+    rng.shuffle(rows)
     return rows
 
 
@@ -155,11 +148,10 @@ def _callback(clock: Clock) -> Any:
 
 
 def _settings(batch: int, bf16: bool, folder: str) -> dict[str, Any]:
-    return {
-        "output_dir": folder, "per_device_train_batch_size": batch, "num_train_epochs": 1, "learning_rate": RATE, "bf16": bf16,
-        "lr_scheduler_type": "constant", "save_strategy": "no", "logging_strategy": "no", "report_to": [], "disable_tqdm": True,
-        "dataloader_pin_memory": False, "gradient_checkpointing": False, "optim": "adamw_torch",
-    }  # fmt: skip
+    work = {"per_device_train_batch_size": batch, "num_train_epochs": 1, "bf16": bf16, "gradient_checkpointing": False}
+    rate = {"learning_rate": RATE, "lr_scheduler_type": "constant", "optim": "adamw_torch"}
+    quiet = {"save_strategy": "no", "logging_strategy": "no", "report_to": [], "disable_tqdm": True}
+    return work | rate | quiet | {"output_dir": folder, "dataloader_pin_memory": False}
 
 
 def hf(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock) -> None:
@@ -187,13 +179,7 @@ def trl(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock)
     from trl import SFTConfig, SFTTrainer
 
     net = AutoModelForCausalLM.from_pretrained(model.folder(), dtype=torch.float32)
-    turns = [
-        {
-            "prompt": [{"role": "user", "content": r.question}],
-            "completion": [{"role": "assistant", "content": r.solution}],
-        }
-        for r in rows
-    ]
+    turns = [{"prompt": _turn("user", r.question), "completion": _turn("assistant", r.solution)} for r in rows]
     with tempfile.TemporaryDirectory() as folder:
         SFTTrainer(
             model=net,
@@ -204,6 +190,10 @@ def trl(model: Model, rows: list[Example], batch: int, bf16: bool, clock: Clock)
         ).train()
 
 
+def _turn(role: str, text: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": text}]
+
+
 def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """One trainer in this process."""
     import torch
@@ -212,26 +202,19 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
     rows = examples(args.data, args.examples)
     tokenizer = load_tokenizer(model)
     encoded = [encode(tokenizer, model, row) for row in rows]
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = _resident()
     globals()[name](model, rows, args.batch, args.bf16, clock)
-    tokens = sum(len(e.tokens) for e in encoded)
-    cuda = torch.cuda.is_available()
-    peak = (
-        torch.cuda.max_memory_allocated()
-        if cuda
-        else (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024
-    )
-    found = {
-        "wall": clock.wall,
-        "cpu": clock.cpu,
-        "tokens": tokens,
-        "supervised": sum(e.supervised for e in encoded),
-        "peak": peak,
-    }
-    if cuda:
-        weights = sum(p.numel() for p in _parameters(model))
-        found["flops"] = 6 * weights * tokens / clock.wall
-    return found
+    tokens, supervised = sum(len(e.tokens) for e in encoded), sum(e.supervised for e in encoded)
+    found = {"wall": clock.wall, "cpu": clock.cpu, "tokens": tokens, "supervised": supervised}
+    if not torch.cuda.is_available():
+        return found | {"peak": _resident() - start}
+    weights = sum(p.numel() for p in _parameters(model))
+    return found | {"peak": torch.cuda.max_memory_allocated(), "flops": 6 * weights * tokens / clock.wall}
+
+
+def _resident() -> int:
+    """Most bytes of main memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _parameters(model: Model) -> Any:
@@ -255,15 +238,13 @@ def loss(tokens: int, chunks: int, hidden_size: int) -> float:
     targets, weights = torch.randint(0, 151_936, (tokens,)), torch.full((tokens,), 1 / tokens)
     # both accumulate one more copy of the head's gradient: made once here, so that it is not counted
     weighted(head, hidden[:8], targets[:8], weights[:8]).backward()
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = _resident()
     if chunks == 0:
         torch.nn.functional.cross_entropy(head(hidden).float(), targets).backward()
     else:
-        pieces = zip(
-            hidden.tensor_split(chunks), targets.tensor_split(chunks), weights.tensor_split(chunks), strict=True
-        )
+        pieces = zip(*(tensor.tensor_split(chunks) for tensor in (hidden, targets, weights)), strict=True)
         torch.stack([checkpoint(weighted, head, *piece, use_reentrant=False) for piece in pieces]).sum().backward()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024.0
+    return float(_resident() - start)
 
 
 def child(*arguments: str) -> Any:
@@ -271,6 +252,27 @@ def child(*arguments: str) -> Any:
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare_losses(tokens: int, hidden_size: int) -> None:
+    same = ("--loss", str(tokens), "--hidden", str(hidden_size), "--child")
+    plain, chunked = child(*same, "0") / 2**30, child(*same, "16") / 2**30
+    print(
+        f"peak memory of the loss at {tokens} tokens: plain {plain:.2f} GiB, ours {chunked:.2f} GiB ({chunked / plain:.2f})"
+    )
+
+
+def compare_trainers(names: list[str], args: argparse.Namespace) -> None:
+    print(
+        "| trainer | tokens/s | supervised/s | tokens per CPU second | seconds | peak GiB |\n|---|---|---|---|---|---|"
+    )
+    same = [args.model, "--data", args.data, "--examples", str(args.examples), "--batch", str(args.batch)]
+    for name in names:
+        got = child(*same, *(["--bf16"] if args.bf16 else []), "--child", name)
+        speed = (got["tokens"] / got["wall"], got["supervised"] / got["wall"], got["tokens"] / got["cpu"])
+        flops = f" ({got['flops'] / 1e12:.0f} TFLOP/s)" if "flops" in got else ""
+        cells = [f"{v:.2f}" if v < 100 else f"{v:.0f}" for v in (*speed, got["wall"], got["peak"] / 2**30)]
+        print(f"| {name}{flops} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -290,46 +292,13 @@ def main() -> None:
     if args.child:
         print(json.dumps(loss(args.loss, int(args.child), args.hidden) if args.loss else measure(args.child, args)))
     elif args.loss:
-        plain, chunked = (
-            child("--loss", str(args.loss), "--hidden", str(args.hidden), "--child", n) for n in ("0", "16")
-        )
-        print(
-            f"peak memory of the loss at {args.loss} tokens: plain {plain / 2**30:.2f} GiB, "
-            f"ours {chunked / 2**30:.2f} GiB ({chunked / plain:.2f})"
-        )
+        compare_losses(args.loss, args.hidden)
     elif args.model is None:
         parser.error("give a model folder")
     elif unknown := set(args.trainers.split(",")) - set(TRAINERS):
         parser.error(f"--trainers: there is no {', '.join(unknown)}; choose of {', '.join(TRAINERS)}")
     else:
-        print(
-            "| trainer | tokens/s | supervised/s | tokens per CPU second | seconds | peak GiB |\n|---|---|---|---|---|---|"
-        )
-        for name in args.trainers.split(","):
-            same = [
-                "--data",
-                args.data,
-                "--examples",
-                str(args.examples),
-                "--batch",
-                str(args.batch),
-                *(["--bf16"] if args.bf16 else []),
-            ]
-            got = child(args.model, *same, "--child", name)
-            rates = (
-                got["tokens"] / got["wall"],
-                got["supervised"] / got["wall"],
-                got["tokens"] / got["cpu"],
-                got["wall"],
-                got["peak"] / 2**30,
-            )
-            flops = f" ({got['flops'] / 1e12:.0f} TFLOP/s)" if "flops" in got else ""
-            print(
-                f"| {name}{flops} | "
-                + " | ".join(f"{rate:.2f}" if rate < 100 else f"{rate:.0f}" for rate in rates)
-                + " |",
-                flush=True,
-            )
+        compare_trainers(args.trainers.split(","), args)
 
 
 if __name__ == "__main__":

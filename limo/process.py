@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 DISTRIBUTED = {
-    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
-    "DS_ACCELERATOR", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
-}  # fmt: skip
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "ROLE_RANK"),
+    *("MASTER_ADDR", "MASTER_PORT", "DS_ACCELERATOR"),
+    *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
+}
 IDLE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that wait give their core away: on shared cores, spinning slows everybody."""
 PR_SET_PDEATHSIG = 1

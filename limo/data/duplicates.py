@@ -13,7 +13,7 @@ from limo.records import Problem, record
 
 
 @record
-class Dropped:
+class LeftOut:
     """A problem that is left out of the pool, a line of `dropped.jsonl`."""
 
     id: str
@@ -25,14 +25,14 @@ class Dropped:
     """Of a benchmark question: which, and how it was found."""
 
 
-def clean(pool: Sequence[Problem], duplicates: str) -> tuple[list[Problem], list[Dropped]]:
+def clean(pool: Sequence[Problem], duplicates: str) -> tuple[list[Problem], list[LeftOut]]:
     """The problems that have an answer and a question of their own, and the others; `duplicates` as in `Table`."""
     kept: dict[str, Problem] = {}
-    dropped: list[Dropped] = []
+    dropped: list[LeftOut] = []
     first: dict[bytes, str] = {}
     for problem in bar(pool, "comparing", "problem"):
         if not problem.answer:
-            dropped.append(Dropped(problem.id, problem.question, "no answer"))
+            dropped.append(LeftOut(problem.id, problem.question, "no answer"))
             continue
         held = kept.get(first.setdefault(text_hash(problem.question), problem.id)) if duplicates != "keep" else None
         if held is None:
@@ -41,7 +41,7 @@ def clean(pool: Sequence[Problem], duplicates: str) -> tuple[list[Problem], list
         agrees = held.answer == problem.answer
         reason: Literal["duplicate", "duplicate with another answer"]
         reason = "duplicate" if agrees else "duplicate with another answer"
-        dropped.append(Dropped(problem.id, problem.question, reason, held.id))
+        dropped.append(LeftOut(problem.id, problem.question, reason, held.id))
         if agrees and duplicates == "merge":
             more = tuple(s for s in problem.solutions if s not in held.solutions)
             kept[held.id] = dataclasses.replace(held, solutions=(*held.solutions, *more))

@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar
 from limo import UserError, records, serial
 from limo.config import component, held_to
 from limo.data.contamination import Decontamination
-from limo.data.duplicates import Dropped, clean
+from limo.data.duplicates import LeftOut, clean
 from limo.data.source import Data, blamed, missing
 from limo.data.table import Table
-from limo.records import Attempt, Problem
+from limo.records import Attempt, DataSummary, Problem
 from limo.stage import Stage, summarise
 
 
@@ -54,13 +54,13 @@ class DataStage(Stage):
         _refuse_equal_ids(pool)
         kept, dropped = clean(pool, self._duplicates())
         matches = rule.find(kept, protected) if rule else {}
-        leaks = [Dropped(p.id, p.question, "benchmark question", match=matches[p.id]) for p in kept if p.id in matches]
+        leaks = [LeftOut(p.id, p.question, "benchmark question", match=matches[p.id]) for p in kept if p.id in matches]
         if rule and rule.action == "drop":
             dropped += leaks
             kept = [p for p in kept if p.id not in matches]
         elif rule:
             records.write(folder / "matches.jsonl", leaks)
-        reasons = Counter(why.reason for why in dropped)
+        reasons = Counter(str(why.reason) for why in dropped)
         if not kept:
             told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
             raise UserError(
@@ -70,16 +70,16 @@ class DataStage(Stage):
         records.write(folder / "dropped.jsonl", sorted(dropped, key=lambda why: place[why.id]))
         records.write(folder / "solutions.jsonl", [s for p in kept for s in solutions(p)])
         records.write(folder / "problems.jsonl", kept)
-        summarise(
-            folder,
+        found = DataSummary(
             read=len(pool),
             kept=len(kept),
             solutions=sum(len(p.solutions) for p in kept),
             dropped=dict(reasons),
             leaks=dict(Counter(match.benchmark for match in matches.values())),
             protected={name: len(problems) for name, problems in protected.items()},
-            unchecked=[name for name in self.protect if name not in protected],
+            unchecked=tuple(name for name in self.protect if name not in protected),
         )
+        summarise(folder, found)
 
     def _duplicates(self) -> str:
         return str(getattr(self.data, "duplicates", "drop"))

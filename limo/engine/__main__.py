@@ -53,8 +53,7 @@ def main() -> None:
         outbox.flush()
 
     try:
-        engine = load(work["engine"])
-        assert isinstance(engine, Engine)
+        engine: Engine = load(work["engine"])
         session = engine.open(load(work["model"]), work["max_length"], work["requests"])
         threading.Thread(target=watch, daemon=True).start()
         tell(window=session.window)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from limo.engine.cache import Cache
 from limo.engine.decode import completion
 from limo.engine.protocol import Completion, Request
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PREFILL_TOKENS = 16384
 """Prompt tokens that go through the model at once: bounds the memory of a prefill."""
@@ -45,12 +48,15 @@ class TransformersSession:
     (in float32 up to the last bit of the logits).
     """
 
-    def __init__(self, weights: Any, tokenizer: Any, ends: frozenset[int], batch_size: int) -> None:
+    def __init__(
+        self, weights: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int], batch_size: int
+    ) -> None:
         self.weights, self.tokenizer, self.ends, self.batch_size = weights, tokenizer, ends, batch_size
         self.waiting: deque[Row] = deque()
         self.rows: list[Row | None] = []
         self.cache = Cache(weights.config.get_text_config().num_hidden_layers)
-        self.last: Any = None
+        self.last = torch.empty(0, 1, dtype=torch.long)
+        """[rows, 1] the last token of each."""
         self.generated = 0
 
     @property
@@ -92,7 +98,7 @@ class TransformersSession:
         if len(live) < len(self.rows):
             self.cache.keep(live)
             self.rows = [self.rows[i] for i in live]
-            self.last = self.last[live] if live else None
+            self.last = self.last[live]
 
     def _admit(self, free: int) -> range:
         """Run the prompts of waiting rows; they join the batch with their first token. Their places."""
@@ -121,7 +127,7 @@ class TransformersSession:
         self.cache.extend()
         self.last = self._forward(self.last, self.cache, self.rows)
 
-    def _forward(self, ids: Any, cache: Cache, rows: Any) -> Any:
+    def _forward(self, ids: torch.Tensor, cache: Cache, rows: Sequence[Row | None]) -> torch.Tensor:
         """One pass; the next token of each row, [rows, 1]."""
         positions = (cache.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         answer = self.weights(

@@ -46,11 +46,11 @@ class Layer(DynamicLayer):  # type: ignore[misc]
 class Cache:
     """All layers and the attention mask, [rows, length], 1 where a token is."""
 
-    def __init__(self, layers: int, mask: Any = None) -> None:
+    def __init__(self, layers: int, mask: torch.Tensor | None = None) -> None:
         self.layers = LayerCache(layers=[Layer() for _ in range(layers)])
-        self.mask = mask
+        self.mask = torch.empty(0, 0) if mask is None else mask
 
-    def fresh(self, mask: Any) -> Cache:
+    def fresh(self, mask: torch.Tensor) -> Cache:
         """An empty cache of the same depth, for new rows."""
         return Cache(len(self.layers), mask)
 
@@ -61,7 +61,7 @@ class Cache:
     def keep(self, rows: list[int]) -> None:
         """Only these rows stay; columns that are padding for all of them go."""
         if not rows:
-            self.layers, self.mask = Cache(len(self.layers)).layers, None
+            self.layers, self.mask = Cache(len(self.layers)).layers, self.mask[:0]
             return
         index = torch.tensor(rows, device=self.mask.device)
         mask = self.mask[index]
@@ -72,7 +72,7 @@ class Cache:
 
     def join(self, other: Cache) -> None:
         """Append the rows of another cache; the shorter of the two is padded on the left."""
-        if self.mask is None:
+        if not len(self.mask):
             self.layers, self.mask = other.layers, other.mask
             return
         length = max(self.mask.shape[1], other.mask.shape[1])

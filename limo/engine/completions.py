@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -31,8 +31,6 @@ class Completions:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.handle: BinaryIO | None = None
-        self.synced = 0.0
 
     def find(self, keys: set[str]) -> dict[str, Completion]:
         """The answers that are there. A last line without its newline (a run was killed) counts as not there.
@@ -51,7 +49,7 @@ class Completions:
         return found
 
     @contextmanager
-    def writing(self, about: dict[str, Any], waiting: str) -> Iterator[None]:
+    def writing(self, about: dict[str, object], waiting: str) -> Iterator[Writer]:
         """Hold the log for appending: one run at a time, others wait here after saying `waiting`."""
         with reported(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,32 +61,13 @@ class Completions:
                 lock.acquire()
         try:
             with reported(self.path):
-                self.handle = self.path.open("ab", buffering=0)
-                self._drop_torn_line()
-            self.about = about
-            self.begun = False
-            yield
+                handle = self.path.open("ab", buffering=0)
+            with handle:
+                with reported(self.path):
+                    self._drop_torn_line()
+                yield Writer(self.path, handle, about)
         finally:
-            if self.handle:
-                self.handle.close()
             lock.release()
-
-    def append(self, key: str, completion: Completion) -> None:
-        """Add an answer; it is on disk, whatever happens to this process."""
-        if not self.begun:
-            self._write({"about": self.about})
-            self.begun = True
-        self._write({"key": key, "text": completion.text, "finish": completion.finish, "tokens": completion.tokens})
-
-    def _write(self, row: dict[str, Any]) -> None:
-        assert self.handle is not None
-        line = memoryview((json.dumps(row, ensure_ascii=False) + "\n").encode(errors="replace"))
-        with reported(self.path):
-            while line:  # a raw write may take a part only
-                line = line[self.handle.write(line) :]
-            if time.monotonic() - self.synced > SYNC_SECONDS:
-                os.fsync(self.handle.fileno())
-                self.synced = time.monotonic()
 
     def _lines(self) -> Iterator[bytes]:
         try:
@@ -112,6 +91,32 @@ class Completions:
                 end = start
             if end < size:
                 handle.truncate(end)
+
+
+class Writer:
+    """Appends answers to a log that is held."""
+
+    def __init__(self, path: Path, handle: RawIOBase, about: dict[str, object]) -> None:
+        self.path, self.handle = path, handle
+        self.about: dict[str, object] | None = about
+        """Said before the first answer."""
+        self.synced = 0.0
+
+    def append(self, key: str, completion: Completion) -> None:
+        """Add an answer; it is on disk, whatever happens to this process."""
+        if self.about is not None:
+            self._write({"about": self.about})
+            self.about = None
+        self._write({"key": key, "text": completion.text, "finish": completion.finish, "tokens": completion.tokens})
+
+    def _write(self, row: dict[str, object]) -> None:
+        line = memoryview((json.dumps(row, ensure_ascii=False) + "\n").encode(errors="replace"))
+        with reported(self.path):
+            while line:  # a raw write may take a part only
+                line = line[self.handle.write(line) or 0 :]
+            if time.monotonic() - self.synced > SYNC_SECONDS:
+                os.fsync(self.handle.fileno())
+                self.synced = time.monotonic()
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from limo import hardware
 from limo.engine.protocol import Completion
 from limo.models import Model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def dtype(asked: str, model: Model) -> str:
@@ -16,7 +19,7 @@ def dtype(asked: str, model: Model) -> str:
     return model.dtype if hardware.gpus() else "float32"
 
 
-def completion(tokenizer: Any, ids: list[int], ended: bool) -> Completion:
+def completion(tokenizer: PreTrainedTokenizerBase, ids: list[int], ended: bool) -> Completion:
     """Generated ids as a completion, decoded alike for every engine; `ended` says that the last one is an end token."""
     kept = ids[:-1] if ended else ids
     text = tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -69,7 +69,8 @@ def serve(
             for key, _ in ready:
                 replica = fleet.replicas[key.data]
                 for message in replica.child.read():
-                    on_tokens(fleet.generated(replica, message))
+                    if more := fleet.generated(replica, message):
+                        on_tokens(more)
                     if (answer := fleet.hear(replica, message)) is not None:
                         yield answer
             for replica in [r for r in fleet.replicas.values() if r.child.closed or (not ready and r.gone)]:

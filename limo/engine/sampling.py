@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, hardware
-from limo.engine.completions import Completions, key_of
+from limo.engine.completions import Completions, Writer, key_of
 from limo.engine.decode import dtype
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
@@ -91,11 +91,11 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     found = completions.find(set(wanted))
     if len(found) < len(wanted):
         about |= {"path": model.path, "hardware": hardware.describe(), "versions": hardware.versions()}
-        with completions.writing(about, f"another run is asking {model.path}; waiting for its answers"):
+        with completions.writing(about, f"another run is asking {model.path}; waiting for its answers") as writer:
             found = completions.find(set(wanted))
             missing = [ask for key, ask in wanted.items() if key not in found]
             if missing:
-                found |= _generate(engine, model, missing, completions, len(found))
+                found |= _generate(engine, model, missing, writer, len(found))
     if lost := len(wanted) - len(found):
         raise UserError(
             f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them"
@@ -119,21 +119,18 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
     for problem, question in group.questions:
         prompt = tuple(prompt_ids(tokenizer, model, question))
         room = min(sampling.max_tokens, context - len(prompt))
+        expected = min(group.expected or sampling.max_tokens, room)
         for number in range(sampling.samples):
             own = seed_of(seed, group.scope, problem, number)
             request = (
                 Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
             )
-            asks.append(Ask(
-                problem, number, own, len(prompt), request, key_of(request) if request else "",
-                min(group.expected or sampling.max_tokens, room),
-            ))  # fmt: skip
+            key = key_of(request) if request else ""
+            asks.append(Ask(problem, number, own, len(prompt), request, key, expected))
     return asks
 
 
-def _generate(
-    engine: Engine, model: Model, asks: list[Ask], completions: Completions, known: int
-) -> dict[str, Completion]:
+def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, known: int) -> dict[str, Completion]:
     from tqdm import tqdm
 
     asks = sorted(asks, key=lambda ask: (-ask.expected, -ask.prompt_tokens))
@@ -153,7 +150,7 @@ def _generate(
         maxinterval=60,
     ) as bar:
 
-        def tell(more: int) -> None:
+        def on_tokens(more: int) -> None:
             nonlocal tokens, begun
             if not tokens:  # loading the weights is not counted in the speed
                 begun = time.monotonic() - 1
@@ -162,9 +159,9 @@ def _generate(
             bar.update(0)
 
         # closed at once when the disk fails, not when the exception is forgotten
-        with closing(serve(engine, model, requests, longest, completions.path.with_suffix(""), tell)) as answers:
+        with closing(serve(engine, model, requests, longest, writer.path.with_suffix(""), on_tokens)) as answers:
             for number, completion in answers:
-                completions.append(asks[number].key, completion)
+                writer.append(asks[number].key, completion)
                 found[asks[number].key] = completion
                 bar.update()
     seconds = time.monotonic() - started
@@ -174,7 +171,4 @@ def _generate(
 
 def _attempt(ask: Ask, found: dict[str, Completion]) -> Attempt:
     got = found[ask.key] if ask.request else Completion(text="", finish="prompt_too_long", tokens=0)
-    return Attempt(
-        problem=ask.problem, sample=ask.sample, seed=ask.seed, text=got.text, finish=got.finish,
-        prompt_tokens=ask.prompt_tokens, tokens=got.tokens,
-    )  # fmt: skip
+    return Attempt(ask.problem, ask.sample, ask.seed, got.text, got.finish, ask.prompt_tokens, got.tokens)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Adafactor(Optimizer):
     """torch.optim.Adafactor: second moments kept as one row and one column per matrix."""
 
+    name: ClassVar[str] = "adafactor"
     whole: ClassVar[bool] = True
 
     def open(self, named: Named) -> torch.optim.Optimizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from limo.config import component
 from limo.optimizers.base import Decay, Named, Optimizer
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 class AdamW(Optimizer):
     """torch.optim.AdamW."""
 
+    name: ClassVar[str] = "adamw"
+
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: NotNegative = 1e-8
     fused: bool = False
     """One kernel for all parameters: faster, same formula."""
+
+    @property
+    def title(self) -> str:
+        return "adamw_fused" if self.fused and type(self) is AdamW else super().title
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         from torch.optim import AdamW as Live
@@ -40,13 +46,15 @@ class AdamW(Optimizer):
 class AdamW8bit(Optimizer):
     """bitsandbytes.optim.AdamW8bit: a quarter of the optimizer's memory."""
 
+    name: ClassVar[str] = "adamw_8bit"
+
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: NotNegative = 1e-8
 
     def missing(self) -> list[str]:
         if importlib.util.find_spec("bitsandbytes") is None:
             return [
-                "optimizer=adamw_8bit: bitsandbytes is not installed; pip install 'limo[qlora]', or choose optimizer=adamw"
+                f"optimizer={self.title}: bitsandbytes is not installed; pip install 'limo[qlora]', or choose optimizer=adamw"
             ]
         return []
 

@@ -22,6 +22,8 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class Optimizer:
     """Settings that every optimizer has."""
 
+    name: ClassVar[str] = ""
+    """The member of `optimizer` that it is; a class of one's own needs none, and inherits none."""
     whole: ClassVar[bool] = False
     """It looks at whole matrices, so ZeRO's flat partitions would change what it computes."""
 
@@ -30,6 +32,12 @@ class Optimizer:
     weight_decay: NotNegative = 0.0
     """Decoupled; on matrices and embeddings, not on norms and biases."""
     schedule: Schedule = Schedule()
+
+    @property
+    def title(self) -> str:
+        """As sentences call it: the word that chooses it, or its class."""
+        own = vars(type(self))
+        return str(own.get("name") or type(self).__name__)
 
     def missing(self) -> list[str]:
         """What this machine lacks for it, one sentence each."""

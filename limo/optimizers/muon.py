@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Muon(Optimizer):
     """torch.optim.Muon on the matrices of the blocks, AdamW on embeddings, head, norms and biases."""
 
+    name: ClassVar[str] = "muon"
     whole: ClassVar[bool] = True
 
     momentum: Decay = 0.95

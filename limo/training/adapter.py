@@ -39,8 +39,14 @@ class Lora:
         head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
         queries, keys = shape.num_attention_heads * head, shape.num_key_value_heads * head
         width, inner = shape.hidden_size, shape.intermediate_size
-        sides = {"q_proj": (width, queries), "k_proj": (width, keys), "v_proj": (width, keys), "o_proj": (queries, width),
-                 "gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}  # fmt: skip
+        attention = {
+            "q_proj": (width, queries),
+            "k_proj": (width, keys),
+            "v_proj": (width, keys),
+            "o_proj": (queries, width),
+        }
+        mlp = {"gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}
+        sides = attention | mlp
         chosen = sides.values() if isinstance(self.targets, str) else [s for n, s in sides.items() if n in self.targets]
         return shape.num_hidden_layers * sum(self.rank * (a + b) for a, b in chosen)
 

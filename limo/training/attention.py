@@ -47,29 +47,29 @@ def attend(
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     lengths = list(segments or (query.shape[2],))
     parts = [
-        functional.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=_window(q, sliding_window),
-            dropout_p=dropout,
-            is_causal=not _wide(q, sliding_window),
-            scale=scaling,
-        )
-        for q, k, v in zip(*(torch.split(part, lengths, 2) for part in (query, key, value)), strict=True)
+        _causal(q, k, v, dropout, scaling, sliding_window)
+        for q, k, v in zip(*(torch.split(tensor, lengths, 2) for tensor in (query, key, value)), strict=True)
     ]
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, 2)
     return whole.transpose(1, 2).contiguous(), None
 
 
-def _wide(query: torch.Tensor, window: int | None) -> bool:
-    return window is not None and query.shape[2] > window
+def _causal(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    """One segment, [rows, heads, length, dim]; in the band of a sliding window where it is longer than that."""
+    band = None if window is None or query.shape[2] <= window else _band(query, window)
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=band, dropout_p=dropout, is_causal=band is None, scale=scaling
+    )
 
 
-def _window(query: torch.Tensor, window: int | None) -> torch.Tensor | None:
-    """The causal band of a sliding window, where the segment is longer than it."""
-    if window is None or not _wide(query, window):
-        return None
+def _band(query: torch.Tensor, window: int) -> torch.Tensor:
     place = torch.arange(query.shape[2], device=query.device)
     back = place[:, None] - place[None, :]
     return (back >= 0) & (back < window)

@@ -182,8 +182,9 @@ class Batch:
 
     def to(self, device: torch.device | str, **_: object) -> Batch:
         """Lightning moves what has this method."""
-        for name in ("ids", "where", "targets", "weights"):
-            setattr(self, name, getattr(self, name).to(device, non_blocking=True))
+        self.ids, self.where, self.targets, self.weights = (
+            tensor.to(device, non_blocking=True) for tensor in (self.ids, self.where, self.targets, self.weights)
+        )
         return self
 
 

@@ -22,9 +22,9 @@ FORMAT = 1
 """Raised when the same example would become other ids: part of the key of cached ids."""
 
 FILES = (
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json",
-    "special_tokens_map.json",
-)  # fmt: skip
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt"),
+    *("added_tokens.json", "special_tokens_map.json"),
+)
 """What a tokenizer is made of, in a model's folder."""
 
 
@@ -64,11 +64,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, model: Model, example: Example) -
         )
     rest = whole[len(str(before)) :]
     if not example.solution.strip() or example.solution.strip() not in rest:
-        what = (
-            "the solution is empty"
-            if not example.solution.strip()
-            else "the chat template changes the text of the solution"
-        )
+        empty = not example.solution.strip()
+        what = "the solution is empty" if empty else "the chat template changes the text of the solution"
         raise UserError(
             f"example {example.id}: {what}; drop it in the selection, or set model.chat_template=<file.jinja>"
         )
@@ -92,19 +89,12 @@ def encode_all(
     """All examples in order; kept under `cache` by the content of everything the ids depend on, so a sweep renders once."""
     files = [model.folder() / name for name in FILES]
     digests = [content_digest(file) for file in files if file.is_file()]
-    parts = [
-        FORMAT,
-        digests,
-        model.system,
-        str(tokenizer.chat_template),
-        [(e.id, e.question, e.solution) for e in examples],
-    ]
+    texts = [(e.id, e.question, e.solution) for e in examples]
+    parts = [FORMAT, digests, model.system, str(tokenizer.chat_template), texts]
     path = cache / f"{hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]}.json"
     if path.is_file():
-        return [
-            Encoded(name, tuple(tokens), prompt)
-            for name, tokens, prompt in json.loads(path.read_text(encoding="utf-8"))
-        ]
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return [Encoded(name, tuple(tokens), prompt) for name, tokens, prompt in kept]
     done = [encode(tokenizer, model, e) for e in examples]
     cache.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from limo import UserError
 from limo.models import load_tokenizer
@@ -12,7 +13,9 @@ from limo.records import Example, read
 from limo.training.batches import Batch, BatchPlan, Layout, Reduction, batches, plan_batches
 from limo.training.encode import Encoded, cut_to_length, encode_all
 from limo.training.ranks import Ranks
-from limo.training.stage import TrainingStage
+
+if TYPE_CHECKING:
+    from limo.training.stage import TrainingStage
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limo.models import Model, end_ids, load_tokenizer
+from limo.training.adapter import Lora
 from limo.training.checkpoints import remove
 from limo.training.module import Module
 from limo.training.recipe import Training
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = {"32-true/float32": 1e-3, "other": 0.05, "quantized": 0.5}
 """Largest root-mean-square difference of logits, relative to their spread: rounding to 16 bits moves them by about a hundredth."""
-
-
 LARGE = 4_000_000_000
 """Weights from which the comparison computes in the exported dtype, to spare main memory."""
 
@@ -32,33 +31,34 @@ class ExportError(RuntimeError):
     """The exported folder is not what was trained: a defect, never the user's mistake."""
 
 
-def export(module: Module, folder: Path, name: str, probe: list[int], end: int) -> None:
+def export(module: Module, folder: Path, name: str, tried: list[int], end: int) -> None:
     """Write `<folder>/<name>/` (weights, tokenizer, chat template, generation config) and compare it; all ranks must call it.
 
-    With an adapter the merged weights go there, and the adapter itself into `<folder>/adapter/`. `probe`: token ids of the one
+    With an adapter the merged weights go there, and the adapter itself into `<folder>/adapter/`. `tried`: token ids of the one
     forward that is compared; `end`: the token that ends a turn.
     """
-    reference = logits(module, probe)
+    reference = logits(module, tried)
     state = gather(module)
     if module.global_rank == 0:
         partial = folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         _unshard(module)
-        net = _full(module, state) if module.training_config.adapter is None else _merged(module, state, folder)
+        adapter = module.training_config.adapter
+        net = _full(module, state) if adapter is None else _merged(module, adapter, state, folder)
         save_weights(net, partial)
         save_tokenizer(module.base_model, partial, end)
-        compare(partial, net, reference, probe, tolerance(module.training_config))
+        compare(partial, net, reference, tried, tolerance(module.training_config))
         remove(folder / name)
         partial.rename(folder / name)
     module.trainer.strategy.barrier()
 
 
 @torch.no_grad()
-def logits(module: Module, probe: list[int]) -> torch.Tensor:
+def logits(module: Module, tried: list[int]) -> torch.Tensor:
     """[length, vocabulary] float32 logits of the weights in training, in the precision they train in."""
     module.net.eval()
-    ids = torch.tensor([probe]).to(next(module.parameters()).device)
+    ids = torch.tensor([tried]).to(next(module.parameters()).device)
     with module.trainer.precision_plugin.forward_context():
         found: torch.Tensor = module.causal(input_ids=ids, use_cache=False).logits[0].float().cpu()
     module.net.train()
@@ -122,11 +122,9 @@ def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
     return net  # type: ignore[no-any-return]
 
 
-def _merged(module: Module, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
+def _merged(module: Module, adapter: Lora, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    adapter = module.training_config.adapter
-    assert adapter is not None
     base = AutoModelForCausalLM.from_pretrained(
         module.base_model.folder(), dtype=torch.float32, attn_implementation="sdpa"
     )
@@ -166,7 +164,7 @@ def tolerance(training: Training) -> float:
     return TOLERANCE.get(f"{training.precision}/{training.export}", TOLERANCE["other"])
 
 
-def compare(folder: Path, written: PreTrainedModel, reference: torch.Tensor, probe: list[int], allowed: float) -> None:
+def compare(folder: Path, written: PreTrainedModel, reference: torch.Tensor, tried: list[int], allowed: float) -> None:
     """Load the folder as an engine does: same tensors, tied where they were tied, the logits of the weights in training."""
     from transformers import AutoModelForCausalLM
 
@@ -180,7 +178,7 @@ def compare(folder: Path, written: PreTrainedModel, reference: torch.Tensor, pro
     if sum(p.numel() for p in net.parameters()) < LARGE:
         net = net.float()
     with torch.no_grad():
-        found = net(input_ids=torch.tensor([probe])).logits[0].float()
+        found = net(input_ids=torch.tensor([tried])).logits[0].float()
     off = float((found - reference).pow(2).mean().sqrt() / reference.std())
     if not off <= allowed:
         raise ExportError(

@@ -6,14 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as lightning
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from limo import UserError
-from limo.records import write_json
+from limo.records import TrainingSummary, write_json
 from limo.stage import SUMMARY, summarise
 from limo.training.batches import Batch
 from limo.training.checkpoints import BEST, CHECKPOINTS, best, found, remove, step_of
@@ -23,9 +23,11 @@ from limo.training.export import export
 from limo.training.module import Module
 from limo.training.ranks import Ranks, enter, share_threads
 from limo.training.saving import Saving
-from limo.training.stage import TrainingStage
 from limo.training.step_log import StepLog, peak_memory
 from limo.training.strategies import Zero, title
+
+if TYPE_CHECKING:
+    from limo.training.stage import TrainingStage
 
 PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 """Dense bf16 FLOP/s from the makers' data sheets, by a part of the GPU's name."""
@@ -75,13 +77,19 @@ def train(stage: TrainingStage, folder: Path) -> None:
         raise RuntimeError(f"training stopped at step {trainer.global_step} of {len(prepared.batch_plan.steps)}")
     if training.export_from == "last":
         write("model")
-    elif rank.first and (folder / "best").is_dir():  # else an interrupted run came this far already
-        remove(folder / "model")
-        (folder / "best").rename(folder / "model")
+    elif rank.first:
+        _take_best(folder)
     if rank.first:
         _summarise(stage, folder, module, prepared, time.perf_counter() - begun)
     _tidy(stage, folder, rank)
     trainer.strategy.barrier()
+
+
+def _take_best(folder: Path) -> None:
+    """The best weights are the result; an interrupted run may have come this far already."""
+    if (folder / "best").is_dir():
+        remove(folder / "model")
+        (folder / "best").rename(folder / "model")
 
 
 def _begin(module: Module, folder: Path, rank: Ranks, start: int) -> None:
@@ -157,8 +165,7 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
     weights, trained = module.sizes()
     plan, sizes = prepared.batch_plan, prepared.batch_plan.tokens(prepared.encoded)
     lowest = best(folder) if stage.training.export_from == "best" else None
-    summarise(
-        folder,
+    said = TrainingSummary(
         examples=len(prepared.encoded),
         overlong=len(prepared.overlong),
         overlong_share=len(prepared.overlong) / len(prepared.every),
@@ -181,6 +188,7 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
         training_seconds=float(last["seconds"]),
         seconds=round(took, 3),
     )
+    summarise(folder, said)
 
 
 def _tidy(stage: TrainingStage, folder: Path, rank: Ranks) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from limo.config import component
-
-PATIENCE = 1800.0
-"""Seconds that the process which wandb starts gets to answer: on a busy machine its own 30 are too few, and end the training."""
 
 
 @component
@@ -57,12 +54,10 @@ class Wandb(Csv):
 
         # one id for all processes that an interrupted training takes: their parts are one run once synced
         whose = folder.resolve().name.removesuffix(".partial")
-        mode: Literal["offline", "online"] = "offline" if self.offline else "online"
-        settings = wandb.Settings(silent=True, mode=mode, init_timeout=PATIENCE, x_service_wait=PATIENCE)
-        wandb.setup(settings)
+        quiet = wandb.Settings(silent=True)
         return [
             WandbLogger(
-                project=self.project, offline=self.offline, save_dir=folder, id=whose, resume="allow", settings=settings
+                project=self.project, offline=self.offline, save_dir=folder, id=whose, resume="allow", settings=quiet
             )
         ]
 

@@ -183,7 +183,8 @@ class Module(lightning.LightningModule):
     def states(self) -> float:
         """Bytes that weights, gradients and AdamW's states take on each process, as this strategy splits them."""
         every, trained = self.sizes()
-        size, stage = next(self.net.parameters()).element_size(), getattr(self.strategy_config, "stage", 0)
+        size = next(self.net.parameters()).element_size()
+        stage = self.strategy_config.stage if isinstance(self.strategy_config, Zero) else 0
         share = [1 / self.ranks if stage >= level else 1.0 for level in (1, 2, 3)]
         copy = 4 if stage and size == 2 else 0  # DeepSpeed's float32 copy of 16-bit weights
         total: float = every * size * share[2] + trained * (size * share[1] + (8 + copy) * share[0])

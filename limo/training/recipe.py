@@ -64,19 +64,12 @@ class Training:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give one of them, null for the other")
-        for name in (
-            "epochs",
-            "steps",
-            "global_batch",
-            "micro_batch",
-            "max_tokens",
-            "max_length",
-            "logit_chunks",
-            "checkpoint_every",
-            "keep_checkpoints",
-        ):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
+        counts = {"epochs": self.epochs, "steps": self.steps, "global_batch": self.global_batch}
+        counts |= {"micro_batch": self.micro_batch, "max_tokens": self.max_tokens, "max_length": self.max_length}
+        counts |= {"logit_chunks": self.logit_chunks, "keep_checkpoints": self.keep_checkpoints}
+        counts["checkpoint_every"] = None if self.checkpoint_every == "epoch" else self.checkpoint_every
+        for name, value in counts.items():
+            if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more")
         if self.max_tokens is not None and self.max_tokens < self.max_length:
             raise ValueError(

@@ -12,7 +12,7 @@ from limo.hardware import gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.records import Example, read
-from limo.stage import Stage
+from limo.stage import Input, Stage
 from limo.training.batches import uneven
 from limo.training.disk import lacking
 from limo.training.loggers import Csv
@@ -31,7 +31,7 @@ class TrainingStage(Stage):
     model: Model
     optimizer: Optimizer
     logger: Csv = runtime(default=Csv())
-    examples: Path
+    examples: Input
     seed: int
 
     @property
@@ -49,53 +49,79 @@ class TrainingStage(Stage):
 
     def missing(self) -> list[str]:
         how, strategy = self.training, self.strategy
-        lacks = [*strategy.missing(), *self.optimizer.missing(), *self.logger.missing(), *self.model.missing()]
-        if lack := uneven(how.global_batch, strategy.ranks * strategy.nodes, how.micro_batch):
-            lacks.append(lack)
-        if self.optimizer.whole and isinstance(strategy, Zero):
-            lacks.append(
-                f"optimizer={type(self.optimizer).__name__.lower()} works on whole matrices, which training/strategy={title(strategy)} "
-                "cuts up; choose training/strategy=ddp or optimizer=adamw"
-            )
-        if how.adapter is not None and how.adapter.quantize and isinstance(strategy, Zero) and strategy.stage == 3:
-            lacks.append(
-                f"training=qlora: training/strategy={title(strategy)} cannot split 4-bit weights; choose zero2, ddp or single"
-            )
-        if how.adapter is not None:
-            lacks += how.adapter.missing()
-        if how.validation is not None:
-            try:
-                if not read(how.validation, Example):
-                    lacks.append(f"training.validation={how.validation}: no examples in it; give others, or null")
-            except UserError as mistake:
-                lacks.append(f"training.validation: {mistake}")
-        if how.liger and importlib.util.find_spec("liger_kernel") is None:
-            lacks.append(
-                "training.liger=true: liger-kernel is not installed; pip install liger-kernel, or set it to false"
-            )
-        if self.model.attention == "flash_attention_2" and how.precision == "32-true":
-            lacks.append(
-                "model.attention=flash_attention_2 has no float32; set training.precision=bf16-mixed, or model.attention=auto"
-            )
-        if self.model.attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
-            lacks.append(
-                "model.attention=flash_attention_2: flash-attn is not installed; install it, or set model.attention=auto"
-            )
-        if how.adapter is not None and how.adapter.quantize and not gpus():
-            lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
-        if shape := self.model.shape():
-            if lack := lacking(self.store, how, shape.parameters):
-                lacks.append(lack)
-            # weights, gradients and two moments in 4 bytes each, or frozen weights in 2
-            need = shape.parameters * (16 if how.adapter is None else 2)
-            if not gpus() and need > memory():
-                lacks.append(
-                    f"training: {shape.parameters / 1e9:.1f} billion weights take {need / 2**30:.0f} GiB or more, and this machine has "
-                    f"no GPU and {memory() / 2**30:.0f} GiB; run it where nvidia-smi shows GPUs, or choose a smaller model"
-                )
-        return lacks
+        return [
+            *strategy.missing(),
+            *self.optimizer.missing(),
+            *self.logger.missing(),
+            *self.model.missing(),
+            *(how.adapter.missing() if how.adapter else []),
+            *_cannot_split(strategy, self.optimizer, how),
+            *_validation(how.validation),
+            *_kernels(how, self.model),
+            *_hardware(how, self.model, strategy, self.store),
+        ]
 
     def run(self, folder: Path) -> None:
         from limo.training.fit import train
 
         train(self, folder)
+
+
+def _cannot_split(strategy: Strategy, optimizer: Optimizer, how: Training) -> list[str]:
+    """What ZeRO would cut up and must not."""
+    if not isinstance(strategy, Zero):
+        return []
+    lacks, named = [], f"training/strategy={title(strategy)}"
+    if optimizer.whole:
+        lacks.append(
+            f"optimizer={optimizer.title} works on whole matrices, which {named} cuts up; "
+            "choose training/strategy=ddp or optimizer=adamw"
+        )
+    if strategy.stage == 3 and how.adapter is not None and how.adapter.quantize:
+        lacks.append(f"training=qlora: {named} cannot split 4-bit weights; choose zero2, ddp or single")
+    return lacks
+
+
+def _validation(path: Path | None) -> list[str]:
+    """Whether there are examples to measure the validation loss on."""
+    try:
+        if path is None or read(path, Example):
+            return []
+    except UserError as mistake:
+        return [f"training.validation: {mistake}"]
+    return [f"training.validation={path}: no examples in it; give others, or null"]
+
+
+def _kernels(how: Training, model: Model) -> list[str]:
+    """What is asked for and not installed, or cannot compute in this precision."""
+    flash, lacks = "model.attention=flash_attention_2", []
+    if how.liger and importlib.util.find_spec("liger_kernel") is None:
+        lacks.append("training.liger=true: liger-kernel is not installed; pip install liger-kernel, or set it to false")
+    if model.attention != "flash_attention_2":
+        return lacks
+    if how.precision == "32-true":
+        lacks.append(f"{flash} has no float32; set training.precision=bf16-mixed, or model.attention=auto")
+    if importlib.util.find_spec("flash_attn") is None:
+        lacks.append(f"{flash}: flash-attn is not installed; install it, or set model.attention=auto")
+    return lacks
+
+
+def _hardware(how: Training, model: Model, strategy: Strategy, store: Path) -> list[str]:
+    """What this machine is too small for."""
+    lacks, shape = [], model.shape()
+    if lack := uneven(how.global_batch, strategy.ranks * strategy.nodes, how.micro_batch):
+        lacks.append(lack)
+    if how.adapter is not None and how.adapter.quantize and not gpus():
+        lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
+    if shape is None:
+        return lacks
+    if lack := lacking(store, how, shape.parameters):
+        lacks.append(lack)
+    # weights, gradients and two moments in 4 bytes each, or frozen weights in 2
+    need = shape.parameters * (16 if how.adapter is None else 2)
+    if not gpus() and need > memory():
+        lacks.append(
+            f"training: {shape.parameters / 1e9:.1f} billion weights take {need / 2**30:.0f} GiB or more, and this machine has "
+            f"no GPU and {memory() / 2**30:.0f} GiB; run it where nvidia-smi shows GPUs, or choose a smaller model"
+        )
+    return lacks
