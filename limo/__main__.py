@@ -22,7 +22,7 @@ VERBS = {
     "plan": "limo.plan.command",
     "probe": "limo.probe.command",
     "report": "limo.report.command",
-    "grade": "limo.evaluation.command",
+    "grade": "limo.grade",
 }
 """The module of each verb beside `run`, imported only when it is asked for; its `main` raises what is wrong."""
 OF_OVERRIDES = ("run", "plan", "probe")

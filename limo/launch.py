@@ -1,15 +1,19 @@
-"""The command that starts a stage process: plain, under torchrun on one machine, or one torchrun on each of several."""
+"""Stage processes: how each is started (plain, under torchrun on one machine, one torchrun on each of several) and how it ends."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shlex
+import signal
 import socket
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
-from limo.stage import Stage
+from limo import StageError, UserError, hardware, process
+from limo.stage import TOLD, Stage
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +23,34 @@ AGENT = 'trap "" TERM USR2; exec "$0" -m torch.distributed.run --node-rank "$SLU
 to every step: the run that started this one decides when it ends, and SIGTERM to its srun ends it."""
 QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
 """torchrun would take SIGTERM back; its ranks, which ignore SIGTERM too, get these seconds before SIGKILL."""
+
+
+def run(name: str, stage: Stage, folder: Path, python: str) -> None:
+    """Run a stage as a process of its own; returns when it succeeded."""
+    env = process.environment()
+    if stage.ranks > 1:
+        env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
+    told = folder / TOLD
+    told.unlink(missing_ok=True)
+    child = process.start(command(stage, folder, python), env)
+    # a handler that is there already is submitit's: SLURM sends SIGTERM before the signal on which the job is queued again
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        code = child.wait()
+    finally:
+        process.stop(child)
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if told.is_file():
+        full = f"{folder}: no space left on the disk; make room and run the same command again"
+        raise UserError(told.read_text(encoding="utf-8") or full)
+    if code:
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise StageError(
+            f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume"
+        )
 
 
 def command(stage: Stage, folder: Path, python: str) -> list[str]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import WrapValidator
 
 from limo import UserError
 from limo.config import PACKAGE, component
 from limo.hub import reachable
+from limo.stage import Pending
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+def _named(value: object, check: Callable[[object], str]) -> object:
+    return value if isinstance(value, Pending) else check(str(value) if isinstance(value, Path) else value)
+
 
 WEIGHTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
@@ -47,7 +55,7 @@ class Architecture:
 class Model:
     """A causal language model and the way it is asked."""
 
-    path: str
+    path: Annotated[str, WrapValidator(_named)]
     """A hub id (`Qwen/Qwen2.5-32B-Instruct`), a local folder, or `lab:<name>` for a base that ships with the package."""
     revision: str | None = None
     """Commit of the hub repository; None takes its main branch, and a result made from it is kept when that moves."""
@@ -78,6 +86,10 @@ class Model:
         weights = digest(self.local) if self.local else f"{self.path}@{self.revision or 'main'}"
         template = digest(self.chat_template) if self.chat_template else None
         return {"weights": weights, "system": self.system, "template": template, "dtype": self.dtype}
+
+    def at(self, weights: Path) -> Model:
+        """The same model with other weights, such as those that a training makes or is still to make."""
+        return replace(self, path=weights, revision=None)  # type: ignore[arg-type]
 
     def missing(self) -> list[str]:
         """What keeps these weights from being loaded here, one sentence each; the hub is asked only for ids not cached."""

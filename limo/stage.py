@@ -8,18 +8,54 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar, TypeVar, cast
+
+from pydantic import WrapValidator
 
 from limo import UserError
 from limo.config import component, runtime
-from limo.records import write_json
+from limo.records import read_record, write_record
 from limo.serial import dump, load
+
+T = TypeVar("T")
 
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
 TOLD = "mistake.txt"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What another task of the same run is still to make, in place of a path to it; no key and no request can hold one."""
+
+    task: str
+    identity: str = ""
+    """What tells it from the same task of another run, where somebody asks."""
+
+    @classmethod
+    def at(cls, task: str, identity: str = "") -> Path:
+        """Typed as the path that it stands for, as fields of the kind `Input` take it."""
+        return cast(Path, cls(task, identity))
+
+    def __truediv__(self, name: str) -> Pending:
+        return replace(self, task=f"{self.task}/{name}")
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        if not self.identity:
+            raise TypeError(f"{self.task} is still to be made: it has no fingerprint yet")
+        return f"{self.task}@{self.identity}"
+
+
+def _awaited(value: object, check: Callable[[object], Path]) -> object:
+    return value if isinstance(value, Pending) else check(value)
+
+
+Input = Annotated[Path, WrapValidator(_awaited)]
+"""A file or folder that an earlier task makes; `Pending` until then."""
 
 
 @component
@@ -58,16 +94,14 @@ def request(stage: Stage, folder: Path) -> None:
     (folder / REQUEST).write_text(json.dumps(dump(stage), indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def summarise(folder: Path, **facts: Any) -> None:
-    """Write what a stage did (counts, shares, times) as `summary.json`; the report and the final table read it."""
-    write_json(folder / SUMMARY, facts)
+def summarise(folder: Path, summary: object) -> None:
+    """Write what a stage did (counts, shares, times) as `summary.json`, a record of `limo.records`; its last word."""
+    write_record(folder / SUMMARY, summary)
 
 
-def summary(folder: Path) -> dict[str, Any]:
-    """What a finished stage said of itself."""
-    path = folder / SUMMARY
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return facts
+def summary(folder: Path, kind: type[T]) -> T:
+    """What a finished stage said of itself. Raises UserError where it said nothing."""
+    return read_record(folder / SUMMARY, kind)
 
 
 def main() -> None:

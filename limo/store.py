@@ -9,13 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from limo import UserError
+from limo.records import Manifest, read_record, replacing, write_record
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 20
@@ -70,15 +71,11 @@ class Store:
         finally:
             lock.release()
 
-    def finish(self, partial: Path, manifest: dict[str, Any]) -> Path:
+    def finish(self, partial: Path, manifest: Manifest) -> Path:
         """Turn a partial folder into the result: digests, manifest, rename."""
         entries = sorted(p for p in partial.iterdir() if p.name != MANIFEST)
-        manifest = manifest | {"digests": {p.name: content_digest(p) for p in entries}}
-        path = partial / MANIFEST
-        with path.open("w", encoding="utf-8") as handle:
-            json.dump(manifest, handle, indent=1, ensure_ascii=False)
-            handle.flush()
-            os.fsync(handle.fileno())
+        whole = replace(manifest, digests={p.name: content_digest(p) for p in entries})
+        write_record(partial / MANIFEST, whole)
         final = partial.with_name(partial.name.removesuffix(".partial"))
         if final.exists():  # a folder without a manifest: never a result
             shutil.rmtree(final)
@@ -88,7 +85,7 @@ class Store:
         """SHA-256 of a file's or folder's content: from the manifest for a result, else computed once per (size, time)."""
         manifest = path.parent / MANIFEST
         if manifest.is_file() and self.root.resolve() in manifest.resolve().parents:
-            digests: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["digests"]
+            digests = read_record(manifest, Manifest).digests
             if path.name in digests:
                 return digests[path.name]
         if not path.exists():
@@ -98,11 +95,10 @@ class Store:
         if cache.is_file() and len(known := cache.read_text()) == DIGEST:
             return known
         value = content_digest(path)
-        fresh = cache.with_name(f"{cache.name}.{os.getpid()}")
         try:
             cache.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(value)
-            fresh.replace(cache)  # never half of it, which would enter a key
+            with replacing(cache) as fresh:  # never half of it, which would enter a key
+                fresh.write_text(value)
         except OSError as error:
             raise self._unwritable(error) from None
         return value
@@ -129,7 +125,11 @@ def content_digest(path: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    """The file, or every file below a folder; what begins with a dot (times of a download, `.git`) is no content."""
+    if not path.is_dir():
+        return [path]
+    below = ((p, p.relative_to(path).parts) for p in path.rglob("*") if p.is_file())
+    return sorted(p for p, parts in below if not any(part.startswith(".") for part in parts))
 
 
 def _stamp(path: Path) -> str:

@@ -225,8 +225,9 @@ class Sweep(Callback):
 def report_on(folders: list[Path], out: Path) -> None:
     from limo import report
 
-    page = report.write(folders, out)
-    print(f"\n{report.table(folders)}\n\nreport: {os.path.relpath(page)}", flush=True)
+    settings = report.read(folders)
+    page = report.write(settings, out)
+    print(f"\n{report.table(settings)}\n\nreport: {os.path.relpath(page)}", flush=True)
 
 
 def refused(error: OSError, key: str) -> UserError:

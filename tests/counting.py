@@ -11,7 +11,15 @@ from typing import ClassVar
 
 from limo import UserError
 from limo.config import component, runtime
+from limo.records import record
 from limo.stage import Stage, main, summarise
+
+
+@record
+class Counted:
+    """How far it counted."""
+
+    steps: int
 
 
 @component
@@ -46,7 +54,7 @@ class Counting(Stage):
                 lines.flush()
                 diary.write(f"{self.text}{step}\n")
                 diary.flush()
-        summarise(folder, steps=self.steps)
+        summarise(folder, Counted(self.steps))
 
 
 if __name__ == "__main__":

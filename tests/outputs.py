@@ -4,15 +4,13 @@ from them.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from limo.evaluation import metrics
+from limo import records, statistics
 
 Suite = Mapping[str, tuple[int, int, str]]
 
@@ -40,21 +38,15 @@ def write_run(
     folder = root / ",".join(overrides)
     folder.mkdir(parents=True)
     draw = random.Random(zlib.crc32(str(folder.name).encode()))
-    dump(folder / "run.json", {"name": "lab", "overrides": overrides, "seed": seed, "strategy": strategy, "size": size})
-    dump(folder / "status.json", {"state": "failed" if error else "done", "code": int(bool(error)), "error": error, "overrides": overrides,
-                                  "seconds": 12.5 if error else 96.0 + size / 10})  # fmt: skip
-    stage(
-        folder / "data",
-        {
-            "read": 3000,
-            "kept": 2935,
-            "dropped": {"duplicate": 61, "benchmark question": 4},
-            "leaks": {"main": 4},
-            "protected": {"main": 120},
-            "unchecked": [],
-        },
-        2.4,
+    records.write_record(folder / "run.json", records.Asked("lab", tuple(overrides), seed, strategy, size))
+    seconds = 12.5 if error else 96.0 + size / 10
+    state = "failed" if error else "done"
+    records.write_record(
+        folder / "status.json", records.Status(tuple(overrides), 0.0, state, int(bool(error)), error, seconds)
     )
+    dropped = {"duplicate": 61, "benchmark question": 4}
+    said = records.DataSummary(3000, 2935, dropped=dropped, leaks={"main": 4}, protected={"main": 120})
+    stage(folder / "data", said, 2.4)
     if error:
         return folder
     if training:
@@ -66,98 +58,106 @@ def write_run(
     return folder
 
 
-def stage(folder: Path, summary: dict[str, Any], seconds: float) -> None:
+def stage(folder: Path, summary: object, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    dump(folder / "summary.json", summary)
-    key = f"{zlib.crc32(str(folder).encode()):08x}"
-    manifest = {"stage": folder.name, "key": key, "seconds": seconds, "finished": "2026-01-05T10:15:00+0000", "git": "0123456789ab",
-                "versions": {"limo": "0.1.0", "torch": "2.13.0"}, "hardware": "no GPU, 2 cores, 8 GiB"}  # fmt: skip
-    dump(folder / "manifest.json", manifest)
+    records.write_record(folder / "summary.json", summary)
+    manifest = records.Manifest(
+        stage=folder.name,
+        key=f"{zlib.crc32(str(folder).encode()):08x}",
+        seconds=seconds,
+        finished="2026-01-05T10:15:00+0000",
+        git="0123456789ab",
+        versions={"limo": "0.1.0", "torch": "2.13.0"},
+        hardware="no GPU, 2 cores, 8 GiB",
+    )
+    records.write_record(folder / "manifest.json", manifest)
 
 
 def evaluation(
     folder: Path, model: str, skill: float, draw: random.Random, lost: float = 0.02, suite: Suite = SUITE
 ) -> None:
     """Answers of a model that knows a share `skill` of the questions; `lost` of its answers hold no final answer."""
-    found: dict[str, Any] = {}
+    found = {}
     for place, (name, (n, samples, domain)) in enumerate(suite.items()):
         level = skill * (1.0, 0.85, 0.3)[place % 3]
         questions = {}
         for i in range(n):
             chance = draw.betavariate(4 * level + 0.05, 4 * (1 - level) + 0.05)
-            questions[f"{name}-{i}"] = [int(draw.random() < chance) for _ in range(samples)]
-        rows = list(questions.values())
-        interval, fixed = metrics.interval(rows), metrics.fixed_interval(rows)
-        cut = 0.12 if name == "long" else 0.01
-        protocol = {"samples": samples, "temperature": 0.0 if samples == 1 else 0.7, "max_tokens": 192, "rules": "limo"}
-        found[name] = {
-            "n": n,
-            "samples": samples,
-            "accuracy": metrics.average(rows),
-            "interval": [interval.low, interval.high],
-            "interval_method": interval.method,
-            "fixed_interval": [fixed.low, fixed.high] if fixed else None,
-            "pass": {str(k): metrics.pass_at(rows, k) for k in metrics.steps(samples)},
-            "maj": {},
-            "finish": {"length": cut, "stop": 1 - cut},
-            "no_answer": lost,
-            "truncated": cut,
-            "tokens": 61.3,
-            "repetition": 0.004,
-            "detectable": metrics.detectable(rows),
-            "questions": questions,
-            "judge": None,
-            "paper_rules": {"accuracy": metrics.average(rows)},
-            "domain": domain,
-            "language": "en",
-            "protocol": protocol,
-        }
-    intervals = [(b["accuracy"], metrics.interval(list(b["questions"].values()))) for b in found.values()]
-    accuracy, over = metrics.mean_of(intervals)
-    stage(folder, {"model": model}, 21.0)
-    mean = {"accuracy": accuracy, "interval": [over.low, over.high]}
-    dump(folder / "results.json", {"model": model, "benchmarks": found, "mean": mean})
+            questions[f"{name}-{i}"] = tuple(int(draw.random() < chance) for _ in range(samples))
+        found[name] = benchmark(questions, domain, lost=lost, cut=0.12 if name == "long" else 0.01)
+    results(folder, model, found)
+
+
+def results(folder: Path, model: str, found: dict[str, records.BenchmarkResult]) -> None:
+    """An evaluation folder with these results."""
+    mean, over = statistics.mean_of([(b.accuracy, b.interval) for b in found.values()])
+    stage(folder, records.EvaluationSummary(model, mean, over), 21.0)
+    records.write_results(folder / records.RESULTS, records.Results(model, found, mean, over))
+
+
+def benchmark(
+    questions: Mapping[str, tuple[int, ...]], domain: str = "in", lost: float = 0.0, cut: float = 0.0, **how: object
+) -> records.BenchmarkResult:
+    """What a benchmark comes to with these answers."""
+    rows = list(questions.values())
+    samples = len(rows[0])
+    protocol = {
+        "samples": samples, "temperature": 0.0 if samples == 1 else 0.7, "top_p": 1.0, "top_k": 0, "max_tokens": 192,
+        "prompt": "{question}", "system": None, "rules": "limo", "judge": None, "shuffle": None, "limit": None, "seed": 0,
+    }  # fmt: skip
+    return records.BenchmarkResult(
+        answers=dict(questions),
+        accuracy=statistics.average(rows),
+        interval=statistics.interval(rows),
+        fixed_interval=statistics.fixed_interval(rows),
+        detectable=statistics.detectable(rows),
+        pass_at={k: statistics.pass_at(rows, k) for k in statistics.steps(samples)},
+        majority={},
+        paper_accuracy=statistics.average(rows),
+        verdicts={},
+        rules={},
+        finish={"length": cut, "stop": 1 - cut},
+        no_answer=lost,
+        truncated=cut,
+        repetition=0.004,
+        tokens=61.3,
+        judge=None,
+        positions=None,
+        domain=domain,
+        language="en",
+        protocol=records.Protocol(**{**protocol, **how}),
+    )
 
 
 def _selection(folder: Path, size: int, draw: random.Random) -> None:
-    stage(folder, {"candidates": 2 * size + 40, "kept": size}, 1.2)
-    kept = [{"id": f"p{i}", "problem": f"p{i}", "question": "?", "answer": "1", "solution": "…",
-             "scores": {"quality": draw.gauss(0.7, 0.1), "difficulty": draw.choice([0.25, 0.5, 0.75])}} for i in range(size)]  # fmt: skip
+    stage(folder, records.SelectionSummary(candidates=2 * size + 40, kept=size), 1.2)
+    kept = []
+    for i in range(size):
+        scores = {"quality": draw.gauss(0.7, 0.1), "difficulty": draw.choice([0.25, 0.5, 0.75])}
+        kept.append(records.Example(f"p{i}", f"p{i}", "?", "1", "…", scores=scores))
     faults = (
         [("correct", "solution is wrong")] * 25
         + [("solve_rate", "solved 4 of 4")] * 15
         + [("size", "below the first")] * size
     )
     dropped = [
-        {"id": f"d{i}", "step": step, "reason": why, "value": None, "scores": {"quality": draw.gauss(0.45, 0.12)}}
+        records.Dropped(f"d{i}", step, why, None, {"quality": draw.gauss(0.45, 0.12)})
         for i, (step, why) in enumerate(faults)
     ]
-    for name, records in (("examples", kept), ("dropped", dropped)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    records.write(folder / "examples.jsonl", kept)
+    records.write(folder / "dropped.jsonl", dropped)
 
 
 def _training(folder: Path, size: int, draw: random.Random) -> None:
-    facts = {
-        "examples": size,
-        "overlong": 0,
-        "overlong_share": 0.0,
-        "overlong_policy": "error",
-        "tokens": 50 * size * 17,
-        "steps": 320,
-        "epochs": 17.0,
-        "strategy": "single",
-        "parameters": 425472,
-        "final_loss": 0.021,
-        "checkpoint": "last",
-        "training_seconds": 19.0,
-    }
-    stage(folder, facts, 23.0)
+    said = records.TrainingSummary(
+        examples=size, overlong=0, overlong_share=0.0, overlong_policy="error", longest=90, tokens=50 * size * 17,
+        supervised_tokens=40 * size * 17, steps=320, epochs=17.0, packs=20, accumulation=1, ranks=1, strategy="single",
+        parameters=425472, parameters_trained=425472, final_loss=0.021, checkpoint="last", exported_step=320,
+        memory_gib=0.2, training_seconds=19.0, seconds=23.0,
+    )  # fmt: skip
+    stage(folder, said, 23.0)
     lines = ["step,epoch,loss,lr,grad_norm,tokens,validation_loss"]
     for i in range(0, 320, 5):
         loss = 2.2 * math.exp(-i / 45) + abs(draw.gauss(0.02, 0.01))
         lines.append(f"{i},{i / 19:.2f},{loss:.5f},{0.002 * (1 - i / 320):.6f},0.5,960,")
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
-
-
-def dump(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value))

@@ -14,7 +14,7 @@ from limo.engine import Sampling
 from limo.grading import GradingStage, Rules
 from limo.lab import Questions
 from limo.models import Model
-from limo.records import Attempt, Grade
+from limo.records import Attempt, AttemptsSummary, Grade
 from limo.selection.candidates import candidates
 from limo.serial import dump, load
 from limo.stage import summary
@@ -42,9 +42,9 @@ def test_every_problem_is_tried_as_often_as_asked_and_right_tries_become_candida
     problems = sorted(Questions(kind="easy", size=8).problems(), key=lambda p: p.id)[:6]
     assert [(t.problem, t.sample) for t in tries] == [(p.id, n) for p in problems for n in range(3)]
     assert len({t.seed for t in tries}) == 18
-    facts = summary(tmp_path)
-    assert (facts["problems"], facts["attempts"], facts["tokens"]) == (6, 18, sum(t.tokens for t in tries))
-    assert sum(facts["finish"].values()) == pytest.approx(1)
+    facts = summary(tmp_path, AttemptsSummary)
+    assert (facts.problems, facts.attempts, facts.tokens) == (6, 18, sum(t.tokens for t in tries))
+    assert sum(facts.finish.values()) == pytest.approx(1)
     GradingStage(problems=stage.problems, attempts=tmp_path / "attempts.jsonl", rules=Rules(), jobs=1).run(tmp_path)
     grades = records.read(tmp_path / "grades.jsonl", Grade)
     pool = candidates(problems, tries, grades, which="attempts")

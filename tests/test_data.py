@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from limo import UserError, pipeline, records
 from limo.data import Data, DataStage, Decontamination, Files, Hub, Table, known
 from limo.data.text import boxed, tokens
-from limo.records import Attempt, Gold, Problem
+from limo.records import Attempt, DataSummary, Gold, Problem
 from limo.stage import summary
 from limo.store import Store
 
@@ -66,7 +66,7 @@ def run(folder: Path, data: Data, **more: Any) -> tuple[list[Problem], list[dict
     folder.mkdir(exist_ok=True)
     DataStage(data=data, **more).run(folder)
     dropped = [row for _, row in records.rows(folder / "dropped.jsonl")]
-    return records.read(folder / "problems.jsonl", Problem), dropped, summary(folder)
+    return records.read(folder / "problems.jsonl", Problem), dropped, summary(folder, DataSummary)
 
 
 def problem(id: str, question: str, answer: str = "1", solutions: tuple[str, ...] = ()) -> Problem:
@@ -290,7 +290,7 @@ def test_the_answer_is_taken_from_the_box_and_rows_without_one_are_dropped_and_c
     kept, dropped, facts = run(tmp_path / "out", source)
     assert [p.answer for p in kept] == ["\\frac{1}{2}"]
     assert [d["reason"] for d in dropped] == ["no answer"]
-    assert facts["dropped"] == {"no answer": 1}
+    assert facts.dropped == {"no answer": 1}
 
 
 def test_a_solution_without_a_box_gets_one_and_no_solution_stays_none(tmp_path: Path) -> None:
@@ -533,10 +533,10 @@ def test_whoever_leaks_is_dropped_with_the_pair_or_only_reported(tmp_path: Path)
         "problem": "9",
         "method": "same",
     }
-    assert (facts["leaks"], facts["protected"]) == ({"bench": 1}, {"bench": 1})
+    assert (facts.leaks, facts.protected) == ({"bench": 1}, {"bench": 1})
     only = Fixed(leak, clean, decontamination=Decontamination(action="report"))
     kept, dropped, facts = run(tmp_path / "b", only, protect={"bench": bench})
-    assert (len(kept), dropped, facts["leaks"]) == (2, [], {"bench": 1})
+    assert (len(kept), dropped, facts.leaks) == (2, [], {"bench": 1})
     assert [row["id"] for _, row in records.rows(tmp_path / "b" / "matches.jsonl")] == ["leak"]
     kept, _, _ = run(tmp_path / "c", Fixed(leak, clean, decontamination=None), protect={"bench": bench})
     assert len(kept) == 2
@@ -553,4 +553,4 @@ def test_a_benchmark_that_cannot_be_read_stops_or_is_reported(tmp_path: Path) ->
     data = Fixed(problem("a", "one"), decontamination=Decontamination(absent="report"))
     assert DataStage(data=data, protect=protect).missing() == []
     _, _, facts = run(tmp_path / "report", data, protect=protect)
-    assert (facts["unchecked"], facts["protected"]) == (["gone"], {"here": 1})
+    assert (facts.unchecked, facts.protected) == (("gone",), {"here": 1})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import limo.evaluation.command
+import limo.grade
 from limo import UserError
 from limo.data import Files
 from limo.engine.sampling import Group
@@ -18,20 +18,27 @@ from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, claims, judge, scoring, votes
 from limo.grading import Case, Rules
 from limo.models import Model
-from limo.records import Attempt, Gold, Grade, Problem, read
+from limo.records import (
+    Answer,
+    Attempt,
+    EvaluationSummary,
+    Gold,
+    Grade,
+    Interval,
+    Judged,
+    Problem,
+    Results,
+    read,
+    read_results,
+)
 from limo.serial import dump, fingerprint, load
 from limo.stage import summary
 from limo.store import content_digest
-
-RESULT = {
-    "n", "samples", "accuracy", "interval", "interval_method", "fixed_interval", "pass", "maj", "finish", "no_answer",
-    "truncated", "tokens", "repetition", "detectable", "questions", "paper_rules", "domain", "language", "protocol",
-}  # fmt: skip
-"""Keys of a benchmark in `results.json` that reports rely on."""
+from tests.outputs import benchmark
 
 BOXED = Rules(fallback="none")
 
-Answer = Callable[[str, str, int], str]
+Say = Callable[[str, str, int], str]
 """Text of a scripted model for (scope, question id, sample)."""
 
 
@@ -54,10 +61,10 @@ def stage(folder: Path, judged_by: Judge | None = None, **benchmarks: Benchmark)
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], list[Group]]:
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Say], list[Group]]:
     """Let a function answer in place of an engine; gives the list of all groups that were asked."""
 
-    def use(answer: Answer) -> list[Group]:
+    def use(answer: Say) -> list[Group]:
         asked: list[Group] = []
 
         def sample_all(
@@ -80,13 +87,13 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], list[Group]]:
     return use
 
 
-def run(made: EvaluationStage, folder: Path) -> dict:
+def run(made: EvaluationStage, folder: Path) -> Results:
     folder.mkdir(exist_ok=True)
     made.run(folder)
-    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return read_results(folder / "results.json")
 
 
-def test_a_suite_is_asked_at_once_graded_and_measured(tmp_path: Path, script: Callable[[Answer], list[Group]]) -> None:
+def test_a_suite_is_asked_at_once_graded_and_measured(tmp_path: Path, script: Callable[[Say], list[Group]]) -> None:
     texts = {
         "sum0": ["It is \\boxed{5}."] * 4,
         "sum1": ["\\boxed{7}", "\\boxed{8}", "\\boxed{8}", "no idea"],
@@ -102,53 +109,67 @@ def test_a_suite_is_asked_at_once_graded_and_measured(tmp_path: Path, script: Ca
     found = run(made, tmp_path / "out")
     assert [(g.scope, g.sampling.samples, len(g.questions)) for g in asked] == [("sums", 4, 2), ("words", 1, 2)]
     assert asked[1].questions[0] == ("word0", "Q: Colour?")
-    sums, words = found["benchmarks"]["sums"], found["benchmarks"]["words"]
-    assert RESULT.issubset(sums) and RESULT.issubset(words)
-    assert sums["questions"] == {"sum0": [1, 1, 1, 1], "sum1": [1, 0, 0, 0]}
-    assert sums["accuracy"] == 0.625 and sums["pass"] == {"1": 0.625, "2": 0.75, "4": 1.0}
-    assert sums["maj"]["4"] == pytest.approx(0.5)
-    assert sums["no_answer"] + sums["verdicts"].get("wrong", 0) / 8 == pytest.approx(3 / 8)
-    assert words["accuracy"] == 0 and words["interval_method"].startswith("Wilson") and words["fixed_interval"] is None
-    assert words["no_answer"] == words["truncated"] == 0.5 and words["finish"] == {"length": 0.5, "stop": 0.5}
-    assert words["repetition"] == 0.5 and words["maj"] == {} and words["domain"] == "out"
-    assert found["mean"]["accuracy"] == pytest.approx(0.3125)
-    assert len(read(tmp_path / "out/sums/attempts.jsonl", Attempt)) == 8
-    grades = read(tmp_path / "out/words/grades.jsonl", Grade)
-    assert [g.verdict for g in grades] == ["no_answer", "truncated"]
-    facts = summary(tmp_path / "out")
-    assert facts["accuracy"] == found["mean"]["accuracy"] and set(facts["benchmarks"]) == {"sums", "words"}
+    sums, words = found.benchmarks["sums"], found.benchmarks["words"]
+    assert sums.answers == {"sum0": (1, 1, 1, 1), "sum1": (1, 0, 0, 0)} and (sums.n, sums.samples) == (2, 4)
+    assert sums.accuracy == 0.625 and sums.pass_at == {1: 0.625, 2: 0.75, 4: 1.0}
+    assert sums.majority[4] == pytest.approx(0.5)
+    assert sums.no_answer + sums.verdicts.get("wrong", 0) / 8 == pytest.approx(3 / 8)
+    assert words.accuracy == 0 and words.interval.method.startswith("Wilson") and words.fixed_interval is None
+    assert words.no_answer == words.truncated == 0.5 and words.finish == {"length": 0.5, "stop": 0.5}
+    assert words.repetition == 0.5 and words.majority == {} and words.domain == "out"
+    assert found.mean == pytest.approx(0.3125)
+    facts = summary(tmp_path / "out", EvaluationSummary)
+    assert facts.accuracy == found.mean and set(facts.benchmarks) == {"sums", "words"}
 
 
-def test_the_papers_grading_stands_beside_ours(tmp_path: Path, script: Callable[[Answer], list[Group]]) -> None:
+def test_every_answer_is_one_row_that_needs_no_other_file(tmp_path: Path, script: Callable[[Say], list[Group]]) -> None:
+    texts = {"word0": "It is \\boxed{blue}.", "word1": "<think> " + "let me see, " * 30}
+    script(lambda scope, id_, i: texts[id_])
+    made = stage(
+        tmp_path,
+        words=rows(tmp_path, "word", ("Colour?", "blue"), ("Size?", "big"), rules=BOXED, samples=2, temperature=1.0),
+    )
+    found = run(made, tmp_path / "out").benchmarks["words"]
+    answers = read(tmp_path / "out/words/answers.jsonl", Answer)
+    first = answers[0]
+    assert [(a.problem, a.sample) for a in answers] == [("word0", 0), ("word0", 1), ("word1", 0), ("word1", 1)]
+    assert (first.benchmark, first.question, first.gold.value) == ("words", "Colour?", "blue")
+    assert (first.response, first.answer, first.verdict, first.finish) == (texts["word0"], "blue", "correct", "stop")
+    assert answers[-1].verdict == "truncated" and answers[-1].finish == "length" and answers[-1].tokens > 0
+    told = {p: tuple(int(a.correct) for a in answers if a.problem == p) for p in ("word0", "word1")}
+    assert told == found.answers
+
+
+def test_the_papers_grading_stands_beside_ours(tmp_path: Path, script: Callable[[Say], list[Group]]) -> None:
     script(lambda scope, id_, i: "\\boxed{500}")
     made = stage(tmp_path, sums=rows(tmp_path, "sum", ("2+3?", "5"), answer_type="integer"))
-    found = run(made, tmp_path / "out")["benchmarks"]["sums"]
-    assert found["accuracy"] == 0.0 and found["paper_rules"] == {"accuracy": 1.0}
+    found = run(made, tmp_path / "out").benchmarks["sums"]
+    assert found.accuracy == 0.0 and found.paper_accuracy == 1.0
     without = dataclasses.replace(made, evaluation=dataclasses.replace(made.evaluation, paper_rules=False))
-    assert run(without, tmp_path / "two")["benchmarks"]["sums"]["paper_rules"] is None
+    assert run(without, tmp_path / "two").benchmarks["sums"].paper_accuracy is None
 
 
 def test_the_papers_grading_reads_the_gold_answer_as_the_file_has_it(
-    tmp_path: Path, script: Callable[[Answer], list[Group]]
+    tmp_path: Path, script: Callable[[Say], list[Group]]
 ) -> None:
     script(lambda scope, id_, i: "\\boxed{8.7 \\times 10^{8}}")
     made = stage(tmp_path, physics=rows(tmp_path, "p", ("How far?", "8.7e8"), repairs=("exponent",)))
-    found = run(made, tmp_path / "out")["benchmarks"]["physics"]
-    assert found["accuracy"] == 1.0 and found["paper_rules"] == {"accuracy": 0.0}
+    found = run(made, tmp_path / "out").benchmarks["physics"]
+    assert found.accuracy == 1.0 and found.paper_accuracy == 0.0
 
 
-def test_mended_golds_are_listed_in_the_summary(tmp_path: Path, script: Callable[[Answer], list[Group]]) -> None:
+def test_mended_golds_are_listed_in_the_summary(tmp_path: Path, script: Callable[[Say], list[Group]]) -> None:
     script(lambda scope, id_, i: "\\boxed{27}")
     benchmark = rows(tmp_path, "amc", ("a?", "27.0"), ("b?", "3"), answer_type="integer", repairs=("integral",))
     made = stage(tmp_path, amc=benchmark)
-    run(made, tmp_path / "out")
-    facts = summary(tmp_path / "out")["benchmarks"]["amc"]
-    assert facts["repairs"] == {"integral": {"count": 1, "questions": ["amc0"]}}
-    assert facts["accuracy"] == 0.5
+    found = run(made, tmp_path / "out")
+    facts = summary(tmp_path / "out", EvaluationSummary).benchmarks["amc"]
+    assert facts.repairs == {"integral": ("amc0",)} and facts.questions == 2
+    assert found.benchmarks["amc"].accuracy == 0.5
 
 
 def test_accuracy_is_told_by_the_place_of_the_right_option(
-    tmp_path: Path, script: Callable[[Answer], list[Group]]
+    tmp_path: Path, script: Callable[[Say], list[Group]]
 ) -> None:
     script(lambda scope, id_, i: "\\boxed{A}")
     questions = [
@@ -157,11 +178,11 @@ def test_accuracy_is_told_by_the_place_of_the_right_option(
     made = stage(
         tmp_path, quiz=rows(tmp_path, "quiz", *questions, answer_type="letter", repairs=("options",), shuffle=0)
     )
-    found = run(made, tmp_path / "out")["benchmarks"]["quiz"]
-    places = found["positions"]
-    assert places["A"]["accuracy"] == 1.0 and places["B"]["accuracy"] == 0.0
-    assert places["A"]["answers"] + places["B"]["answers"] == 20
-    assert found["accuracy"] == places["A"]["answers"] / 20 < 1
+    found = run(made, tmp_path / "out").benchmarks["quiz"]
+    places = found.positions or {}
+    assert places["A"].accuracy == 1.0 and places["B"].accuracy == 0.0
+    assert places["A"].answers + places["B"].answers == 20
+    assert found.accuracy == places["A"].answers / 20 < 1
 
 
 def test_fewer_answers_than_asked_for_are_an_error(tmp_path: Path) -> None:
@@ -195,7 +216,7 @@ def second(folder: Path) -> Judge:
 
 
 def test_the_judge_is_asked_only_about_free_form_answers_that_the_rules_reject(
-    tmp_path: Path, script: Callable[[Answer], list[Group]]
+    tmp_path: Path, script: Callable[[Say], list[Group]]
 ) -> None:
     texts = {
         "free0": "I think and think. \\boxed{\\text{a big house}}",
@@ -217,14 +238,14 @@ def test_the_judge_is_asked_only_about_free_form_answers_that_the_rules_reject(
         free=rows(tmp_path, "free", *golds, judge=True, answer_type="text", rules=BOXED),
         plain=rows(tmp_path, "plain", ("What?", "the large house"), answer_type="text"),
     )
-    found = run(made, tmp_path / "out")["benchmarks"]
+    found = run(made, tmp_path / "out").benchmarks
     questions = [q for g in asked if g.scope == "judge" for _, q in g.questions]
     assert len(questions) == 2 and not any("I think and think" in q for q in questions)
-    assert found["free"]["verdicts"] == {"judge_correct": 1, "judge_wrong": 1, "wrong": 1, "no_answer": 1, "correct": 1}
-    assert found["free"]["accuracy"] == 0.4
-    assert found["free"]["judge"] == {"asked": 2, "accepted": 1, "no_verdict": 0, "accuracy_without": 0.2}
-    assert found["plain"]["judge"] is None and found["plain"]["accuracy"] == 0
-    assert found["free"]["protocol"]["judge"] == "a/judge" and found["plain"]["protocol"]["judge"] is None
+    assert found["free"].verdicts == {"judge_correct": 1, "judge_wrong": 1, "wrong": 1, "no_answer": 1, "correct": 1}
+    assert found["free"].accuracy == 0.4
+    assert found["free"].judge == Judged(asked=2, accepted=1, no_verdict=0, accuracy_without=0.2)
+    assert found["plain"].judge is None and found["plain"].accuracy == 0
+    assert found["free"].protocol.judge == "a/judge" and found["plain"].protocol.judge is None
 
 
 @pytest.mark.parametrize(
@@ -252,7 +273,7 @@ def test_a_candidate_cannot_leave_its_place_in_the_judges_prompt() -> None:
 
 
 def test_equal_queries_are_asked_once_and_unreadable_replies_count_as_wrong(
-    tmp_path: Path, script: Callable[[Answer], list[Group]]
+    tmp_path: Path, script: Callable[[Say], list[Group]]
 ) -> None:
     asked = script(lambda scope, text, i: "CORRECT" if "yes" in text else "who knows")
     queries = [judge.Query("q", "g", a) for a in ("yes", "no", "yes")]
@@ -282,29 +303,27 @@ def test_what_the_rules_can_settle_never_goes_to_the_judge(case: Case, verdict: 
     assert judge.wanted(case, verdict) is asked
 
 
-def results(accuracy: float, half: float = 0.02, **protocol: object) -> dict:
-    names = list(claims.claims()["v1"]["protocol"])
-    usual = claims.claims()["v1"]["protocol"]
-    row = {"accuracy": accuracy, "interval": [accuracy - half, accuracy + half]}
-    keep = ("samples", "temperature", "max_tokens", "prompt", "system")
-    benchmarks = {n: {**row, "protocol": {k: usual[n][k] for k in keep} | {"rules": "limo"} | protocol} for n in names}
-    return {"benchmarks": benchmarks, "mean": row}
+def results(accuracy: float, half: float = 0.02, **protocol: object) -> Results:
+    over = Interval(accuracy - half, accuracy + half, half / 2, "made up")
+    found = {}
+    for name, theirs in claims.claims().v1.protocol.items():
+        keep = {f: getattr(theirs, f) for f in ("samples", "temperature", "max_tokens", "prompt", "system")}
+        asked = benchmark({"q": (1,)}, **(keep | protocol))
+        found[name] = dataclasses.replace(asked, accuracy=accuracy, interval=over)
+    return Results("m", found, accuracy, over)
 
 
 def test_the_claims_of_both_versions_are_whole_and_their_means_recompute() -> None:
     known = claims.claims()
-    for version in ("v1", "v2"):
-        paper = known[version]
-        assert (
-            len(paper["protocol"]) == 10 and len(paper["columns"]) == 6 and paper["paper"] and paper["protocol_source"]
-        )
-        for column in paper["columns"].values():
-            cells = [column["values"][name] for name in paper["protocol"]]
-            assert sum(cells) / 10 == pytest.approx(column["values"]["mean"], abs=0.051)
-            assert column["source"] and set(column["unconfirmed"]) <= set(column["values"])
-    assert known["v1"]["columns"]["LIMO"]["values"]["aime24"] == 57.1
-    assert known["v2"]["columns"]["LIMO"]["values"]["math500"] == 95.6
-    assert all(study["source"] and study["values"] for study in known["studies"])
+    for paper in (known.v1, known.v2):
+        assert len(paper.protocol) == 10 and len(paper.columns) == 6 and paper.paper and paper.protocol_source
+        for column in paper.columns.values():
+            cells = [column.values[name] for name in paper.protocol]
+            assert sum(cells) / 10 == pytest.approx(column.values["mean"], abs=0.051)
+            assert column.source and set(column.unconfirmed) <= set(column.values)
+    assert known.v1.columns["LIMO"].values["aime24"] == 57.1
+    assert known.v2.columns["LIMO"].values["math500"] == 95.6
+    assert all(study.source and study.values for study in known.studies)
 
 
 def test_a_claim_is_inside_or_outside_our_interval_and_differences_in_protocol_are_named() -> None:
@@ -323,7 +342,8 @@ def test_a_claim_is_inside_or_outside_our_interval_and_differences_in_protocol_a
 
 def test_unconfirmed_claims_are_marked_and_unknown_benchmarks_have_none() -> None:
     found = results(0.5)
-    found["benchmarks"] = {"gsm8k": found["benchmarks"]["aime24"], "minerva": found["benchmarks"]["minerva"]}
+    some = {"gsm8k": found.benchmarks["aime24"], "minerva": found.benchmarks["minerva"]}
+    found = dataclasses.replace(found, benchmarks=some)
     rows = claims.side_by_side(found, "v2", "QwQ-32B-Preview")
     assert [(r.benchmark, r.claim, r.confirmed) for r in rows] == [("gsm8k", None, False), ("minerva", 0.39, False)]
     with pytest.raises(UserError, match="version v9 of the claims does not exist; choose one of: v1, v2"):
@@ -351,7 +371,7 @@ def test_a_graders_cores_and_the_store_do_not_change_the_key_but_samples_do(tmp_
 
 
 def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
-    tmp_path: Path, script: Callable[[Answer], list[Group]], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, script: Callable[[Say], list[Group]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     script(lambda scope, text, i: "CORRECT" if "azure" in text or "navy" in text else "WRONG")
     cases = [
@@ -362,7 +382,7 @@ def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
     ]
     path, out = tmp_path / "cases.jsonl", tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(case) + "\n" for case in cases))
-    limo.evaluation.command.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
+    limo.grade.run(path, out, Rules(), jobs=1, judge=second(tmp_path))
     rows = [json.loads(line) for line in out.open()]
     assert [row["verdict"] for row in rows] == ["judge_correct", "judge_correct", "judge_wrong", "correct"]
     assert all("question" not in row for row in rows)
@@ -381,5 +401,5 @@ def test_a_file_of_cases_measures_the_judge_where_verdicts_are_known(
 )
 def test_a_judge_that_cannot_be_had_is_refused_in_a_sentence(words: list[str], says: str) -> None:
     with pytest.raises(UserError) as refused:
-        limo.evaluation.command.judge_of(words)
+        limo.grade.judge_of(words)
     assert says in str(refused.value) and "\n" not in str(refused.value)

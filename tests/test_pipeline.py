@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from limo import UserError, pipeline
+from limo import UserError, pipeline, records
 from limo.compose import compose
+from limo.grading import GradingStage
 from limo.serial import fingerprint
-from limo.stage import Stage
-from limo.store import MANIFEST, Store
+from limo.stage import Pending, Stage
+from limo.store import MANIFEST, Store, content_digest
+from tests.command import started
 from tests.counting import Counting
 from tests.waiting import gone, until
 
@@ -209,3 +212,49 @@ def test_a_class_of_the_users_enters_the_key_with_its_source(tmp_path: Path, mon
         mine = importlib.import_module("mine")
         keys.append(fingerprint(mine.Twice(), Store(tmp_path / "store").digest))
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_times_of_a_download_are_no_content(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/model.safetensors").write_text("1")
+    before = content_digest(tmp_path / "weights")
+    (tmp_path / "weights/.cache/huggingface").mkdir(parents=True)
+    (tmp_path / "weights/.cache/huggingface/model.metadata").write_text("12:00")
+    (tmp_path / "weights/.gitattributes").write_text("x")
+    assert content_digest(tmp_path / "weights") == before
+    (tmp_path / "weights/config.json").write_text("{}")
+    assert content_digest(tmp_path / "weights") != before
+
+
+def test_a_stage_that_waits_for_another_has_no_key_and_no_request(tmp_path: Path) -> None:
+    waiting = GradingStage(problems=Pending.at("data") / "problems.jsonl", attempts=tmp_path / "a.jsonl")
+    assert pipeline.pending(waiting) and pipeline.cached("grades", waiting, Store(tmp_path)) is None
+    assert not pipeline.pending(GradingStage(problems=tmp_path / "<data>", attempts=tmp_path / "a.jsonl"))
+    with pytest.raises(TypeError, match=r"data/problems.jsonl is still to be made"):
+        pipeline.key(waiting, Store(tmp_path))
+
+
+def test_what_is_written_beside_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), records.replacing(path) as fresh:
+        fresh.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with records.replacing(path) as fresh:
+        fresh.mkdir()
+        (fresh / "x").write_text("new")
+    assert (path / "x").read_text() == "new" and list(tmp_path.iterdir()) == [path]
+    with records.replacing(path) as fresh:
+        fresh.write_text("file again")
+    assert path.read_text() == "file again"
+
+
+def test_a_sentence_is_said_though_it_is_part_of_another(tmp_path: Path) -> None:
+    done = started(
+        "evaluation=lab", "stages=[evaluation]", "model.path=/no/weights", "evaluation/judge=qwen2.5-7b-instruct",
+        "evaluation.judge.model.path=/no/weights", "evaluation.benchmarks.lab_main.judge=true", cwd=tmp_path,
+    )  # fmt: skip
+    told = done.stdout + done.stderr
+    assert "evaluation.judge: model.path=/no/weights: no such folder" in told
+    assert re.search(r"(^|[^:] )model.path=/no/weights: no such folder", told, re.MULTILINE), told

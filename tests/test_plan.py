@@ -21,7 +21,8 @@ from limo.plan.command import main, parse, survey
 from limo.plan.memory import Setup, footprint
 from limo.plan.text import text
 from limo.plan.training import fits
-from limo.stage import Stage
+from limo.records import Manifest
+from limo.stage import Pending, Stage
 from limo.store import Store
 
 GIB = 2**30
@@ -276,13 +277,13 @@ def test_what_the_store_has_is_found(tmp_path: Path) -> None:
 
     def note(name: str, stage: Stage) -> Path:
         stages.append(stage)
-        return Path(f"<{name}>")
+        return Pending.at(name)
 
     pipeline.tasks(config, note)
     store = Store(tmp_path / "store")
     with store.building("data", pipeline.key(stages[0], store)) as (folder, _):
         (folder / "problems.jsonl").write_text("")
-        result = store.finish(folder, {})
+        result = store.finish(folder, Manifest("data", "key", 1.0, ""))
     found = survey(config)
     assert found["data"] == result and set(found.values()) == {None, result}
 

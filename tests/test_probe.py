@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,7 +18,7 @@ from limo.models import Model, load_tokenizer
 from limo.probe import ProbeStage, losses
 from limo.probe.losses import score
 from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
-from limo.records import Example, write
+from limo.records import Context, Example, ProbeSummary, write
 from limo.stage import summary
 from limo.training.encode import encode
 from tests.command import started
@@ -45,10 +44,10 @@ def stage(folder: Path, rows: list[Example] | None = None, **how: object) -> Pro
     return ProbeStage(examples=folder / "examples.jsonl", **usual | how)
 
 
-def run(one: ProbeStage, folder: Path) -> dict:
+def run(one: ProbeStage, folder: Path) -> ProbeSummary:
     folder.mkdir()
     one.run(folder)
-    return summary(folder)
+    return summary(folder, ProbeSummary)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 512])
@@ -84,74 +83,71 @@ def test_a_greedy_answer_is_all_first_choices_and_cheaper_than_the_solutions(tmp
     pool = Questions(kind="main", size=12, split="dev").problems()
     rows = [Example(p.id, p.id, p.question, p.answer, f"so it is \\boxed{{{p.answer}}}") for p in pool]
     found = run(stage(tmp_path, rows, model=Model(path="lab:base", dtype="float32")), tmp_path / "probe")
-    assert found["own"]["first"] == 1.0
-    assert found["own"]["loss"] < found["selected"]["loss"]
-    assert found["selected"]["first"] < 1.0
-    assert found["examples"] == {"probed": 6, "selected": 12, "overlong": 0}
-    assert (found["solved"]["questions"], found["own"]["texts"]) == (6, 6)
+    assert found.own.first == 1.0
+    assert found.own.loss < found.solutions.loss
+    assert found.solutions.first < 1.0
+    assert (found.probed, found.selected, found.overlong) == (6, 12, 0)
+    assert (found.solved.questions, found.own.texts) == (6, 6)
 
 
 def test_a_second_probe_of_the_same_is_the_same(tmp_path: Path) -> None:
     warm = Sampling(samples=4, temperature=1.0, max_tokens=24)
     one, two = (run(stage(tmp_path, sampling=warm, seed=3), tmp_path / name) for name in ("one", "two"))
     assert one == two
-    assert one["solved"]["pass"].keys() == {"1", "2", "4"}
+    assert one.solved.pass_at.keys() == {1, 2, 4}
 
 
 def test_contexts_grow_to_the_window_or_twice_the_longest_example(tmp_path: Path) -> None:
     found = run(stage(tmp_path), tmp_path / "probe")
-    lengths = [entry["length"] for entry in found["length"]["contexts"]]
+    lengths = [entry.length for entry in found.contexts]
     assert lengths == sorted(lengths)
-    assert lengths[-1] == min(found["length"]["window"], 2 * found["selected"]["longest"])
+    assert lengths[-1] == min(found.window, 2 * found.solutions.longest)
 
 
 def test_an_example_that_training_would_refuse_is_cut_and_counted(tmp_path: Path) -> None:
     rows = tiny.examples(5)
     rows[2] = replace(rows[2], solution="so 4." * 100)
-    assert run(stage(tmp_path, rows, count=9), tmp_path / "cut")["examples"]["overlong"] == 1
+    assert run(stage(tmp_path, rows, count=9), tmp_path / "cut").overlong == 1
     dropped = run(stage(tmp_path, rows, count=9, overlong="drop"), tmp_path / "dropped")
-    assert dropped["examples"]["probed"] == 4
+    assert dropped.probed == 4
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory) -> dict:
+def facts(tmp_path_factory) -> ProbeSummary:
     folder = tmp_path_factory.mktemp("facts")
     return run(stage(folder), folder / "probe")
 
 
-def said(facts: dict, **changes: object) -> str:
-    changed = json.loads(json.dumps(facts))
+def said(facts: ProbeSummary, **changes: object) -> str:
     for path, value in changes.items():
         part, _, name = path.partition("__")
-        changed[part][name] = value
-    return " ".join(meaning(changed))
+        facts = replace(facts, **{part: replace(getattr(facts, part), **{name: value}) if name else value})
+    return " ".join(meaning(facts))
 
 
-def test_what_it_means_follows_from_the_numbers(facts: dict) -> None:
-    assert "No objection" in said(facts, selected__first=ENOUGH + 0.01)
-    assert "Probably not ready" in said(facts, selected__first=LITTLE - 0.01)
-    assert "No call" in said(facts, selected__first=(LITTLE + ENOUGH) / 2)
+def test_what_it_means_follows_from_the_numbers(facts: ProbeSummary) -> None:
+    assert "No objection" in said(facts, solutions__first=ENOUGH + 0.01)
+    assert "Probably not ready" in said(facts, solutions__first=LITTLE - 0.01)
+    assert "No call" in said(facts, solutions__first=(LITTLE + ENOUGH) / 2)
     assert "solves these problems already" in said(facts, solved__rate=0.9)
-    assert "solved none" in said(facts, solved__rate=0.0, solved__pass={"1": 0.0})
-    able = {"solved__rate": 0.6, "answers__tokens": 50, "selected__tokens": 60, "selected__loss": 2.0}
+    assert "solved none" in said(facts, solved__rate=0.0, solved__pass_at=dict.fromkeys(facts.solved.pass_at, 0.0))
+    able = {"solved__rate": 0.6, "answers__tokens": 50, "solutions__tokens": 60, "solutions__loss": 2.0}
     assert "may well make it worse" in said(facts, **able, own__loss=1.0)
     assert "will change little" in said(facts, **able, own__loss=1.95)
     for weak in ({"answers__tokens": 5}, {"solved__rate": 0.1}):
         assert "reasons already" not in said(facts, **able | weak, own__loss=1.0)
-    assert "shorter than the longest example" in said(facts, length__window=10)
+    assert "shorter than the longest example" in said(facts, window=10)
     assert "did not end" in said(facts, answers__cut=0.2)
 
 
-def test_every_judgement_says_what_it_rests_on(facts: dict) -> None:
+def test_every_judgement_says_what_it_rests_on(facts: ProbeSummary) -> None:
     for sentence in meaning(facts):
         assert "lab" in sentence or "not validated" in sentence or "did not end" in sentence, sentence
     assert "first choice" in text(facts)
 
 
 def test_a_context_is_usable_where_the_loss_at_its_end_is_not_worse() -> None:
-    entries = [
-        {"length": n, "loss": loss, "alone": 1.0} for n, loss in ((64, 0.9), (128, 1.05), (256, 1.2), (512, 4.0))
-    ]
+    entries = [Context(n, loss, 1.0, 8) for n, loss in ((64, 0.9), (128, 1.05), (256, 1.2), (512, 4.0))]
     assert usable(entries) == 128
     assert usable(entries[2:]) == 0
     assert usable([]) is None

@@ -1,29 +1,28 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from limo import UserError, report
-from limo.evaluation.compare import compare
-from limo.report import arms as series
+from limo import UserError, records, report
 from limo.report import runs as read
 from limo.report.notes import notes
-from limo.report.runs import Results, Score
+from limo.report.settings import MEAN, Setting, change, estimate, reference, settings_of
 from limo.report.text import sheet
-from tests.outputs import dump, evaluation, stage, write_run
+from limo.statistics import difference
+from tests.outputs import benchmark, evaluation, results, stage, write_run
 
 STYLE = Path(report.__file__).with_name("style.css").read_text(encoding="utf-8")
 
@@ -41,6 +40,10 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def shown(*folders: Path) -> list[Setting]:
+    return settings_of(read.find(folders))
+
+
 @pytest.fixture(scope="module")
 def pages(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The page of a sweep, of a run, and of what little a failed run leaves."""
@@ -48,7 +51,10 @@ def pages(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     single = write_run(tmp_path_factory.mktemp("one"))
     broken = write_run(tmp_path_factory.mktemp("broken"), error="the GPU is on fire")
     places = {"sweep": sweep, "single": single, "broken": broken}
-    return {kind: report.write([f], out / f"{kind}.html").read_text(encoding="utf-8") for kind, f in places.items()}
+    return {
+        kind: report.write(report.read([f]), out / f"{kind}.html").read_text(encoding="utf-8")
+        for kind, f in places.items()
+    }
 
 
 class Page(HTMLParser):
@@ -169,41 +175,41 @@ def test_curves_can_be_told_apart_by_the_colour_blind(theme: int, eyes: str) -> 
 
 def test_a_run_shows_base_tuned_and_the_exact_paired_test(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    found = {
-        k: json.loads((run / "evaluation" / k / "results.json").read_text())["benchmarks"] for k in ("base", "tuned")
-    }
-    page = report.write([run], tmp_path).read_text()
+    found = {k: records.read_results(run / "evaluation" / k / "results.json").benchmarks for k in ("base", "tuned")}
+    page = report.write(report.read([run]), tmp_path).read_text()
     for name in ("main", "hard", "long"):
         base, tuned = (found[k][name] for k in ("base", "tuned"))
-        apart = compare(base["questions"], tuned["questions"])
+        apart = difference([{name: base.answers}], [{name: tuned.answers}])
+        assert apart is not None and apart.exact
         line = re.search(rf'<tr><th scope="row">{name}</th>(.*?)</tr>', page)
         assert line
         cells = re.sub(r"<[^>]+>", " ", line.group(1))
-        for value in (base["accuracy"], tuned["accuracy"], *base["interval"], *tuned["interval"]):
+        sides = (base.accuracy, tuned.accuracy, base.interval.low, base.interval.high, tuned.interval.low)
+        for value in (*sides, tuned.interval.high):
             assert f"{100 * value:.1f}" in cells
-        ends = [f"{100 * v:+.1f}".replace("-", "−") for v in (apart.difference, apart.low, apart.high)]
+        ends = [f"{100 * v:+.1f}".replace("-", "−") for v in (apart.value, apart.low, apart.high)]
         assert "{} [{}, {}]".format(*ends) in " ".join(cells.split())
         assert "&lt; 0.001" in cells and 3 * apart.p < 0.001
-    assert f"{100 * found['tuned']['main']['accuracy']:.1f} %" in page[: page.index("<main>")]
+    assert f"{100 * found['tuned']['main'].accuracy:.1f} %" in page[: page.index("<main>")]
 
 
 def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tmp_path: Path) -> None:
-    report.write([sweep], tmp_path)
-    table, note = report.table([sweep]), (tmp_path / report.NOTE).read_text()
+    report.write(report.read([sweep]), tmp_path)
+    table, note = report.table(report.read([sweep])), (tmp_path / report.NOTE).read_text()
     lines = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines() if line.startswith(("limo", "random"))]
     assert len(lines) == 4 and all(cell in note for line in lines for cell in line)
     rows = [line.split(",") for line in (tmp_path / report.SHEET).read_text().splitlines()]
     assert len(rows) == 1 + 11 * 2 * 3
-    values = [float(line.rsplit(",", 18)[-11]) for line in sheet(read.find([sweep])).splitlines()[1:]]
+    values = [float(line.rsplit(",", 18)[-11]) for line in sheet(shown(sweep)).splitlines()[1:]]
     assert all(0 <= v <= 1 for v in values)
 
 
 def test_a_failed_run_is_named_with_its_reason_and_the_others_stand(sweep: Path, pages: dict[str, str]) -> None:
-    found = notes(read.find([sweep]))
+    found = notes(shown(sweep))
     assert found[0][0] == "problem" and "random, 200 examples, seed 2: failed: selection.size=200" in found[0][1]
     assert "&lt;141&gt; examples left" in pages["sweep"] and "<141>" not in pages["sweep"]
-    assert "<141> examples left" in report.table([sweep])
-    groups = {(a.label, a.size): [r.seed for r in a.runs if r.tuned] for a in series.arms(read.find([sweep]))}
+    assert "<141> examples left" in report.table(report.read([sweep]))
+    groups = {(a.label, a.size): [r.seed for r in a.runs if r.tuned] for a in shown(sweep)}
     assert groups["random", 200] == [0, 1] and groups["limo", 200] == [0, 1, 2]
     assert "No evaluation yet" in pages["broken"] and "the GPU is on fire" in pages["broken"]
 
@@ -215,9 +221,9 @@ def test_of_a_long_error_the_telling_line_comes_first(tmp_path: Path) -> None:
     }
     for seed, error in enumerate(errors):
         write_run(tmp_path, seed=seed, error=error)
-    said = [sentence.partition("failed: ")[2] for _, sentence in notes(read.find([tmp_path]))]
+    said = [sentence.partition("failed: ")[2] for _, sentence in notes(shown(tmp_path))]
     assert said[:2] == list(errors.values())
-    assert "another" in report.write([tmp_path], tmp_path).read_text()
+    assert "another" in report.write(report.read([tmp_path]), tmp_path).read_text()
 
 
 def test_curves_have_a_panel_per_benchmark_and_appear_only_where_sizes_differ(pages: dict[str, str]) -> None:
@@ -229,31 +235,35 @@ def test_curves_have_a_panel_per_benchmark_and_appear_only_where_sizes_differ(pa
 
 def test_shares_that_should_alarm_are_said_first(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    said = [sentence for kind, sentence in notes(read.find([run])) if kind == "problem"]
-    assert said == ["tuned model: answers were cut at max_tokens (long 12 %); raise max_tokens"]
-    results = json.loads((run / "evaluation/tuned/results.json").read_text())
-    for benchmark in results["benchmarks"].values():
-        benchmark |= {"finish": {"stop": 1.0}, "truncated": 0.0, "no_answer": 0.049, "repetition": 0.05}
-    dump(run / "evaluation/tuned/results.json", results)
-    said = [sentence for kind, sentence in notes(read.find([run])) if kind == "problem"]
-    assert len(said) == 1 and "ran in circles (main 5 %, hard 5 %, long 5 %)" in said[0]
-    dump(run / "training/summary.json", {"overlong_share": 0.32, "overlong_policy": "truncate"})
-    dump(run / "data/summary.json", {"unchecked": ["aime24"], "leaks": {"math500": 2}})
-    said = [sentence for kind, sentence in notes(read.find([run])) if kind == "problem"]
+    said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
+    assert said == ["tuned model: answers were cut at max_tokens (long 12.0 %); raise max_tokens"]
+    path = run / "evaluation/tuned/results.json"
+    found = records.read_results(path)
+    fine = {"finish": {"stop": 1.0}, "truncated": 0.0, "no_answer": 0.049, "repetition": 0.05}
+    changed = {name: replace(one, **fine) for name, one in found.benchmarks.items()}
+    records.write_results(path, replace(found, benchmarks=changed))
+    said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
+    assert len(said) == 1 and "ran in circles (main 5.0 %, hard 5.0 %, long 5.0 %)" in said[0]
+    training = records.read_record(run / "training/summary.json", records.TrainingSummary)
+    long = replace(training, overlong=96, overlong_share=0.32, overlong_policy="truncate")
+    records.write_record(run / "training/summary.json", long)
+    data = records.DataSummary(10, 8, leaks={"math500": 2}, unchecked=("aime24",))
+    records.write_record(run / "data/summary.json", data)
+    said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
     assert any("32.0 % of the examples were longer" in s and "never show how to stop" in s for s in said)
     assert any("not searched for the questions of aime24" in s for s in said)
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     assert all(s.replace("'", "&#x27;") in page for s in said)
 
 
 def test_a_run_without_training_or_base_shows_what_there_is(tmp_path: Path) -> None:
     run = write_run(tmp_path, training=False)
-    assert "base" in report.table([run]) and report.write([run], tmp_path).is_file()
+    assert "base" in report.table(report.read([run])) and report.write(report.read([run]), tmp_path).is_file()
     shutil.rmtree(run / "evaluation" / "base")
     (run / "run.json").unlink()
     (run / "status.json").unlink()
     evaluation(run / "evaluation" / "tuned", "m", 0.6, random.Random(0))
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     assert "did not finish" in page and "tuned" in page
     assert Page(page).open == []
 
@@ -276,13 +286,13 @@ def test_runs_with_the_very_same_results_are_shown_and_counted_once(tmp_path: Pa
     shutil.copytree(first, tmp_path / "again" / "default")
     alone, both = read.find([tmp_path / "first"]), read.find([tmp_path / "first", tmp_path / "again"])
     assert len(both) == len(alone) == 2
-    assert series.arms(both)[0].point("main") == series.arms(alone)[0].point("main")
-    (told,) = [sentence for _, sentence in notes(both) if "very same results" in sentence]
+    assert settings_of(both)[0].accuracy("main") == settings_of(alone)[0].accuracy("main")
+    (told,) = [sentence for _, sentence in notes(settings_of(both)) if "very same results" in sentence]
     assert "(default); shown and counted once" in told
 
 
 def test_the_selection_shows_steps_and_reasons_that_add_up(tmp_path: Path) -> None:
-    page = report.write([write_run(tmp_path, size=120)], tmp_path).read_text()
+    page = report.write(report.read([write_run(tmp_path, size=120)]), tmp_path).read_text()
     part = page[page.index('id="selection"') : page.index('id="data"')]
     cells = re.sub(r"<[^>]+>", " ", part[: part.index("<svg")])
     assert "candidates 280" in " ".join(cells.split())
@@ -296,12 +306,12 @@ def test_the_paper_s_numbers_stand_beside_ours_with_what_differs(tmp_path: Path)
     run = write_run(tmp_path, size=817)
     for kind, model, skill in (("base", "Qwen/Qwen2.5-32B-Instruct", 0.16), ("tuned", "model", 0.6)):
         evaluation(run / "evaluation" / kind, model, skill, random.Random(3), suite=suite)
-    page = report.write([run], tmp_path).read_text()
+    page = report.write(report.read([run]), tmp_path).read_text()
     part = page[page.index('id="paper"') : page.index('id="answers"')]
     assert "57.1" in part and "94.8" in part and "16.5" in part
     assert "max_tokens: 192, paper 32768" in part
     other = write_run(tmp_path / "other")
-    assert 'id="paper"' not in report.write([other], tmp_path / "other").read_text()
+    assert 'id="paper"' not in report.write(report.read([other]), tmp_path / "other").read_text()
 
 
 def test_a_model_that_was_only_evaluated_stands_beside_the_paper_s_own_by_the_nearer_protocol(tmp_path: Path) -> None:
@@ -309,12 +319,18 @@ def test_a_model_that_was_only_evaluated_stands_beside_the_paper_s_own_by_the_ne
         run = write_run(tmp_path / str(samples), training=False)
         suite = {"aime24": (30, samples, "in")}
         evaluation(run / "evaluation" / "base", "mine", 0.5, random.Random(3), suite=suite)
-        results = json.loads((run / "evaluation" / "base" / "results.json").read_text())
-        results["benchmarks"]["aime24"]["protocol"]["temperature"] = {16: 0.7, 4: 0.6}[samples]
-        dump(run / "evaluation" / "base" / "results.json", results)
-        page = report.write([run], tmp_path / str(samples)).read_text()
+        path = run / "evaluation" / "base" / "results.json"
+        found = records.read_results(path)
+        one = found.benchmarks["aime24"]
+        one = replace(one, protocol=replace(one.protocol, temperature={16: 0.7, 4: 0.6}[samples]))
+        records.write_results(path, replace(found, benchmarks={"aime24": one}))
+        page = report.write(report.read([run]), tmp_path / str(samples)).read_text()
         part = page[page.index('id="paper"') : page.index('id="answers"')]
-        assert claimed in part and "samples: " not in part and "examples" not in report.table([run]).splitlines()[0]
+        assert (
+            claimed in part
+            and "samples: " not in part
+            and "examples" not in report.table(report.read([run])).splitlines()[0]
+        )
 
 
 def test_models_that_were_only_evaluated_are_compared_on_the_same_questions(tmp_path: Path) -> None:
@@ -322,55 +338,50 @@ def test_models_that_were_only_evaluated_are_compared_on_the_same_questions(tmp_
     for model, skill in (("weak", 0.2), ("strong", 0.9)):
         run = write_run(tmp_path, training=False, model=model)
         evaluation(run / "evaluation" / "base", model, skill, random.Random(3), suite=suite)
-    shown = report.table([tmp_path])
-    assert "model=strong" in shown and "model=weak" in shown and "base model" not in shown
-    page = report.write([tmp_path], tmp_path).read_text()
-    strong, weak = (
-        next(r.base for r in read.find([tmp_path]) if r.base and r.base.model == m) for m in ("strong", "weak")
-    )
-    gaps = [compare(strong.scores[n].questions, weak.scores[n].questions) for n in suite]
-    part = page[page.index("Against model=strong") : page.index('id="answers"')]
-    assert all(f"{100 * abs(g.difference):.1f}" in part for g in gaps) and "&lt; 0.001" in part
+    table = report.table(report.read([tmp_path]))
+    assert "model=strong" in table and "model=weak" in table and "base model" not in table
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
+    (strong, weak) = (next(s for s in shown(tmp_path) if m in s.label) for m in ("strong", "weak"))
+    gaps = [change(weak.bases, strong.bases, name) for name in suite]
+    part = page[page.index("One against the other") : page.index('id="answers"')]
+    assert all(gap and f"{100 * abs(gap.value):.1f}" in part for gap in gaps) and "&lt; 0.001" in part
 
 
 def test_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
     for seed, rate in enumerate(("1e-5", "2e-5", "0.00002", "1.0e-05")):
         write_run(tmp_path, seed=seed, **{"optimizer.lr": rate, "model": "lab"})
-    groups = series.arms(read.find([tmp_path]))
+    groups = shown(tmp_path)
     assert [(a.label, [r.seed for r in a.runs]) for a in groups] == [
         ("limo · lr=1e-05", [0, 3]),
         ("limo · lr=2e-05", [1, 2]),
     ]
 
 
-def scored(questions: dict[str, list[int]]) -> Results:
-    means = [statistics.fmean(q) for q in questions.values()]
-    one = Score("b", statistics.fmean(means), (0.4, 0.6), n=len(means), questions=questions)
-    return Results("m", {"b": one}, mean=one.accuracy, mean_interval=(0.4, 0.6))
+def scored(questions: Mapping[str, Sequence[int]]) -> records.Results:
+    one = benchmark({q: tuple(row) for q, row in questions.items()})
+    return records.Results("m", {"b": one}, one.accuracy, one.interval)
 
 
-def test_one_run_keeps_its_interval_and_two_are_paired_as_the_exact_comparison_does() -> None:
+def test_one_run_keeps_its_interval() -> None:
     draw = random.Random(5)
-    first, second = ({f"q{i}": [int(draw.random() < p)] for i in range(80)} for p in (0.4, 0.6))
-    point = series.combine([scored(first)], "b")
-    assert point is not None and (point.low, point.high) == (0.4, 0.6)
-    gap, apart = series.gap([scored(first)], [scored(second)], "b"), compare(first, second)
-    assert gap is not None
-    assert (gap.value, gap.low, gap.high) == pytest.approx((apart.difference, apart.low, apart.high))
+    one = scored({f"q{i}": [int(draw.random() < 0.4)] for i in range(80)})
+    point = estimate([one], "b")
+    assert point is not None
+    assert (point.low, point.high) == pytest.approx((one.mean_interval.low, one.mean_interval.high))
 
 
 def test_runs_that_never_fail_are_not_said_to_be_certain() -> None:
     always = [scored({f"q{i}": [1] for i in range(60)}) for _ in range(3)]
-    point = series.combine(always, "b")
+    point = estimate(always, "b")
     assert point is not None and (point.value, point.high) == (1.0, 1.0)
     assert point.low == pytest.approx(1 - 3 / 60, abs=1e-3)
 
 
 def test_the_mean_over_benchmarks_stands_where_two_models_agree_on_every_question() -> None:
     same = scored({"q1": [0], "q2": [0], "q3": [1]})
-    gap = series.gap([same], [same], series.MEAN)
-    assert gap is not None and gap.value == 0.0
-    assert gap.low is not None and gap.low < 0
+    gap = change([same], [same], MEAN)
+    assert gap is not None and gap.value == 0.0 and gap.p == 1.0
+    assert gap.low < 0 < gap.high
 
 
 @pytest.mark.parametrize("luck", [0.0, 1.0])
@@ -381,11 +392,11 @@ def test_intervals_over_questions_and_seeds_hold_the_truth_as_often_as_they_say(
     for _ in range(tries):
         # the truth: questions differ in difficulty, trainings differ in luck, both drawn anew each time
         easy = [draw.gauss(0, 1.2) for _ in range(questions)]
-        results = []
+        found = []
         for shift in [draw.gauss(0, luck) for _ in range(seeds)]:
             chances = [1 / (1 + math.exp(-(e + shift))) for e in easy]
-            results.append(scored({f"q{i}": [int(draw.random() < c)] for i, c in enumerate(chances)}))
-        point = series.combine(results, "b")
+            found.append(scored({f"q{i}": [int(draw.random() < c)] for i, c in enumerate(chances)}))
+        point = estimate(found, "b")
         assert point is not None
         hits += point.low <= 0.5 <= point.high
     # intervals that hold the truth in 95 of 100 cases hold it in fewer than 228 of 250 once in a thousand times
@@ -394,32 +405,32 @@ def test_intervals_over_questions_and_seeds_hold_the_truth_as_often_as_they_say(
 
 def test_the_same_runs_give_the_same_page(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    pages = [report.write([run], tmp_path / name).read_text() for name in ("a.html", "b.html")]
+    pages = [report.write(report.read([run]), tmp_path / name).read_text() for name in ("a.html", "b.html")]
     assert pages[0] == pages[1]
 
 
 def test_validation_losses_are_drawn_where_there_are_some(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     lines = (run / "training/metrics.csv").read_text().splitlines()
-    without = report.write([run], tmp_path).read_text()
+    without = report.write(report.read([run]), tmp_path).read_text()
     (run / "training/metrics.csv").write_text("\n".join(f"{line}0.5" if line.endswith(",") else line for line in lines))
-    with_ = report.write([run], tmp_path).read_text()
+    with_ = report.write(report.read([run]), tmp_path).read_text()
     dashes = [page.count("stroke-dasharray") for page in (without, with_)]
     assert dashes[1] == dashes[0] + 1
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
-        report.table([tmp_path / "nowhere"])
+        report.table(report.read([tmp_path / "nowhere"]))
     with pytest.raises(UserError, match=r"no run in it \(no run.json\)"):
-        report.write([tmp_path], tmp_path)
+        report.write(report.read([tmp_path]), tmp_path)
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(UserError, match=r"run\.json: cannot be read"):
-        report.table([tmp_path])
+    with pytest.raises(UserError, match=r"run\.json: no Asked of this version"):
+        report.table(report.read([tmp_path]))
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UserError, match="choose another place with --out"):
-        report.write([write_run(tmp_path / "runs")], blocked / "page.html")
+        report.write(report.read([write_run(tmp_path / "runs")]), blocked / "page.html")
 
 
 def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path) -> None:
@@ -432,13 +443,122 @@ def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path)
     assert refused.returncode == 2 and refused.stderr.startswith("limo: ") and "Traceback" not in refused.stderr
 
 
-def test_a_stage_that_says_more_is_shown_as_it_says_it(tmp_path: Path) -> None:
+def test_a_stage_is_shown_as_it_says_it(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    stage(
-        run / "attempts",
-        {"problems": 200, "finish": {"stop": 0.9, "length": 0.1}, "unsaid": None, "new_thing": [1, 2]},
-        3.0,
-    )
-    page = report.write([run], tmp_path).read_text()
-    assert "<dt>finish</dt><dd>stop 0.9, length 0.1</dd>" in page
-    assert "<dt>new thing</dt><dd>1, 2</dd>" in page and "unsaid" not in page
+    stage(run / "attempts", records.AttemptsSummary(200, 800, {"stop": 0.9, "length": 0.1}, 12345), 3.0)
+    page = report.write(report.read([run]), tmp_path).read_text()
+    assert "<dt>finish</dt><dd>stop 0.9, length 0.1</dd>" in page and "<dt>tokens</dt><dd>12,345</dd>" in page
+
+
+def two_models(folder: Path) -> None:
+    """A weak and a strong model, tuned: 5 -> 60 % and 60 -> 80 % of the same 20 questions."""
+    for model, before, after in (("small", 1, 12), ("large", 12, 16)):
+        run = write_run(folder, model=model)
+        for kind, right in (("base", before), ("tuned", after)):
+            questions = {f"q{i}": (int(i < right),) for i in range(20)}
+            name = model if kind == "base" else "model"
+            results(run / "evaluation" / kind, name, {"math500": benchmark(questions)})
+
+
+def test_every_number_belongs_to_a_setting_with_its_own_base(tmp_path: Path) -> None:
+    two_models(tmp_path)
+    table, page = report.table(report.read([tmp_path])), report.write(report.read([tmp_path]), tmp_path).read_text()
+    assert "math500: 60.0 % → 80.0 % (+20.0 points)" in page and "+75" not in page
+    assert "base model small" in table and "base model large" in table
+    rows = re.findall(r"<tr>.*?</tr>", page[page.index("Gained by training") : page.index('id="answers"')])
+    told = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
+    assert any("model=small" in row and "+55.0" in row for row in told)
+    assert any("model=large" in row and "+20.0" in row for row in told)
+
+
+def test_the_same_answers_differ_by_nothing_whatever_the_limit(tmp_path: Path) -> None:
+    answers = {f"q{i}": (int(i % 3 == 0),) for i in range(500)}
+    few = dict(list(answers.items())[:20])
+    for limit, questions in (("20", few), ("500", answers)):
+        run = write_run(tmp_path, training=False, limit=limit)
+        results(run / "evaluation" / "base", "m", {"main": benchmark(questions)})
+    few_, all_ = shown(tmp_path)
+    gap = change(few_.bases, all_.bases, "main")
+    assert gap is not None and (gap.value, gap.p, gap.questions) == (0.0, 1.0, {"main": 20})
+    assert gap.low < 0 < gap.high
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
+    assert "+0.0" in page[page.index("One against the other") :]
+
+
+def test_the_note_on_top_says_the_numbers_of_the_table(tmp_path: Path) -> None:
+    for seed, cut in enumerate((0.21, 0.16, 0.11)):
+        run = write_run(tmp_path, seed=seed)
+        questions = {f"q{i}": (i % 2,) for i in range(40)}
+        results(run / "evaluation" / "tuned", "model", {"main": benchmark(questions, cut=cut)})
+    (said,) = [s for kind, s in notes(shown(tmp_path)) if kind == "problem" and "cut" in s]
+    assert "(main 16.0 %)" in said
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
+    part = page[page.index('id="answers"') : page.index('id="training"')]
+    assert '<span class="alarm">16.0</span>' in part
+
+
+def numbers(folders: Sequence[Path]) -> dict[str, tuple[object, ...]]:
+    """All numbers of each setting, by its model: its accuracies, its base's, what it gained, against random."""
+    found = settings_of(read.find(folders))
+    told = {}
+    for setting in found:
+        key = next(o for o in setting.runs[0].overrides if o.startswith("model=")) + setting.strategy
+        other = reference(setting, found)
+        names = [*setting.benchmarks, MEAN]
+        told[key] = tuple(
+            (
+                setting.accuracy(n),
+                setting.before(n),
+                setting.gain(n),
+                change(other.tuned, setting.tuned, n) if other else None,
+            )
+            for n in names
+        )
+    return told
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, two strategies, two seeds each."""
+    folder = tmp_path_factory.mktemp("models")
+    for strategy in ("random", "limo"):
+        for model in ("small", "large"):
+            for seed in (0, 1):
+                write_run(folder, strategy, 50, seed, model=model)
+    return folder
+
+
+def test_permuting_adding_and_renaming_runs_changes_no_number_of_the_others(models: Path, tmp_path: Path) -> None:
+    folders = sorted(f for f in models.iterdir() if f.is_dir())
+    before = numbers(folders)
+    assert len(before) == 4
+    for order in (reversed(folders), random.Random(0).sample(folders, len(folders))):
+        assert numbers(list(order)) == before
+    other = write_run(tmp_path / "other", "longest", 50, 0, model="third")
+    evaluation(other / "evaluation/base", "third", 0.7, random.Random(4), suite={"else": (30, 1, "in")})
+    more = numbers([other, *folders])
+    assert {key: more[key] for key in before} == before
+    renamed = [shutil.copytree(folder, tmp_path / f"z{i}") for i, folder in enumerate(folders)]
+    assert numbers(renamed) == before
+
+
+def test_a_run_with_fewer_questions_changes_no_number_of_the_others(models: Path, tmp_path: Path) -> None:
+    folders = [shutil.copytree(f, tmp_path / f.name) for f in sorted(models.iterdir()) if f.is_dir()]
+    before = numbers(folders)
+    fewer = next(f for f in folders if "limo" in f.name and "model=large" in f.name)
+    path = fewer / "evaluation/tuned/results.json"
+    found = records.read_results(path)
+    main = found.benchmarks["main"]
+    results(path.parent, found.model, {"main": benchmark(dict(list(main.answers.items())[:15]))})
+    after = numbers(folders)
+    assert {k for k in before if before[k] != after[k]} == {"model=largelimo"}
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"model": "m"}', "[]"])
+def test_damaged_results_are_named(text: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    (run / "evaluation/tuned/results.json").write_text(text)
+    with pytest.raises(
+        UserError, match=r"tuned/results\.json: no Results of this version \(.*; run the same command again"
+    ):
+        report.table(report.read([run]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from limo import UserError, records
 from limo.compose import compose
@@ -22,7 +24,7 @@ from limo.data import Files
 from limo.grading import Rules
 from limo.lab import Pool
 from limo.models import Model
-from limo.records import Attempt, Example, Gold, Grade, Problem
+from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary
 from limo.selection import (
     Bounds,
     Boxed,
@@ -42,6 +44,7 @@ from limo.selection.candidates import candidates
 from limo.selection.quality import scale
 from limo.serial import dump, load
 from limo.stage import summary
+from tests.command import started
 
 STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("[!_]*.yaml"))
 
@@ -409,9 +412,9 @@ def test_the_stage_writes_examples_reasons_and_a_summary(tmp_path: Path) -> None
         "p2#0": ("size", "ranked below", 3),
         "p5#0": ("correct", "graded wrong", "1"),
     }
-    facts = summary(tmp_path)
-    assert (facts["problems"], facts["candidates"], facts["kept"], facts["unmeasured"]) == (6, 6, 2, {"solve_rate": 2})
-    assert facts["scores"]["kept"]["quality"]["0"] >= facts["scores"]["pool"]["quality"]["0.5"]
+    facts = summary(tmp_path, SelectionSummary)
+    assert (facts.problems, facts.candidates, facts.kept, facts.unmeasured) == (6, 6, 2, {"solve_rate": 2})
+    assert facts.scores["kept"]["quality"]["0"] >= facts.scores["pool"]["quality"]["0.5"]
 
 
 def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_be_overridden() -> None:
@@ -472,3 +475,55 @@ def test_source_solutions_are_graded_only_where_a_step_asks_for_it() -> None:
     assert strategy("random").rules == Rules()
     assert strategy("random", candidates="attempts").rules is None
     assert strategy("all").rules is None
+
+
+@pytest.mark.parametrize("held", [5, 5.0, "5", "5.0", " 5"])
+@pytest.mark.parametrize("asked", [5, 5.0, "5"])
+def test_where_compares_numbers_as_numbers(held: object, asked: object) -> None:
+    pool = [
+        dataclasses.replace(example(f"p{i}#0"), meta={"level": value})
+        for i, value in enumerate((held, 4, None, "five"))
+    ]
+    assert Where(key="level", values=(asked,)).drop(pool, 0).keys() == {"p1#0", "p2#0", "p3#0"}
+    assert Where(key="level", values=(None,)).drop(pool, 0).keys() == {"p0#0", "p1#0", "p3#0"}
+
+
+def test_two_steps_that_grade_by_different_rules_are_refused() -> None:
+    right, strict = Correct(rules=Rules()), Correct(rules=Rules(name="paper"))
+    assert Selection(steps={"one": right, "two": right}).rules == Rules()
+    with pytest.raises(ValidationError, match="steps one and two ask for solutions that are right by different rules"):
+        Selection(steps={"one": right, "two": strict})
+
+
+def test_a_remedy_names_a_key_that_exists() -> None:
+    pool = [example(f"p{i}#0", quality=i / 10) for i in range(3)]
+    chosen = Selection(steps={"quality": Random()}, rank="quality", level=3)
+    with pytest.raises(
+        UserError, match=r"selection.level=3: 3 candidates .* do not make 5 levels; set selection.bands=3"
+    ):
+        chosen.choose(pool, 0)
+    unmeasured = Selection(rank="solve_rate", level=3)
+    with pytest.raises(UserError, match=r"selection.rank=solve_rate: no candidate has this score; it needs attempts"):
+        unmeasured.choose([example(f"p{i}#0") for i in range(9)], 0)
+    with pytest.raises(UserError, match=r"loosen selection\.steps\.correct$"):
+        Selection(steps={"correct": Correct(rules=Rules())}).choose([example("p#0", verdict="wrong")], 0)
+
+
+def test_a_users_columns_named_like_facts_of_the_program_change_nothing(tmp_path: Path) -> None:
+    own = {"gold": "medal", "origin": "contest", "verdict": "hard", "answer_type": "Numerical", "letter": "Q",
+           "choices": "none", "tolerance": "high", "raw": "9", "where": "here"}  # fmt: skip
+    rows = [{"question": f"{i}+1?", "answer": str(i + 1), "solution": f"\\boxed{{{i + 1}}}"} for i in range(4)]
+    chosen = {}
+    for name, more in (("plain", {}), ("columns", own)):
+        pool = tmp_path / f"{name}.jsonl"
+        pool.write_text("".join(json.dumps(row | more) + "\n" for row in rows))
+        done = started(
+            "data=files", f"data.path={pool}", "data.solution=solution", "attempts=none", "selection=all", "selection.size=null",
+            "+selection/step@selection.steps.correct=correct", "evaluation=none", "stages=[data,selection]",
+            f"data.meta=[{','.join(more)}]", f"hydra.run.dir={name}", cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        chosen[name] = records.read(tmp_path / name / "selection/examples.jsonl", Example)
+    assert len(chosen["plain"]) == 4
+    assert [dataclasses.replace(e, meta={}) for e in chosen["columns"]] == chosen["plain"]
+    assert all(e.meta == own and (e.origin, e.verdict) == ("source", "correct") for e in chosen["columns"])

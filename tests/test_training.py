@@ -23,7 +23,7 @@ from limo import UserError
 from limo.compose import compose
 from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
-from limo.records import Example, write
+from limo.records import Example, TrainingSummary, write
 from limo.stage import request, summary
 from limo.training import Lora, Training, TrainingStage
 from limo.training.checkpoints import found
@@ -69,12 +69,12 @@ def test_it_leaves_a_model_folder_that_transformers_loads_with_tokenizer_templat
 
 
 def test_it_learns_and_says_what_it_did(trained: Path) -> None:
-    said, table = summary(trained), rows(trained)
+    said, table = summary(trained, TrainingSummary), rows(trained)
     losses = [float(row["loss"]) for row in table]
     assert losses[-1] < losses[0]
-    assert said["final_loss"] == losses[-1]
-    assert (said["steps"], said["examples"], said["strategy"], said["overlong"]) == (6, 12, "single", 0)
-    assert int(table[-1]["tokens"]) == said["tokens"] > said["supervised_tokens"] == int(table[-1]["supervised_tokens"])
+    assert said.final_loss == losses[-1]
+    assert (said.steps, said.examples, said.strategy, said.overlong) == (6, 12, "single", 0)
+    assert int(table[-1]["tokens"]) == said.tokens > said.supervised_tokens == int(table[-1]["supervised_tokens"])
     assert [int(row["step"]) for row in table] == list(range(1, 7))
     assert float(table[0]["lr"]) == pytest.approx(0.5e-3)
     assert not (trained / "checkpoints").exists()
@@ -290,14 +290,16 @@ def test_a_layer_that_shall_have_an_adapter_and_does_not_exist_is_named(base: Pa
     with pytest.raises(UserError, match=r"has no layer v_porj; choose of .*q_proj, .*v_proj, or all-linear"):
         tiny.stage(tmp_path, base, adapter=Lora(targets=("q_proj", "v_porj"))).run(tmp_path)
     tiny.stage(tmp_path, base, adapter=Lora(rank=2, targets=("q_proj", "mlp.up_proj"))).run(tmp_path)
-    assert summary(tmp_path)["parameters_trained"] == 2 * 2 * (2 * 32 + 32 + 64)
+    assert summary(tmp_path, TrainingSummary).parameters_trained == 2 * 2 * (2 * 32 + 32 + 64)
 
 
 def test_the_number_of_adapter_weights_is_known_before_training(base: Path, tmp_path: Path) -> None:
     for name, targets in (("all", "all-linear"), ("two", ("q_proj", "down_proj"))):
         stage = tiny.stage(tmp_path / name, base, adapter=Lora(rank=4, targets=targets))
         stage.run(tmp_path / name)
-        assert stage.training.trained(stage.model.shape()) == summary(tmp_path / name)["parameters_trained"]
+        assert (
+            stage.training.trained(stage.model.shape()) == summary(tmp_path / name, TrainingSummary).parameters_trained
+        )
 
 
 def test_an_adapter_is_exported_merged_and_on_its_own(base: Path, tmp_path: Path) -> None:
@@ -313,7 +315,7 @@ def test_an_adapter_is_exported_merged_and_on_its_own(base: Path, tmp_path: Path
         adapted = PeftModel.from_pretrained(net, tmp_path / "adapter")(ids).logits
     assert torch.allclose(merged, adapted, atol=1e-4)
     assert not torch.allclose(merged, before, atol=1e-2)
-    assert 0 < summary(tmp_path)["parameters_trained"] < summary(tmp_path)["parameters"]
+    assert 0 < summary(tmp_path, TrainingSummary).parameters_trained < summary(tmp_path, TrainingSummary).parameters
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
@@ -382,7 +384,7 @@ def test_an_over_long_example_stops_the_run_by_name(base: Path, tmp_path: Path) 
     with pytest.raises(UserError, match=r"1 of 13 examples .*much"):
         tiny.stage(tmp_path, base, [*tiny.examples(), long]).run(tmp_path)
     tiny.stage(tmp_path, base, [*tiny.examples(), long], overlong="drop").run(tmp_path)
-    assert (summary(tmp_path)["overlong"], summary(tmp_path)["examples"]) == (1, 12)
+    assert (summary(tmp_path, TrainingSummary).overlong, summary(tmp_path, TrainingSummary).examples) == (1, 12)
 
 
 def test_curves_go_to_the_logger_that_was_chosen(base: Path, tmp_path: Path) -> None:
@@ -489,8 +491,14 @@ def test_the_best_weights_on_a_validation_set_are_exported_and_the_rule_is_said(
     assert losses == [float(row["validation_loss"]) for row in rows(tmp_path / "last")]
     lowest = losses.index(min(losses)) + 1
     assert lowest < 8, "the rate is chosen so high that the last weights are not the best"
-    assert (summary(tmp_path / "best")["checkpoint"], summary(tmp_path / "best")["exported_step"]) == ("best", lowest)
-    assert (summary(tmp_path / "last")["checkpoint"], summary(tmp_path / "last")["exported_step"]) == ("last", 8)
+    assert (
+        summary(tmp_path / "best", TrainingSummary).checkpoint,
+        summary(tmp_path / "best", TrainingSummary).exported_step,
+    ) == ("best", lowest)
+    assert (
+        summary(tmp_path / "last", TrainingSummary).checkpoint,
+        summary(tmp_path / "last", TrainingSummary).exported_step,
+    ) == ("last", 8)
     tiny.stage(tmp_path / "then", base, **how | {"steps": 8}, export_from="last", keep_after=True).run(
         tmp_path / "then"
     )
@@ -508,7 +516,7 @@ def test_a_run_begun_anew_knows_nothing_of_the_best_weights_before_it(base: Path
     (tmp_path / "best.json").write_text('{"step": 3, "loss": 0}')
     stage.run(tmp_path)
     losses = [float(row["validation_loss"]) for row in rows(tmp_path)]
-    assert summary(tmp_path)["exported_step"] == losses.index(min(losses)) + 1
+    assert summary(tmp_path, TrainingSummary).exported_step == losses.index(min(losses)) + 1
 
 
 @pytest.mark.parametrize(

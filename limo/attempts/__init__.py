@@ -11,8 +11,8 @@ from limo.config import component
 from limo.engine import Sampling
 from limo.grading.rules import Rules
 from limo.models import Model
-from limo.records import Problem
-from limo.stage import Stage, summarise
+from limo.records import AttemptsSummary, Problem
+from limo.stage import Input, Stage, summarise
 
 
 @component
@@ -39,7 +39,7 @@ class AttemptsStage(Stage):
     module: ClassVar[str] = "limo.attempts"
     version: ClassVar[int] = 1
 
-    problems: Path
+    problems: Input
     attempts: Attempts
     model: Model
     """Who tries."""
@@ -58,10 +58,10 @@ class AttemptsStage(Stage):
         tries = sample(self.engine, self.model, questions, self.attempts.sampling, self.seed, "attempts", self.store)
         records.write(folder / "attempts.jsonl", tries)
         finish = Counter(a.finish for a in tries)
-        summarise(
-            folder,
+        found = AttemptsSummary(
             problems=len(pool),
             attempts=len(tries),
             finish={reason: count / len(tries) for reason, count in finish.most_common()},
             tokens=sum(a.tokens for a in tries),
         )
+        summarise(folder, found)

@@ -16,7 +16,7 @@ from limo.data.contamination import Decontamination
 from limo.data.source import Data, blamed, missing
 from limo.data.table import Table
 from limo.data.text import text_hash
-from limo.records import Attempt, Problem
+from limo.records import Attempt, DataSummary, Problem
 from limo.stage import Stage, summarise
 
 
@@ -74,16 +74,16 @@ class DataStage(Stage):
         )
         records.write(folder / "solutions.jsonl", [s for p in kept for s in solutions(p)])
         records.write(folder / "problems.jsonl", kept)
-        summarise(
-            folder,
+        found = DataSummary(
             read=len(pool),
             kept=len(kept),
             solutions=sum(len(p.solutions) for p in kept),
             dropped=dict(reasons),
             leaks=dict(Counter(match.benchmark for match in matches.values())),
             protected={name: len(problems) for name, problems in protected.items()},
-            unchecked=[name for name in self.protect if name not in protected],
+            unchecked=tuple(name for name in self.protect if name not in protected),
         )
+        summarise(folder, found)
 
     def _duplicates(self) -> str:
         return str(getattr(self.data, "duplicates", "drop"))

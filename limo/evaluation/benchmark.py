@@ -15,7 +15,7 @@ from limo.data import Data, PinnedFile, located
 from limo.engine import Sampling
 from limo.evaluation.golds import Repair, repair
 from limo.grading import Rules
-from limo.records import AnswerType, Problem
+from limo.records import AnswerType, Mended, Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Loaded:
     """Rule -> ids of the questions whose gold answer (or options) it changed."""
     duplicates: list[list[str]]
     """Ids of questions with the same text."""
+
+    def mended(self) -> Mended:
+        """What was done to it, as the summary says it."""
+        repairs = {rule: tuple(ids) for rule, ids in self.repairs.items()}
+        return Mended(len(self.problems), repairs, tuple(tuple(ids) for ids in self.duplicates))
 
 
 @component

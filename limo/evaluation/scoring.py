@@ -8,14 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from limo import UserError
-from limo.evaluation import judge, metrics, votes
+from limo import UserError, statistics
+from limo.evaluation import judge, votes
 from limo.evaluation.benchmark import Benchmark, Loaded
 from limo.grading import Rules, grade_all
 from limo.grading.stage import case
-from limo.records import Attempt, Grade, Problem
+from limo.records import Answer, Attempt, BenchmarkResult, Grade, Judged, Position, Problem, Protocol
 
 PAPER = Rules(name="paper")
 """As LIMO's own code grades, for the column beside ours."""
@@ -92,46 +91,60 @@ def own_rules(rules: Rules, problem: Problem) -> Rules:
     return rules if tolerance is None else dataclasses.replace(rules, tolerance=tolerance)
 
 
-def measure(asked: Asked, grades: Sequence[Grade], paper: Sequence[Grade] | None, jobs: int) -> dict[str, Any]:
+def measure(
+    asked: Asked, grades: Sequence[Grade], paper: Sequence[Grade] | None, protocol: Protocol, jobs: int
+) -> BenchmarkResult:
     """All numbers of one benchmark, as they stand in `results.json`."""
-    benchmark, attempts = asked.benchmark, asked.attempts
-    ids, k, total = [p.id for p in asked.loaded.problems], benchmark.samples, len(attempts)
+    attempts, total = asked.attempts, len(asked.attempts)
+    ids = [p.id for p in asked.loaded.problems]
     rows = table(ids, grades)
-    sure, fixed = metrics.interval(rows), metrics.fixed_interval(rows)
-    finish = Counter(a.finish for a in attempts)
     verdicts = Counter(g.verdict for g in grades)
-    return {
-        "n": len(ids),
-        "samples": k,
-        "accuracy": metrics.average(rows),
-        "interval": [sure.low, sure.high],
-        "interval_method": sure.method,
-        "fixed_interval": [fixed.low, fixed.high] if fixed else None,
-        "fixed_interval_method": fixed.method if fixed else None,
-        "pass": {str(j): metrics.pass_at(rows, j) for j in metrics.steps(k)},
-        "maj": majorities(asked, grades, rows, jobs),
-        "finish": {reason: count / total for reason, count in sorted(finish.items())},
-        "no_answer": verdicts["no_answer"] / total,
-        "truncated": verdicts["truncated"] / total,
-        "tokens": sum(a.tokens for a in attempts) / total,
-        "repetition": sum(metrics.repeats(a.text) for a in attempts) / total,
-        "detectable": metrics.detectable(rows),
-        "questions": dict(zip(ids, rows, strict=True)),
-        "verdicts": dict(verdicts.most_common()),
-        "rules": dict(Counter(g.rule for g in grades).most_common()),
-        "judge": judged(ids, grades),
-        "positions": positions(asked, grades),
-        "paper_rules": {"accuracy": metrics.average(table(ids, paper))} if paper is not None else None,
-        "domain": benchmark.domain,
-        "language": benchmark.language,
-        "protocol": {
-            **dataclasses.asdict(benchmark.sampling),
-            "prompt": benchmark.prompt,
-            "rules": benchmark.rules.name,
-            "shuffle": benchmark.shuffle,
-            "limit": benchmark.limit,
-        },
-    }
+    return BenchmarkResult(
+        answers={id_: tuple(row) for id_, row in zip(ids, rows, strict=True)},
+        accuracy=statistics.average(rows),
+        interval=statistics.interval(rows),
+        fixed_interval=statistics.fixed_interval(rows),
+        detectable=statistics.detectable(rows),
+        pass_at={j: statistics.pass_at(rows, j) for j in statistics.steps(asked.benchmark.samples)},
+        majority=majorities(asked, grades, rows, jobs),
+        paper_accuracy=None if paper is None else statistics.average(table(ids, paper)),
+        verdicts=dict(verdicts.most_common()),
+        rules=dict(Counter(g.rule for g in grades).most_common()),
+        finish={reason: count / total for reason, count in sorted(Counter(a.finish for a in attempts).items())},
+        no_answer=verdicts["no_answer"] / total,
+        truncated=verdicts["truncated"] / total,
+        repetition=sum(statistics.repeats(a.text) for a in attempts) / total,
+        tokens=sum(a.tokens for a in attempts) / total,
+        judge=judged(ids, grades),
+        positions=positions(asked, grades),
+        domain=asked.benchmark.domain,
+        language=asked.benchmark.language,
+        protocol=protocol,
+    )
+
+
+def answers(asked: Asked, grades: Sequence[Grade]) -> list[Answer]:
+    """Every answer with its question and its verdict, one row each, in the order of the attempts."""
+    problems = asked.problems
+    return [
+        Answer(
+            benchmark=asked.name,
+            problem=a.problem,
+            sample=a.sample,
+            question=problems[a.problem].question,
+            gold=problems[a.problem].gold,
+            response=a.text,
+            answer=g.answer,
+            verdict=g.verdict,
+            correct=g.correct,
+            rule=g.rule,
+            finish=a.finish,
+            prompt_tokens=a.prompt_tokens,
+            tokens=a.tokens,
+            seed=a.seed,
+        )
+        for a, g in zip(asked.attempts, grades, strict=True)
+    ]
 
 
 def table(ids: Sequence[str], grades: Sequence[Grade]) -> list[list[int]]:
@@ -142,31 +155,31 @@ def table(ids: Sequence[str], grades: Sequence[Grade]) -> list[list[int]]:
     return [[right for _, right in sorted(rows[id_])] for id_ in ids]
 
 
-def majorities(asked: Asked, grades: Sequence[Grade], rows: metrics.Table, jobs: int) -> dict[str, float]:
+def majorities(asked: Asked, grades: Sequence[Grade], rows: statistics.Table, jobs: int) -> dict[int, float]:
     """maj@j at powers of two and at k; nothing with one sample a question."""
     if asked.benchmark.samples < 2:
         return {}
     classes = votes.classes(asked.loaded.problems, grades, asked.benchmark.rules, jobs)
     kinds = [classes[p.id] for p in asked.loaded.problems]
-    return {str(j): metrics.majority(kinds, rows, j) for j in metrics.steps(asked.benchmark.samples) if j > 1}
+    return {j: statistics.majority(kinds, rows, j) for j in statistics.steps(asked.benchmark.samples) if j > 1}
 
 
-def judged(ids: Sequence[str], grades: Sequence[Grade]) -> dict[str, Any] | None:
+def judged(ids: Sequence[str], grades: Sequence[Grade]) -> Judged | None:
     """How often the judge was asked, agreed, gave no verdict; and the accuracy without it. None where it was not
     asked."""
     asked = [g for g in grades if g.verdict.startswith("judge_")]
     if not asked:
         return None
     without = [dataclasses.replace(g, verdict="wrong") if g.verdict == "judge_correct" else g for g in grades]
-    return {
-        "asked": len(asked),
-        "accepted": sum(g.correct for g in asked),
-        "no_verdict": sum(g.rule == "judge, no verdict" for g in asked),
-        "accuracy_without": metrics.average(table(ids, without)),
-    }
+    return Judged(
+        asked=len(asked),
+        accepted=sum(g.correct for g in asked),
+        no_verdict=sum(g.rule == "judge, no verdict" for g in asked),
+        accuracy_without=statistics.average(table(ids, without)),
+    )
 
 
-def positions(asked: Asked, grades: Sequence[Grade]) -> dict[str, dict[str, float]] | None:
+def positions(asked: Asked, grades: Sequence[Grade]) -> dict[str, Position] | None:
     """Accuracy by the place of the right option, where options were shuffled: a preference for a letter shows here."""
     if asked.benchmark.shuffle is None:
         return None
@@ -174,4 +187,4 @@ def positions(asked: Asked, grades: Sequence[Grade]) -> dict[str, dict[str, floa
     found: dict[str, list[int]] = defaultdict(list)
     for g in grades:
         found[place[g.problem]].append(int(g.correct))
-    return {at: {"answers": len(row), "accuracy": sum(row) / len(row)} for at, row in sorted(found.items())}
+    return {at: Position(len(row), sum(row) / len(row)) for at, row in sorted(found.items())}

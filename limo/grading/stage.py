@@ -10,8 +10,8 @@ from typing import ClassVar
 from limo import UserError, records
 from limo.config import component, runtime
 from limo.grading.rules import Case, Rules
-from limo.records import Attempt, Problem
-from limo.stage import Stage, summarise
+from limo.records import Attempt, GradingSummary, Problem
+from limo.stage import Input, Stage, summarise
 
 
 @component
@@ -21,8 +21,8 @@ class GradingStage(Stage):
     module: ClassVar[str] = "limo.grading"
     version: ClassVar[int] = 1
 
-    problems: Path
-    attempts: Path
+    problems: Input
+    attempts: Input
     rules: Rules = Rules()
     jobs: int = runtime(default=0)
     """Worker processes; 0 takes one a core."""
@@ -43,8 +43,7 @@ class GradingStage(Stage):
         grades = grade_all(cases, self.rules, self.jobs, title="grading")
         records.write(folder / "grades.jsonl", grades)
         counts = collections.Counter(grade.verdict for grade in grades)
-        summarise(
-            folder,
+        found = GradingSummary(
             attempts=len(grades),
             problems=len({grade.problem for grade in grades}),
             accuracy=counts["correct"] / len(grades) if grades else None,
@@ -52,6 +51,7 @@ class GradingStage(Stage):
             rules=dict(collections.Counter(grade.rule for grade in grades).most_common()),
             seconds=round(time.monotonic() - started, 1),
         )
+        summarise(folder, found)
 
 
 def case(problem: Problem, attempt: Attempt) -> Case:

@@ -12,7 +12,7 @@ from limo.config import Config
 from limo.hardware import Gpu
 from limo.plan import cost, plan
 from limo.plan.text import text
-from limo.stage import Stage
+from limo.stage import Pending, Stage
 from limo.store import Store
 
 
@@ -54,7 +54,7 @@ def survey(config: Config) -> dict[str, Path | None]:
 
     def look(name: str, stage: Stage) -> Path:
         found[name] = pipeline.cached(name, stage, store)
-        return found[name] or Path(f"<{name}>")
+        return found[name] or Pending.at(name)
 
     pipeline.tasks(config, look)
     return found

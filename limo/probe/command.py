@@ -17,7 +17,8 @@ from limo.config import describe
 from limo.engine import Sampling
 from limo.probe import ProbeStage
 from limo.probe.text import text
-from limo.stage import summary
+from limo.records import ProbeSummary
+from limo.stage import Pending, summary
 from limo.store import Store
 
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     given, overrides = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     folder = run(overrides, given.examples, given.samples, given.temperature, given.max_tokens)
-    print(f"\n{text(summary(folder))}\n\nresult: {os.path.relpath(folder)}")
+    print(f"\n{text(summary(folder, ProbeSummary))}\n\nresult: {os.path.relpath(folder)}")
 
 
 def run(overrides: list[str], examples: int, samples: int, temperature: float, max_tokens: int | None) -> Path:
@@ -49,7 +50,7 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
         longest = training.max_length if max_tokens is None else max_tokens
         sampling = Sampling(samples=samples, temperature=temperature, max_tokens=longest)
         stage = ProbeStage(
-            examples=Path("<selection>"),
+            examples=Pending.at("selection"),
             count=examples,
             model=config.model,
             engine=config.engine,

@@ -14,14 +14,14 @@ import transformers
 from limo import UserError, records
 from limo.engine.sampling import sample
 from limo.engine.transformers import load
-from limo.evaluation import metrics
 from limo.evaluation.scoring import table
 from limo.grading import grade_all
 from limo.grading.stage import case
 from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
-from limo.records import Attempt, Example, Gold, Problem
+from limo.records import Attempt, Context, Example, Gold, Losses, OwnAnswers, ProbeSummary, Problem, Solved
 from limo.stage import main, summarise
+from limo.statistics import Table, average, interval, pass_at, ratio, repeats, steps
 from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 from limo.training.weights import refuse_other_heads
 
@@ -60,66 +60,57 @@ def probe(stage: ProbeStage, folder: Path) -> None:
     net = load(stage.model, stage.engine.pick(stage.model).dtype)
     refuse_other_heads(net)
     shape = stage.model.shape()
-    summarise(
-        folder,
+    window = shape.max_position_embeddings if shape else None
+    found = ProbeSummary(
         model=stage.model.path,
-        examples={"probed": len(chosen), "selected": len(every), "overlong": len(long)},
-        selected=cost([score(net, e) for e in chosen]) | {"longest": max(len(e.tokens) for e in fitting)},
-        own=cost([score(net, e) for e in own]) if own else None,
+        probed=len(chosen),
+        selected=len(every),
+        overlong=len(long),
+        solutions=cost([score(net, e) for e in chosen], max(len(e.tokens) for e in fitting)),
+        own=cost([score(net, e) for e in own], max(len(e.tokens) for e in own)) if own else None,
         answers=answered(answers),
         solved=solved(table(list(problems), grades)),
-        length={
-            "window": shape.max_position_embeddings if shape else None,
-            "contexts": contexts(net, fitting, shape.max_position_embeddings if shape else math.inf),
-        },
+        window=window,
+        contexts=tuple(contexts(net, fitting, window or math.inf)),
+    )
+    summarise(folder, found)
+
+
+def cost(paid: Sequence[TokenLoss], longest: int) -> Losses:
+    """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
+    tokens = sum(p.tokens for p in paid)
+    return Losses(
+        loss=sum(p.loss for p in paid) / tokens,
+        first=sum(p.first for p in paid) / tokens,
+        first_interval=ratio([(p.first, p.tokens) for p in paid]),
+        tokens=statistics.median(p.tokens for p in paid),
+        texts=len(paid),
+        longest=longest,
     )
 
 
-def cost(paid: Sequence[TokenLoss]) -> dict[str, Any]:
-    """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
-    tokens = sum(p.tokens for p in paid)
-    share = sum(p.first for p in paid) / tokens
-    bounds = None
-    if len(paid) > 1:
-        # a ratio of sums: its error from what each text deviates (linearised), 95 % by the normal distribution
-        off = [p.first - share * p.tokens for p in paid]
-        half = 1.96 * math.sqrt(sum(d * d for d in off) * len(paid) / (len(paid) - 1)) / tokens
-        bounds = [max(0.0, share - half), min(1.0, share + half)]
-    return {
-        "loss": sum(p.loss for p in paid) / tokens,
-        "first": share,
-        "first_interval": bounds,
-        "tokens": statistics.median(p.tokens for p in paid),
-        "texts": len(paid),
-    }
-
-
-def answered(answers: Sequence[Attempt]) -> dict[str, Any]:
+def answered(answers: Sequence[Attempt]) -> OwnAnswers:
     """How long the base's own answers are, and how many never end."""
-    return {
-        "tokens": statistics.median(a.tokens for a in answers),
-        "cut": sum(a.finish == "length" for a in answers) / len(answers),
-        "circles": sum(metrics.repeats(a.text) for a in answers) / len(answers),
-    }
+    return OwnAnswers(
+        tokens=statistics.median(a.tokens for a in answers),
+        cut=sum(a.finish == "length" for a in answers) / len(answers),
+        circles=sum(repeats(a.text) for a in answers) / len(answers),
+    )
 
 
-def solved(rows: metrics.Table) -> dict[str, Any]:
+def solved(rows: Table) -> Solved:
     """Solve rate with its interval over questions, and pass@k."""
-    over = metrics.interval(rows)
-    return {
-        "questions": len(rows),
-        "samples": len(rows[0]),
-        "rate": metrics.average(rows),
-        "interval": [over.low, over.high],
-        "pass": {str(k): metrics.pass_at(rows, k) for k in metrics.steps(len(rows[0]))},
-    }
+    return Solved(
+        questions=len(rows),
+        samples=len(rows[0]),
+        rate=average(rows),
+        interval=interval(rows),
+        pass_at={k: pass_at(rows, k) for k in steps(len(rows[0]))},
+    )
 
 
-def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[dict[str, Any]]:
-    """The loss of the same few solutions, the shortest, at the end of ever longer contexts: before them stand other examples.
-
-    Each entry: `length` in tokens, `loss` in nats per token there, `alone` the loss of the same solutions without the context.
-    """
+def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[Context]:
+    """The loss of the same few solutions, the shortest, at the end of ever longer contexts: before them stand other examples."""
     tails = sorted(encoded, key=lambda e: len(e.tokens))[:TAILS]
     alone = {tail.id: score(net, tail) for tail in tails}
     end = int(min(window, FACTOR * max(len(e.tokens) for e in encoded)))
@@ -130,7 +121,7 @@ def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[dict[s
         if pairs:
             tokens = sum(short.tokens for _, short in pairs)
             there, here = (sum(p.loss for p in side) / tokens for side in zip(*pairs, strict=True))
-            found.append({"length": length, "loss": there, "alone": here, "texts": len(pairs)})
+            found.append(Context(length, there, here, len(pairs)))
     return found
 
 

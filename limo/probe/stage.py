@@ -9,7 +9,7 @@ from limo.config import component
 from limo.engine import Engine, Sampling
 from limo.grading import Rules
 from limo.models import Model
-from limo.stage import Stage
+from limo.stage import Input, Stage
 
 
 @component
@@ -19,7 +19,7 @@ class ProbeStage(Stage):
     module: ClassVar[str] = "limo.probe.measure"
     version: ClassVar[int] = 1
 
-    examples: Path
+    examples: Input
     """The whole selection; `count` of them are looked at, the others only fill contexts."""
     count: int = 32
     model: Model

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+from limo.records import Context, Losses, ProbeSummary
 
 ENOUGH, LITTLE = 0.51, 0.48
 """Share of the solutions' tokens that are the base's first choice, above which tuning worked and below which it did not:
@@ -19,45 +21,46 @@ LAB = "(Evidence from the lab's small bases alone.)"
 WIDTH = 52
 
 
-def text(facts: dict[str, Any]) -> str:
+def text(facts: ProbeSummary) -> str:
     """The measurements as a table, then a sentence on each."""
     lines = [f"· {sentence}" for sentence in meaning(facts)]
     return "\n".join([*_table(facts), "", "What it means", *lines])
 
 
-def _table(facts: dict[str, Any]) -> list[str]:
-    examples, solved, answers = facts["examples"], facts["solved"], facts["answers"]
-    head = f"{facts['model']} on {examples['probed']} of {examples['selected']} selected examples"
-    if examples["overlong"]:
-        head += f"; {examples['overlong']} are longer than training.max_length"
-    rows = [("a token of the selected solutions", *_cost(facts["selected"]))]
-    if facts["own"]:
-        rows.append(("a token of its own answers to the same questions", *_cost(facts["own"])))
-    low, high = (100 * bound for bound in solved["interval"])
-    once = f"solves at once ({solved['questions']} questions, {solved['samples']} answers each)"
-    rows.append((once, f"{100 * solved['rate']:.1f} %", f"[{low:.1f}, {high:.1f}]"))
-    rows += [(f"solves in {k} tries (pass@{k})", f"{100 * v:.1f} %", "") for k, v in solved["pass"].items() if k != "1"]
-    lengths = f"{facts['selected']['tokens']:.0f}, {answers['tokens']:.0f}"
+def _table(facts: ProbeSummary) -> list[str]:
+    solved, answers = facts.solved, facts.answers
+    head = f"{facts.model} on {facts.probed} of {facts.selected} selected examples"
+    if facts.overlong:
+        head += f"; {facts.overlong} are longer than training.max_length"
+    rows = [("a token of the selected solutions", *_cost(facts.solutions))]
+    if facts.own:
+        rows.append(("a token of its own answers to the same questions", *_cost(facts.own)))
+    low, high = 100 * solved.interval.low, 100 * solved.interval.high
+    once = f"solves at once ({solved.questions} questions, {solved.samples} answers each)"
+    rows.append((once, f"{100 * solved.rate:.1f} %", f"[{low:.1f}, {high:.1f}]"))
+    rows += [(f"solves in {k} tries (pass@{k})", f"{100 * v:.1f} %", "") for k, v in solved.pass_at.items() if k > 1]
+    lengths = f"{facts.solutions.tokens:.0f}, {answers.tokens:.0f}"
     rows.append(("length of a solution, of its own answer (medians)", lengths, "tokens"))
-    rows.append(("own answers cut, in circles", f"{100 * answers['cut']:.0f} %, {100 * answers['circles']:.0f} %", ""))
-    for entry in facts["length"]["contexts"]:
-        note = f"nats; {entry['alone']:.2f} without the rest"
-        rows.append((f"a token at the end of {entry['length']:,} tokens", f"{entry['loss']:.2f}", note))
+    rows.append(("own answers cut, in circles", f"{100 * answers.cut:.0f} %, {100 * answers.circles:.0f} %", ""))
+    for entry in facts.contexts:
+        note = f"nats; {entry.alone:.2f} without the rest"
+        rows.append((f"a token at the end of {entry.length:,} tokens", f"{entry.loss:.2f}", note))
     return [head, "", *(f"  {name:<{WIDTH}}{value:>12}  {note}".rstrip() for name, value, note in rows)]
 
 
-def _cost(cost: dict[str, Any]) -> tuple[str, str]:
-    bounds = " [{:.1f}, {:.1f}]".format(*(100 * b for b in cost["first_interval"])) if cost["first_interval"] else ""
-    return f"{cost['loss']:.2f}", f"nats; {100 * cost['first']:.1f} %{bounds} are its first choice"
+def _cost(cost: Losses) -> tuple[str, str]:
+    over = cost.first_interval
+    bounds = f" [{100 * over.low:.1f}, {100 * over.high:.1f}]" if over else ""
+    return f"{cost.loss:.2f}", f"nats; {100 * cost.first:.1f} %{bounds} are its first choice"
 
 
-def meaning(facts: dict[str, Any]) -> list[str]:
+def meaning(facts: ProbeSummary) -> list[str]:
     """One sentence or two on each measurement, its evidence included."""
     return [_knowledge(facts), _distance(facts), _ability(facts), *_style(facts), *_length(facts)]
 
 
-def _knowledge(facts: dict[str, Any]) -> str:
-    share = facts["selected"]["first"]
+def _knowledge(facts: ProbeSummary) -> str:
+    share = facts.solutions.first
     given = f"{100 * share:.0f} % of the solutions' tokens are what it would write next itself"
     if share >= ENOUGH:
         return (
@@ -73,23 +76,23 @@ def _knowledge(facts: dict[str, Any]) -> str:
     return f"No call: {given}; in the lab bases above {100 * ENOUGH:.0f} % learnt, most below {100 * LITTLE:.0f} % did not. {LAB}"
 
 
-def _distance(facts: dict[str, Any]) -> str:
-    own = facts["own"]
+def _distance(facts: ProbeSummary) -> str:
+    own = facts.own
     if not own:
         return "It gave no answer of its own to measure the solutions against."
     return (
-        f"A token of the solutions costs it {facts['selected']['loss'] - own['loss']:+.2f} nats against one of its own answers: so far "
+        f"A token of the solutions costs it {facts.solutions.loss - own.loss:+.2f} nats against one of its own answers: so far "
         "training has to move it. In the lab this said less than the first choices: bases of the same loss ended at chance and at 90 %."
     )
 
 
-def _ability(facts: dict[str, Any]) -> str:
-    solved = facts["solved"]
-    k = str(solved["samples"])
-    tries = f"{100 * solved['rate']:.0f} % at once, {100 * solved['pass'][k]:.0f} % in {k} tries"
-    if solved["rate"] >= SOLVED:
+def _ability(facts: ProbeSummary) -> str:
+    solved = facts.solved
+    k = solved.samples
+    tries = f"{100 * solved.rate:.0f} % at once, {100 * solved.pass_at[k]:.0f} % in {k} tries"
+    if solved.rate >= SOLVED:
         return f"It solves these problems already ({tries}): little to gain on such ones, choose harder ones (not validated)."
-    if not solved["pass"][k]:
+    if not solved.pass_at[k]:
         return f"It solved none of the problems in {k} tries each: nothing shows that they are within its reach (not validated)."
     return (
         f"It solves {tries}. What it finds in some tries training can make it find in one; "
@@ -97,12 +100,12 @@ def _ability(facts: dict[str, Any]) -> str:
     )
 
 
-def _style(facts: dict[str, Any]) -> list[str]:
-    own, selected = facts["own"], facts["selected"]
-    long = facts["answers"]["tokens"] >= REASONS * selected["tokens"]
-    if not own or not long or facts["solved"]["rate"] < REASONS:
+def _style(facts: ProbeSummary) -> list[str]:
+    own, selected = facts.own, facts.solutions
+    long = facts.answers.tokens >= REASONS * selected.tokens
+    if not own or not long or facts.solved.rate < REASONS:
         return []
-    gap = selected["loss"] - own["loss"]
+    gap = selected.loss - own.loss
     if gap <= GAP:
         return [f"It reasons already, and as the examples do: they will change little. {LAB}"]
     return [
@@ -111,27 +114,27 @@ def _style(facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def _length(facts: dict[str, Any]) -> list[str]:
-    window, longest = facts["length"]["window"], facts["selected"]["longest"]
+def _length(facts: ProbeSummary) -> list[str]:
+    window, longest = facts.window, facts.solutions.longest
     found = []
     if window and longest > window:
         found.append(f"Its window of {window:,} tokens is shorter than the longest example ({longest:,}).")
-    used = usable(facts["length"]["contexts"])
+    used = usable(facts.contexts)
     if used is not None:
-        last = facts["length"]["contexts"][-1]["length"]
+        last = facts.contexts[-1].length
         reach = (
             f"up to {used:,} tokens, as far as was tried" if used == last else f"up to {used:,} tokens, not {last:,}"
         )
         enough = "" if used >= longest else f"; the longest example has {longest:,}"
         found.append(f"It can use contexts {reach}{enough} (limit not validated).")
-    if facts["answers"]["cut"] > 0:
+    if facts.answers.cut > 0:
         found.append(
-            f"{100 * facts['answers']['cut']:.0f} % of its own answers did not end within the limit: its solve rate is a lower bound."
+            f"{100 * facts.answers.cut:.0f} % of its own answers did not end within the limit: its solve rate is a lower bound."
         )
     return found
 
 
-def usable(contexts: list[dict[str, Any]]) -> int | None:
+def usable(contexts: Sequence[Context]) -> int | None:
     """The longest tried context, in tokens, at whose end the loss is not WORSE; 0 where there is none, None without any tried."""
-    fine = [int(entry["length"]) for entry in contexts if entry["loss"] <= entry["alone"] + WORSE]
+    fine = [entry.length for entry in contexts if entry.loss <= entry.alone + WORSE]
     return max(fine, default=0) if contexts else None

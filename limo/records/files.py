@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,10 +14,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from limo import UserError
-from limo.records.problems import Attempt, Example, Grade, Problem
+from limo.records.problems import Answer, Attempt, Dropped, Example, Grade, Problem
 
 T = TypeVar("T")
-Record = TypeVar("Record", Problem, Attempt, Grade, Example)
+Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -72,18 +74,34 @@ def write(path: Path, records: Iterable[Any]) -> None:
         with path.open("w", encoding="utf-8") as handle:
             handle.writelines(line(record) for record in records)
         return
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as handle:
+    with replacing(path) as fresh, fresh.open("w", encoding="utf-8") as handle:
         handle.writelines(line(record) for record in records)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
 
 
 def write_json(path: Path, facts: Any) -> None:
     """Write facts as JSON, whole or not at all: others may read them at any moment."""
+    with replacing(path) as fresh:
+        fresh.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside this one to write to, a file or a folder; on a good end it is on the disk, and in this one's place."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    try:
+        yield fresh
+    except BaseException:
+        if fresh.is_dir() and not fresh.is_symlink():
+            shutil.rmtree(fresh)
+        fresh.unlink(missing_ok=True)
+        raise
+    if fresh.is_file() and not fresh.is_symlink():
+        with fresh.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif fresh.is_dir() and not fresh.is_symlink():
+        path.unlink(missing_ok=True)
     fresh.replace(path)
 
 

@@ -93,6 +93,39 @@ class Grade:
 
 
 @record
+class Dropped:
+    """A candidate that a selection left out, and why."""
+
+    id: str
+    step: str
+    reason: str
+    value: float | str | None = None
+    """What was measured."""
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@record
+class Answer:
+    """One answer of an evaluation with all that explains its verdict: a row that needs no other file."""
+
+    benchmark: str
+    problem: str
+    sample: int
+    question: str
+    gold: Gold
+    response: str
+    answer: str | None
+    """Extracted from the response; None where none was found."""
+    verdict: str
+    correct: bool
+    rule: str
+    finish: str
+    prompt_tokens: int
+    tokens: int
+    seed: int
+
+
+@record
 class Example:
     """A solved problem: a candidate for training, and what was measured on it."""
 

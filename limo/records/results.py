@@ -107,6 +107,11 @@ class BenchmarkResult:
         """Answers a question."""
         return self.protocol.samples
 
+    @property
+    def cut(self) -> float:
+        """Share of answers that did not come to their own end."""
+        return 1 - self.finish.get("stop", 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Results:

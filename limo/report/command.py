@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from limo.report import PAGE, table, write
+from limo.report import PAGE, read, table, write
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -20,5 +20,6 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="folder of a run or of a sweep, such as outputs/lab")
     parser.add_argument("--out", type=Path, help=f"the page or the folder for it (default: {PAGE} in the first folder)")
     given = parser.parse_args(arguments)
-    page = write(given.folders, given.out or given.folders[0])
-    print(f"{table(given.folders)}\n\nreport: {os.path.relpath(page)}")
+    settings = read(given.folders)
+    page = write(settings, given.out or given.folders[0])
+    print(f"{table(settings)}\n\nreport: {os.path.relpath(page)}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from limo.report.arms import Point
 from limo.report.html import Html
+from limo.statistics import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,11 +49,11 @@ class Line:
 
     label: str
     x: list[float]
-    points: list[Point]
+    points: list[Estimate]
     colour: int
 
 
-def dumbbells(rows: Sequence[tuple[str, Point | None, Point | None, float | None]], title: str) -> Html:
+def dumbbells(rows: Sequence[tuple[str, Estimate | None, Estimate | None, float | None]], title: str) -> Html:
     """Base (hollow) and tuned (filled) per benchmark with their intervals, and the paper's value as a small upright
     line.
     """
@@ -87,15 +87,26 @@ def dumbbells(rows: Sequence[tuple[str, Point | None, Point | None, float | None
     return _svg(figure, title)
 
 
-def sizes(lines: Sequence[Line], title: str, base: Point | None, claims: Sequence[tuple[float, float]] = ()) -> Html:
-    """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; the base model as a dashed
-    line.
-    """
+def sizes(
+    lines: Sequence[Line],
+    title: str,
+    bases: Sequence[tuple[str, Estimate]],
+    claims: Sequence[tuple[float, float]] = (),
+) -> Html:
+    """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; base models as dashed lines."""
     figure, axes = _figure(2.7)
-    if base:
+    for label, base in bases:
         axes.axhline(100 * base.value, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
-        axes.annotate("base", (1, 100 * base.value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-                      ha="right", color=QUIET, fontsize=8)  # fmt: skip
+        axes.annotate(
+            label if len(bases) > 1 else "base",
+            (1, 100 * base.value),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color=QUIET,
+            fontsize=8,
+        )
     for line in lines:
         colour = SERIES[line.colour % len(SERIES)]
         middle = [100 * p.value for p in line.points]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from limo.report.arms import arms, describe
-from limo.report.runs import Results, Run
+from limo.report.settings import Setting, describe, names_of, share
 
 ALARM = 0.05
 """Share of answers from which a truncation, a missing answer or a repetition is called a problem."""
@@ -14,22 +13,18 @@ ALARM = 0.05
 Note = tuple[Literal["problem", "note"], str]
 
 
-def notes(runs: Sequence[Run]) -> list[Note]:
+def notes(settings: Sequence[Setting]) -> list[Note]:
     """Problems first; each sentence once, with the benchmarks it holds for."""
-    found = [*_failures(runs), *_again(runs), *_answers(runs), *_training(runs), *_data(runs), *_strength(runs)]
+    found = [*_failures(settings), *_answers(settings), *_training(settings), *_data(settings), *_strength(settings)]
     return sorted(dict.fromkeys(found), key=lambda note: note[0] != "problem")
 
 
-def _failures(runs: Sequence[Run]) -> Iterator[Note]:
-    for run, words in zip(runs, describe(runs), strict=True):
+def _failures(settings: Sequence[Setting]) -> Iterator[Note]:
+    for run, words in describe(settings).items():
         if run.state == "failed":
             yield "problem", f"{words}: failed: {_reason(run.error)}"
         elif run.state != "done":
             yield "problem", f"{words}: did not finish; the same command resumes it"
-
-
-def _again(runs: Sequence[Run]) -> Iterator[Note]:
-    for run, words in zip(runs, describe(runs), strict=True):
         if run.again:
             others = ", ".join(folder.name for folder in run.again)
             yield "note", f"{words}: found again with the very same results ({others}); shown and counted once"
@@ -43,69 +38,60 @@ def _reason(error: str | None) -> str:
     return f"{lines[0]} (and {len(lines) - 1} more, below)"
 
 
-def _answers(runs: Sequence[Run]) -> Iterator[Note]:
-    """The worst share over all runs, per kind of model and benchmark."""
+def _answers(settings: Sequence[Setting]) -> Iterator[Note]:
+    """The worst setting per kind of model and benchmark, as the table of how answers ended has it."""
     kinds = (
         ("cut", "answers were cut at max_tokens", "raise max_tokens"),
         ("no_answer", "answers held no final answer", "see the format of its answers"),
         ("repetition", "answers ran in circles", "see its longest answers"),
     )
     for weights in ("tuned", "base"):
-        models: list[Results] = [m for r in runs if (m := r.tuned if weights == "tuned" else r.base)]
         for field, what, remedy in kinds:
             worst: dict[str, float] = {}
-            for model in models:
-                for name, score in model.scores.items():
-                    if (share := getattr(score, field)) is not None:
-                        worst[name] = max(share, worst.get(name, 0.0))
+            for setting in settings:
+                results = setting.tuned if weights == "tuned" else setting.bases
+                for name in names_of(results):
+                    worst[name] = max(share(results, name, field) or 0.0, worst.get(name, 0.0))
             if over := {n: s for n, s in worst.items() if s >= ALARM}:
-                where = ", ".join(f"{n} {100 * s:.0f} %" for n, s in sorted(over.items(), key=lambda item: -item[1]))
+                where = ", ".join(f"{n} {100 * s:.1f} %" for n, s in sorted(over.items(), key=lambda item: -item[1]))
                 kind: Literal["problem", "note"] = "problem" if weights == "tuned" else "note"
                 yield kind, f"{weights} model: {what} ({where}); {remedy}"
 
 
-def _training(runs: Sequence[Run]) -> Iterator[Note]:
-    shares = [s for r in runs if (s := r.summaries.get("training", {}).get("overlong_share"))]
-    if shares:
-        policy = next((p for r in runs if (p := r.summaries.get("training", {}).get("overlong_policy"))), "")
-        done = {"drop": ", and were left out", "truncate": ", and were cut: those never show how to stop"}.get(
-            policy, ""
-        )
-        yield (
-            "problem",
-            f"training: up to {100 * max(shares):.1f} % of the examples were longer than training.max_length{done}",
-        )
+def _training(settings: Sequence[Setting]) -> Iterator[Note]:
+    said = [run.training for setting in settings for run in setting.runs if run.training and run.training.overlong]
+    if said:
+        done = {"drop": ", and were left out", "truncate": ", and were cut: those never show how to stop"}
+        share_ = 100 * max(one.overlong_share for one in said)
+        words = f"training: up to {share_:.1f} % of the examples were longer than training.max_length"
+        yield "problem", words + done.get(said[0].overlong_policy, "")
 
 
-def _data(runs: Sequence[Run]) -> Iterator[Note]:
-    said = [r.summaries["data"] for r in runs if "data" in r.summaries]
+def _data(settings: Sequence[Setting]) -> Iterator[Note]:
+    said = [run.data for setting in settings for run in setting.runs if run.data]
     leaks: dict[str, int] = {}
     for one in said:
-        leaks |= one.get("leaks") or {}
+        leaks |= one.leaks
     if leaks:
         where = ", ".join(f"{name} {n}" for name, n in leaks.items())
-        yield (
-            "note",
-            f"data: {sum(leaks.values())} problems stand in a benchmark ({where})",
-        )
-    if unchecked := list(dict.fromkeys(name for one in said for name in one.get("unchecked") or ())):
+        yield "note", f"data: {sum(leaks.values())} problems stand in a benchmark ({where})"
+    if unchecked := list(dict.fromkeys(name for one in said for name in one.unchecked)):
         yield "problem", f"data: not searched for the questions of {', '.join(unchecked)}, which could not be read"
 
 
-def _strength(runs: Sequence[Run]) -> Iterator[Note]:
-    tuned = [r for r in runs if r.tuned]
-    if any(sum(1 for r in arm.runs if r.tuned) == 2 for arm in arms(runs)):
+def _strength(settings: Sequence[Setting]) -> Iterator[Note]:
+    tuned = [s for s in settings if s.tuned]
+    if any(len(s.tuned) == 2 for s in tuned):
         yield "note", "some settings have two seeds only, whose intervals are very wide; run three or more"
-    if len(tuned) == 1 or len({r.seed for r in tuned}) == 1:
+    seeds = {run.seed for s in tuned for run in s.runs if run.tuned}
+    if tuned and len(seeds) == 1:
         yield "note", "one seed: how much another training run would differ is not known; add seed=0,1,2 with -m"
-    for run in tuned if len(tuned) == 1 else []:
-        for name, score in run.tuned.scores.items() if run.tuned and run.base else []:
-            before = run.base.scores.get(name) if run.base else None
-            if before and score.detectable and 0 < abs(score.accuracy - before.accuracy) < score.detectable:
+    for setting in tuned if sum(len(s.tuned) for s in tuned) == 1 else []:
+        for name, after in setting.tuned[0].benchmarks.items():
+            gain = setting.gain(name)
+            if gain and 0 < abs(gain.value) < after.detectable:
                 yield (
                     "note",
-                    (
-                        f"{name}: a difference of {100 * abs(score.accuracy - before.accuracy):.1f} points is below "
-                        f"what {score.n} questions can show ({100 * score.detectable:.1f})"
-                    ),
+                    f"{name}: a difference of {100 * abs(gain.value):.1f} points is below what "
+                    f"{gain.questions[name]} questions can show ({100 * after.detectable:.1f})",
                 )

@@ -7,31 +7,30 @@ from pathlib import Path
 
 from limo.report import sections, stages
 from limo.report.accuracy import accuracy
-from limo.report.arms import arms, bases, benchmarks, combine
 from limo.report.html import Html, el
 from limo.report.notes import notes
 from limo.report.paper import paper
-from limo.report.runs import Run
-from limo.report.text import count, percent, signed
+from limo.report.settings import Setting, bases_of
+from limo.report.text import count, measured, percent, signed
 
 
-def page(runs: Sequence[Run], title: str) -> str:
+def page(settings: Sequence[Setting], title: str) -> str:
     """The whole document."""
     parts = {
-        "Accuracy": ("accuracy", accuracy(runs)),
-        "Accuracy against size": ("size", sections.curves(runs)),
-        "Against the paper": ("paper", paper(runs)),
-        "How answers ended": ("answers", sections.answers(runs)),
-        "Training": ("training", stages.training(runs)),
-        "Selection": ("selection", stages.selection(runs)),
-        "Data": ("data", stages.data(runs)),
-        "Runs": ("runs", stages.listing(runs)),
-        "Provenance": ("provenance", stages.provenance(runs)),
+        "Accuracy": ("accuracy", accuracy(settings)),
+        "Accuracy against size": ("size", sections.curves(settings)),
+        "Against the paper": ("paper", paper(settings)),
+        "How answers ended": ("answers", sections.answers(settings)),
+        "Training": ("training", stages.training(settings)),
+        "Selection": ("selection", stages.selection(settings)),
+        "Data": ("data", stages.data(settings)),
+        "Runs": ("runs", stages.listing(settings)),
+        "Provenance": ("provenance", stages.provenance(settings)),
     }
     there = {heading: (anchor, content) for heading, (anchor, content) in parts.items() if content}
     body = el(
         "body",
-        el("header", el("h1", title), el("p", headline(runs), class_="lead"), _notes(runs)),
+        el("header", el("h1", title), el("p", headline(settings), class_="lead"), _notes(settings)),
         el(
             "nav",
             *(el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items()),
@@ -53,31 +52,32 @@ def page(runs: Sequence[Run], title: str) -> str:
     return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
 
 
-def headline(runs: Sequence[Run]) -> str:
-    """The result in a sentence."""
-    names = benchmarks(runs)
+def headline(settings: Sequence[Setting]) -> str:
+    """The result in a sentence; what a setting gained, over its own base on the questions of both."""
+    names = measured(settings)
     if not names:
         return "No evaluation yet: nothing was measured."
     main = names[0]
-    tuned = [arm for arm in arms(runs) if arm.point(main)]
-    before = combine(bases(runs)[:1], main)
+    tuned = [(found.value, s) for s in settings if (found := s.accuracy(main))]
     if not tuned:
-        each = ", ".join(f"{percent(mean)} % for {b.model}" for b in bases(runs) if (mean := combine([b], main)))
+        each = ", ".join(
+            f"{percent(mean)} % for {b.results[0].model}" for b in bases_of(settings) if (mean := b.accuracy(main))
+        )
         return f"{main}: {each}, without training."
-    best = max(tuned, key=lambda arm: point.value if (point := arm.point(main)) else 0.0)
-    point = best.point(main)
-    assert point is not None
+    value, best = max(tuned, key=lambda pair: pair[0])
     which = f"{count(best)} examples" + (f", {best.label}" if best.label else "")
-    seeds = f", mean of {len(point.seeds)} seeds" if len(point.seeds) > 1 else ""
-    best_of = f" — best of {len(tuned)} settings" if len(tuned) > 1 else ""
-    if before is None:
-        return f"{main}: {100 * point.value:.1f} % with {which}{seeds}{best_of}."
-    values = f"{100 * before.value:.1f} % → {100 * point.value:.1f} % ({signed(point.value - before.value)} points)"
-    return f"{main}: {values} with {which}{seeds}{best_of}."
+    trained = sum(main in r.benchmarks for r in best.tuned)
+    which += f", mean of {trained} seeds" if trained > 1 else ""
+    which += f" — best of {len(tuned)} settings" if len(tuned) > 1 else ""
+    gain = best.gain(main)
+    if gain is None:
+        return f"{main}: {100 * value:.1f} % with {which}."
+    values = f"{100 * gain.first:.1f} % → {100 * gain.second:.1f} % ({signed(gain.value)} points)"
+    return f"{main}: {values} with {which}."
 
 
-def _notes(runs: Sequence[Run]) -> Html | None:
-    found = notes(runs)
+def _notes(settings: Sequence[Setting]) -> Html | None:
+    found = notes(settings)
     if not found:
         return None
     return el(

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from limo.report.arms import MEAN, Point
 from limo.report.html import Html, el, join
 from limo.report.notes import ALARM
-from limo.report.runs import Run, Score
-from limo.report.text import signed
+from limo.report.text import Ranged, signed
 
+SURE = 0.001
+"""p values below are not told apart."""
 Pieces = list[Html]
 """What a section holds; empty where a run has nothing to say."""
 GLYPHS = "●■◆▲▼✚✖★"
 """As `figures.MARKERS`."""
 
 
-def cell(point: Point | None, sign: bool = False) -> str:
+def cell(of: Ranged | None, sign: bool = False) -> str:
     """A value in percent with its interval; with a sign where it is a difference."""
-    if point is None:
+    if of is None:
         return "—"
-    value, *ends = (signed(v) if sign else f"{100 * v:.1f}" for v in (point.value, point.low, point.high))
+    value, *ends = (signed(v) if sign else f"{100 * v:.1f}" for v in (of.value, of.low, of.high))
     return join([f"{value} ", el("span", f"[{ends[0]}, {ends[1]}]", class_="iv")])
 
 
-def share(value: float | None) -> str:
+def marked(value: float | None) -> str:
     """A share in percent, marked where it should alarm."""
     if value is None:
         return "—"
@@ -35,20 +35,9 @@ def percent(value: float | None) -> str:
     return "—" if value is None else f"{100 * value:.1f}"
 
 
-def mean(scores: Sequence[Score], field: str) -> float | None:
-    """Over the scores that have the field."""
-    found = [v for s in scores if (v := getattr(s, field)) is not None]
-    return sum(found) / len(found) if found else None
-
-
-def columns(names: Sequence[str]) -> list[str]:
-    """The benchmarks, and their mean where there are several."""
-    return [*names, MEAN] if len(names) > 1 else list(names)
-
-
-def score(runs: Sequence[Run], bench: str) -> Score | None:
-    """Any run's score on a benchmark, for what all have in common: questions, domain."""
-    return next((r.final.scores[bench] for r in runs if r.final and bench in r.final.scores), None)
+def chance(p: float | None) -> str:
+    """A p value as a table shows it; empty where there is none."""
+    return "" if p is None else f"< {SURE}" if p < SURE else f"{p:.3f}"
 
 
 def key(*entries: tuple[str, str, str]) -> Html:

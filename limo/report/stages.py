@@ -7,15 +7,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from limo.pipeline import TASKS
+from limo.records import Dropped, Example, Record, SelectionSummary, read
 from limo.report import figures
-from limo.report.arms import arms, describe, name, palette
 from limo.report.html import el, facts, join, table
 from limo.report.parts import Pieces, folded, key, settings_key
-from limo.report.runs import Run, curve, rows
+from limo.report.runs import Run, curve
+from limo.report.settings import Setting, describe, palette
 
+MANY = 12
+"""Runs that are listed openly; of more only those that did not end well."""
 PANELS = 4
 """Selections whose score distributions are drawn; a larger sweep shows its counts only."""
 TITLES = {
@@ -26,19 +31,20 @@ TITLES = {
 }
 
 
-def training(runs: Sequence[Run]) -> Pieces:
+def training(settings: Sequence[Setting]) -> Pieces:
     """Loss curves and what the training stage said of itself."""
-    colours = palette(runs)
-    lines = [(label, *curve(run), colours[label]) for run, label in zip(runs, name(runs), strict=True)]
-    lines = [line for line in lines if line[1]]
-    checks = [curve(run, "validation_loss") for run in runs if curve(run)[0]]
-    drawn = {label: colours[label] for label, *_ in lines}
+    colours = palette(settings)
+    pairs = [(run, setting.label) for setting in settings for run in setting.runs]
+    found = [(label, *curve(run), colours[label], curve(run, "validation_loss")) for run, label in pairs]
+    found = [line for line in found if line[1]]
+    drawn = {label: colours[label] for label, *_ in found}
     pieces: Pieces = []
-    if lines:
+    if found:
         if len(drawn) > 1:
             pieces.append(settings_key(drawn, "━"))
+        lines, checks = [line[:4] for line in found], [line[4] for line in found]
         pieces.append(el("figure", figures.losses(lines, checks, "Training loss against optimizer steps")))
-    told = [(r, dict(flat(s))) for r in runs if (s := r.summaries.get("training"))]
+    told = [(run, dict(flat(asdict(run.training)))) for run, _ in pairs if run.training]
     if len(told) == 1:
         pieces.append(facts(told[0][1].items()))
     elif told:
@@ -51,130 +57,107 @@ def training(runs: Sequence[Run]) -> Pieces:
     return pieces
 
 
-def selection(runs: Sequence[Run]) -> Pieces:
+def selection(settings: Sequence[Setting]) -> Pieces:
     """What each step dropped and why, and how the scores of kept and dropped examples are spread."""
-    found = _distinct(runs, "selection")
+    found = _distinct(settings, "selection")
     if len(found) > PANELS:
-        return _counts(runs)
-    pieces: Pieces = []
-    for label, run in found:
-        dropped = rows(run.folder / "selection" / "dropped.jsonl")
-        kept = rows(run.folder / "selection" / "examples.jsonl")
-        if not dropped and not kept:
-            pieces.append(facts(flat(run.summaries.get("selection", {}))))
-            continue
-        body = [["candidates", "", f"{len(kept) + len(dropped):,}"]]
-        body += [[step, why, f"−{n:,}"] for (step, why), n in Counter(_reason(row) for row in dropped).items()]
-        body.append(["kept", "", f"{len(kept):,}"])
-        title = f"From candidates to examples{f': {label}' if label else ''}"
-        pieces.append(table(title, ["step", "reason", "examples"], body, words=2, last=True))
-        scores = dict.fromkeys(
-            k for row in kept for k, v in (row.get("scores") or {}).items() if isinstance(v, int | float)
-        )
-        panels = []
-        for score in scores:
-            inside, outside = (
-                [v for row in some if isinstance(v := (row.get("scores") or {}).get(score), int | float)]
-                for some in (kept, dropped)
-            )
-            if len({*inside, *outside}) > 1:
-                picture = figures.histogram(
-                    inside, outside, f"{label} {score}: distribution among kept and dropped examples".strip()
-                )
-                panels.append(el("figure", el("figcaption", score), picture))
-        if panels:
-            pieces += [key(("kept", "c0", "■"), ("dropped", "rule", "■")), el("div", *panels, class_="panels")]
+        return _counts(settings)
+    return [piece for label, run in found for piece in _funnel(label, run)]
+
+
+def _funnel(label: str, run: Run) -> Pieces:
+    dropped = _rows(run.folder / "selection" / "dropped.jsonl", Dropped)
+    kept = _rows(run.folder / "selection" / "examples.jsonl", Example)
+    if not dropped and not kept:
+        said = run.summaries.get("selection")
+        return [facts(flat(asdict(said)))] if isinstance(said, SelectionSummary) else []
+    body = [["candidates", "", f"{len(kept) + len(dropped):,}"]]
+    body += [[step, why, f"−{n:,}"] for (step, why), n in Counter((d.step, d.reason) for d in dropped).items()]
+    body.append(["kept", "", f"{len(kept):,}"])
+    title = f"From candidates to examples{f': {label}' if label else ''}"
+    pieces: Pieces = [table(title, ["step", "reason", "examples"], body, words=2, last=True)]
+    panels = []
+    for score in dict.fromkeys(name for example in kept for name in example.scores):
+        inside = [e.scores[score] for e in kept if score in e.scores]
+        outside = [d.scores[score] for d in dropped if score in d.scores]
+        if len({*inside, *outside}) > 1:
+            words = f"{label} {score}: distribution among kept and dropped examples".strip()
+            panels.append(el("figure", el("figcaption", score), figures.histogram(inside, outside, words)))
+    if panels:
+        pieces += [key(("kept", "c0", "■"), ("dropped", "rule", "■")), el("div", *panels, class_="panels")]
     return pieces
 
 
-def _counts(runs: Sequence[Run]) -> Pieces:
+def _counts(settings: Sequence[Setting]) -> Pieces:
     """Many selections as one table: a row per setting and size (mean over seeds), a column per reason."""
-    body = []
-    groups = [
-        (
-            arm,
-            [
-                Counter(_reason(row) for row in rows(r.folder / "selection" / "dropped.jsonl"))
-                for r in arm.runs
-                if r.tuned
-            ],
-        )
-        for arm in arms(runs)
-    ]
+    groups = [(s, [_reasons(run) for run in s.runs if run.tuned]) for s in settings]
     reasons = list(dict.fromkeys(why for _, counters in groups for c in counters for why in c))
-    for arm, counters in groups:
+    body = []
+    for setting, counters in groups:
         if counters:
             means = [round(sum(c[why] for c in counters) / len(counters)) for why in reasons]
-            total = sum(means) + (arm.size or 0)
-            body.append([arm.label, f"{total:,}", *(f"−{n:,}" if n else "—" for n in means), f"{arm.size or 0:,}"])
+            size = setting.size or 0
+            cells = [f"−{n:,}" if n else "—" for n in means]
+            body.append([setting.label, f"{sum(means) + size:,}", *cells, f"{size:,}"])
     head = ["setting", "candidates", *(": ".join(p for p in why if p) for why in reasons), "kept"]
     return [table("From candidates to examples", head, body)]
 
 
-def data(runs: Sequence[Run]) -> Pieces:
+def _reasons(run: Run) -> Counter[tuple[str, str]]:
+    return Counter((d.step, d.reason) for d in _rows(run.folder / "selection" / "dropped.jsonl", Dropped))
+
+
+def data(settings: Sequence[Setting]) -> Pieces:
     """What the data stage read and dropped; what the attempts and their grades came to."""
     pieces: Pieces = []
-    for step, title in TITLES.items():
-        seen: list[Any] = []
-        for run in runs:
-            said = run.summaries.get(step)
-            if said and said not in seen:
+    for task, title in TITLES.items():
+        seen: list[object] = []
+        for run in (run for setting in settings for run in setting.runs):
+            said = run.summaries.get(task)
+            if said is not None and said not in seen:
                 seen.append(said)
-                pieces += [el("h3", title), facts(flat(said))]
+                pieces += [el("h3", title), facts(flat(asdict(said)))]  # type: ignore[call-overload]
     return pieces
 
 
-def listing(runs: Sequence[Run]) -> Pieces:
+def listing(settings: Sequence[Setting]) -> Pieces:
     """Each run: its folder, how it ended, how long it took; and the commands."""
-    body = []
-    for run, label in zip(runs, name(runs), strict=True):
+    body, runs = [], [(run, setting.label) for setting in settings for run in setting.runs]
+    for run, label in runs:
         state = el("span", run.state, class_=None if run.state == "done" else "alarm")
         if run.error:
             state = join([state, el("div", el("code", run.error.strip()), class_="wrap small")])
         size, seed = ("—" if v is None else f"{v:,}" for v in (run.size, run.seed))
         body.append([el("code", run.folder.as_posix()), label, size, seed, duration(run.seconds), state])
-    commands = el("pre", el("code", "\n".join(dict.fromkeys(run.command for run in runs))), tabindex=0)
-    shown = table("Folders", ["folder", "setting", "examples", "seed", "time", "state"], body, words=2)
-    if len(runs) > 12:
-        failed = [row for row, run in zip(body, runs, strict=True) if run.state != "done"]
-        bad = (
-            table(
-                "Runs that did not end well",
-                ["folder", "setting", "examples", "seed", "time", "state"],
-                failed,
-                words=2,
-            )
-            if failed
-            else None
-        )
-        return [p for p in (bad, folded(f"All {len(runs)} runs", shown, el("h3", "Commands"), commands)) if p]
-    return [shown, el("h3", "Commands"), commands]
+    commands = el("pre", el("code", "\n".join(dict.fromkeys(run.command for run, _ in runs))), tabindex=0)
+    head = ["folder", "setting", "examples", "seed", "time", "state"]
+    shown = table("Folders", head, body, words=2)
+    if len(runs) <= MANY:
+        return [shown, el("h3", "Commands"), commands]
+    failed = [row for row, (run, _) in zip(body, runs, strict=True) if run.state != "done"]
+    bad = [table("Runs that did not end well", head, failed, words=2)] if failed else []
+    return [*bad, folded(f"All {len(runs)} runs", shown, el("h3", "Commands"), commands)]
 
 
-def provenance(runs: Sequence[Run]) -> Pieces:
+def provenance(settings: Sequence[Setting]) -> Pieces:
     """Versions, commit, hardware; and the key, time and cost of every result."""
-    unique = {(step, m.get("key")): m for run in runs for step in TASKS if (m := run.manifests.get(step))}
+    runs = [run for setting in settings for run in setting.runs]
+    unique = {(task, m.key): m for run in runs for task in TASKS if (m := run.manifests.get(task))}
     if not unique:
         return []
-    first = list(unique.values())
-    versions = {k: v for m in first for k, v in (m.get("versions") or {}).items()}
-    seconds = sum(m.get("seconds") or 0.0 for m in first)
+    found = list(unique.values())
+    versions = {name: version for m in found for name, version in m.versions.items()}
     common = [
-        ("commit", _all(m.get("git") for m in first)),
-        ("hardware", _all(m.get("hardware") for m in first)),
+        ("commit", _all(m.git for m in found)),
+        ("hardware", _all(m.hardware for m in found)),
         ("weights", _all(m.model for run in runs for m in [run.base or run.tuned] if m)),
         ("seeds", _all(run.seed for run in runs)),
-        ("time of all stages", duration(seconds)),
-        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
+        ("time of all stages", duration(sum(m.seconds for m in found))),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
     body = [
-        [
-            step,
-            el("code", str(m.get("key", ""))),
-            str(m.get("finished", "")).replace("T", " ")[:16],
-            duration(m.get("seconds")),
-        ]
-        for (step, _), m in unique.items()
+        [task, el("code", m.key), m.finished.replace("T", " ")[:16], duration(m.seconds)]
+        for (task, _), m in unique.items()
     ]
     results = table("Results in the store", ["stage", "key", "finished", "time"], body, words=3)
     return [facts(common), folded(f"{len(body)} results in the store, with their keys", results)]
@@ -195,7 +178,7 @@ def flat(said: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for field, value in said.items():
         label = f"{prefix}{field}".replace("_", " ")
-        if isinstance(value, dict) and all(not isinstance(v, dict | list) for v in value.values()):
+        if isinstance(value, dict) and all(not isinstance(v, dict | list | tuple) for v in value.values()):
             pairs.append((label, ", ".join(f"{k} {_readable(k, v)}" for k, v in value.items())))
         elif isinstance(value, dict):
             pairs += flat(value, f"{label}, ")
@@ -215,23 +198,24 @@ def _readable(key: Any, value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4g}"
-    if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value):
+    if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value):
         return ", ".join(str(v) for v in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _distinct(runs: Sequence[Run], step: str) -> list[tuple[str, Run]]:
-    """The runs whose result of a step differs, with a label that tells them apart."""
-    seen: dict[Any, tuple[str, Run]] = {}
-    for run, words in zip(runs, describe(runs), strict=True):
-        if run.summaries.get(step) or (run.folder / step).is_dir():
-            mark = run.manifests.get(step, {}).get("key") or str(run.folder)
-            seen.setdefault(mark, (words if len(runs) > 1 else "", run))
+def _distinct(settings: Sequence[Setting], task: str) -> list[tuple[str, Run]]:
+    """The runs whose result of a task differs, with a label that tells them apart."""
+    seen: dict[str, tuple[str, Run]] = {}
+    words = describe(settings)
+    for run, label in words.items():
+        if run.summaries.get(task) or (run.folder / task).is_dir():
+            manifest = run.manifests.get(task)
+            seen.setdefault(manifest.key if manifest else str(run.folder), (label if len(words) > 1 else "", run))
     return list(seen.values())
 
 
-def _reason(row: dict[str, Any]) -> tuple[str, str]:
-    return str(row.get("step") or ""), str(row.get("reason") or "dropped")
+def _rows(path: Path, kind: type[Record]) -> list[Record]:
+    return read(path, kind) if path.is_file() else []
 
 
 def _all(values: Iterable[Any]) -> str:

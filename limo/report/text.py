@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from limo.report.arms import MEAN, Arm, Point, arms, bases, benchmarks, combine, describe, gap
+from limo.records import BenchmarkResult, Results
 from limo.report.notes import notes
-from limo.report.runs import Run, Score
+from limo.report.runs import Run
+from limo.report.settings import MEAN, Setting, bases_of, columns, describe, names_of
 
 WIDE = 3
 """Benchmarks beyond which the terminal shows ± in place of both ends of intervals."""
@@ -16,44 +18,57 @@ Table = tuple[list[str], list[list[str]]]
 """Head and rows."""
 
 
-def terminal(runs: Sequence[Run]) -> str:
+class Ranged(Protocol):
+    """A value with its 95 % interval: an accuracy or a difference, 0 to 1 or -1 to 1."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def terminal(settings: Sequence[Setting]) -> str:
     """What is printed at the end of a run or a sweep: one run by benchmark, several by setting."""
+    runs = [run for setting in settings for run in setting.runs]
     one = len(runs) == 1
-    shown = single(runs[0]) if one else several(runs, short=len(benchmarks(runs)) > WIDE)
-    parts = [*describe(runs if one else []), grid(*shown)]
+    shown = single(settings[0]) if one else several(settings, short=len(measured(settings)) > WIDE)
+    parts = [*(describe(settings).values() if one else []), grid(*shown)]
     marks = {"problem": "!", "note": "·"}
-    parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(runs)]
+    parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(settings)]
     return "\n".join(p for p in parts if p)
 
 
-def single(run: Run) -> Table:
+def measured(settings: Sequence[Setting]) -> list[str]:
+    """Names of all benchmarks of the models that the runs are about, in the order of the first that has each."""
+    return names_of([run.final for setting in settings for run in setting.runs if run.final])
+
+
+def single(setting: Setting) -> Table:
     """Base and tuned per benchmark, and their paired difference."""
     head = ["benchmark", "questions", "base", "tuned", "difference"]
     rows = []
-    for name in [*benchmarks([run]), MEAN]:
-        before, after = ([r] if r else [] for r in (run.base, run.tuned))
-        base, tuned = combine(before, name), combine(after, name)
-        change = gap(before, after, name) if before and after else None
-        score = run.final.scores.get(name) if run.final else None
+    for name in [*measured([setting]), MEAN]:
+        base, tuned = setting.before(name), setting.accuracy(name)
         if base or tuned:
-            rows.append([name, asked(score), percent(base), percent(tuned), percent(change, signed)])
+            questions = asked([*setting.tuned, *setting.bases], name)
+            rows.append([name, questions, percent(base), percent(tuned), percent(setting.gain(name), signed)])
     return head, rows
 
 
-def several(runs: Sequence[Run], short: bool = False) -> Table:
-    """Tuned accuracy per setting and size, one column per benchmark; the base model on top. Where none was trained, a row
-    for each model. `short` gives ± for intervals."""
-    names = benchmarks(runs)
-    columns = [*names, MEAN] if len(names) > 1 else names
+def several(settings: Sequence[Setting], short: bool = False) -> Table:
+    """Tuned accuracy per setting and size, one column per benchmark; what each started from on top. Where none was
+    trained, a row for each model. `short` gives ± for intervals."""
+    shown = columns(measured(settings))
     write = brief if short else percent
-    if not any(run.tuned for run in runs):
-        there = [arm for arm in arms(runs) if arm.bases]
-        return ["setting", *columns], [[arm.label, *(write(combine(arm.bases, c)) for c in columns)] for arm in there]
-    rows = [["base model", "", "", *(write(combine([b], c)) for c in columns)] for b in bases(runs)]
-    for arm in arms(runs):
-        if any(r.tuned for r in arm.runs):
-            rows.append([arm.label, count(arm), seeds(arm), *(write(arm.point(c)) for c in columns)])
-    return ["setting", "size", "seeds", *columns], rows
+    trained = [s for s in settings if s.tuned]
+    if not trained:
+        there = [s for s in settings if s.bases]
+        return ["setting", *shown], [[s.label, *(write(s.before(c)) for c in shown)] for s in there]
+    rows = [[base.label, "", "", *(write(base.accuracy(c)) for c in shown)] for base in bases_of(settings)]
+    rows += [[s.label, count(s), seeds(s), *(write(s.accuracy(c)) for c in shown)] for s in trained]
+    return ["setting", "size", "seeds", *shown], rows
 
 
 def grid(head: list[str], rows: list[list[str]]) -> str:
@@ -68,44 +83,71 @@ def grid(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def markdown(runs: Sequence[Run], title: str) -> str:
+def markdown(settings: Sequence[Setting], title: str) -> str:
     """`report.md`: the tables of the terminal, for issues and notes."""
-    parts = [f"# {title}", ""]
-    parts += [f"- {'**' + sentence + '**' if kind == 'problem' else sentence}" for kind, sentence in notes(runs)]
-    tables = [single(runs[0])] if len(runs) == 1 else [several(runs)]
-    for head, rows in tables:
-        parts += ["", _line(head), _line([":--", *["--:"] * (len(head) - 1)]), *(_line(r) for r in rows)]
+    runs = [run for setting in settings for run in setting.runs]
+    parts = [f"# {_plain(title)}", ""]
+    for kind, sentence in notes(settings):
+        parts.append(f"- {f'**{_plain(sentence)}**' if kind == 'problem' else _plain(sentence)}")
+    head, rows = single(settings[0]) if len(runs) == 1 else several(settings)
+    parts += ["", _line(head), _line([":--", *["--:"] * (len(head) - 1)]), *(_line(r) for r in rows)]
     parts += ["", "Accuracy in % with 95 % interval.", "", *(f"    {run.command}" for run in runs), ""]
     return "\n".join(parts)
 
 
-def sheet(runs: Sequence[Run]) -> str:
+SHEET = (
+    "run",
+    "strategy",
+    "size",
+    "seed",
+    "state",
+    "weights",
+    "benchmark",
+    "accuracy",
+    "low",
+    "high",
+    "questions",
+    "samples",
+    "no_answer",
+    "truncated",
+    "repetition",
+    "tokens",
+    "paper_rules",
+    "model",
+)
+"""Columns of `results.csv`."""
+
+
+def sheet(settings: Sequence[Setting]) -> str:
     """`results.csv`: one row per run, model and benchmark, everything measured; accuracies 0 to 1."""
     out = io.StringIO()
-    head = ["run", "strategy", "size", "seed", "state", "weights", "benchmark", "accuracy", "low", "high", "questions", "samples",
-            "no_answer", "truncated", "repetition", "tokens", "paper_rules", "model"]  # fmt: skip
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(head)
-    for run in runs:
+    writer.writerow(SHEET)
+    for run in (run for setting in settings for run in setting.runs):
         for weights, found in (("base", run.base), ("tuned", run.tuned)):
-            for score in found.scores.values() if found else []:
-                low, high = score.interval or ("", "")
-                writer.writerow([
-                    run.folder.name, run.strategy, run.size, run.seed, run.state, weights, score.benchmark, score.accuracy, low, high,
-                    score.n, score.samples, score.no_answer, score.truncated, score.repetition, score.tokens, score.paper,
-                    found.model if found else "",
-                ])  # fmt: skip
+            if found:
+                for name, one in found.benchmarks.items():
+                    writer.writerow([*_who(run), weights, name, *_measures(one), found.model])
     return out.getvalue()
 
 
-def percent(point: Point | None, write: Callable[[float], str] = lambda value: f"{100 * value:.1f}") -> str:
+def _who(run: Run) -> list[object]:
+    return [run.folder.name, run.strategy, run.size, run.seed, run.state]
+
+
+def _measures(one: BenchmarkResult) -> list[object]:
+    shares = [one.no_answer, one.truncated, one.repetition, one.tokens, one.paper_accuracy]
+    return [one.accuracy, one.interval.low, one.interval.high, one.n, one.samples, *shares]
+
+
+def percent(of: Ranged | None, write: Callable[[float], str] = lambda value: f"{100 * value:.1f}") -> str:
     """`92.1 [89.4, 94.2]`, in percent; `signed` writes differences."""
-    return "—" if point is None else f"{write(point.value)} [{write(point.low)}, {write(point.high)}]"
+    return "—" if of is None else f"{write(of.value)} [{write(of.low)}, {write(of.high)}]"
 
 
-def brief(point: Point | None) -> str:
+def brief(of: Ranged | None) -> str:
     """`92.1 ±2.4`: half the width of the interval, which need not lie evenly."""
-    return "—" if point is None else f"{100 * point.value:.1f} ±{50 * (point.high - point.low):.1f}"
+    return "—" if of is None else f"{100 * of.value:.1f} ±{50 * (of.high - of.low):.1f}"
 
 
 def signed(value: float) -> str:
@@ -113,19 +155,27 @@ def signed(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−")
 
 
-def asked(score: Score | None) -> str:
-    """`500`, or `30 × 16` with several samples each."""
-    if score is None:
+def asked(results: Sequence[Results], benchmark: str) -> str:
+    """`500`, or `30 × 16` with several samples each; a range where the results differ."""
+    found = {(r.benchmarks[benchmark].n, r.benchmarks[benchmark].samples) for r in results if benchmark in r.benchmarks}
+    if not found:
         return ""
-    return f"{score.n} × {score.samples}" if score.samples > 1 else str(score.n)
+    counts, samples = (sorted({pair[i] for pair in found}) for i in (0, 1))
+    number, each = ("–".join(map(str, dict.fromkeys((of[0], of[-1])))) for of in (counts, samples))
+    return number if each == "1" else f"{number} × {each}"
 
 
-def count(arm: Arm) -> str:
-    return "—" if arm.size is None else f"{arm.size:,}"
+def count(setting: Setting) -> str:
+    return "—" if setting.size is None else f"{setting.size:,}"
 
 
-def seeds(arm: Arm) -> str:
-    return str(sum(1 for r in arm.runs if r.tuned))
+def seeds(setting: Setting) -> str:
+    return str(len(setting.tuned))
+
+
+def _plain(text: str) -> str:
+    """Text of others that Markdown shows as it is."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|" else c for c in text)
 
 
 def _line(cells: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from limo.config import component
 from limo.data.text import boxed, text_hash
@@ -109,12 +111,21 @@ class Where:
 
     key: str
     """Key of `meta`, such as level or subject."""
-    values: tuple[Any, ...]
+    values: tuple[str | float | bool | None, ...]
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
-        wanted = {str(value) for value in self.values}
+        wanted = {_comparable(value) for value in self.values}
         return {
-            e.id: Dropped(f"{self.key} differs", held)
+            e.id: Dropped(f"{self.key} differs", str(e.meta.get(self.key)))
             for e in pool
-            if (held := str(e.meta.get(self.key))) not in wanted
+            if _comparable(e.meta.get(self.key)) not in wanted
         }
+
+
+def _comparable(value: object) -> object:
+    """A value as it compares: 5, 5.0 and "5" are one number, which a column with an empty cell turns into each other."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            number = float(value)
+            return None if math.isnan(number) else number
+    return value if isinstance(value, bool) or value is None else str(value)

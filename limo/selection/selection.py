@@ -62,6 +62,12 @@ class Selection:
             raise ValueError(f"level={self.level} must be one of 1 to {self.bands} (bands), or null")
         if self.level is not None and self.rank is None:
             raise ValueError("level needs a score to divide into bands: set rank")
+        if len({repr(step.rules) for step in self.steps.values() if isinstance(step, Correct)}) > 1:
+            names = [name for name, step in self.steps.items() if isinstance(step, Correct)]
+            raise ValueError(
+                f"steps {' and '.join(names)} ask for solutions that are right by different rules, and each solution is "
+                "graded once; give them the same rules, or leave one out"
+            )
         scores = {"solve_rate", *(name for name, step in self.steps.items() if isinstance(step, Score))}
         if self.rank is not None and self.rank.partition(".")[0] not in scores:
             raise ValueError(
@@ -94,8 +100,10 @@ class Selection:
             else:
                 leave(name, step.drop(left, seed))
         scored = left
-        if self.level is not None:
-            leave("level", self._other_bands(left))
+        if self.rank is not None and left and not any(self.rank in e.scores for e in left):
+            raise UserError(f"selection.rank={self.rank}: no candidate has this score; {_remedy(self.rank)}")
+        if self.level is not None and self.rank is not None:
+            leave("level", self._other_bands(left, self.rank))
         left = self._ranked(left, seed)
         if self.per_problem is not None:
             leave("per_problem", _surplus(left, self.per_problem))
@@ -112,14 +120,15 @@ class Selection:
         if self.rank is None:
             return sorted(pool, key=lambda e: e.id)
         rank, sign = self.rank, 1 if self.lowest else -1
-        if pool and not any(rank in e.scores for e in pool):
-            raise UserError(f"selection.rank={rank}: no candidate has this score; {_remedy(rank)}")
         return sorted(pool, key=lambda e: (rank not in e.scores, sign * e.scores.get(rank, 0.0), e.id))
 
-    def _other_bands(self, pool: Sequence[Example]) -> dict[str, Dropped]:
-        rank = self.rank
-        assert rank is not None
+    def _other_bands(self, pool: Sequence[Example], rank: str) -> dict[str, Dropped]:
         order = sorted((e for e in pool if rank in e.scores), key=lambda e: (e.scores[rank], e.id))
+        if 0 < len(order) < self.bands:
+            raise UserError(
+                f"selection.level={self.level}: {len(order)} candidates with a score do not make {self.bands} levels; "
+                f"set selection.bands={len(order)} or less, or loosen a step"
+            )
         band = {e.id: 1 + place * self.bands // len(order) for place, e in enumerate(order)}
         return {e.id: Dropped("another level", band.get(e.id)) for e in pool if band.get(e.id) != self.level}
 
@@ -150,7 +159,8 @@ class Selection:
                 "attempts of a model that solves some problems and selection.candidates=attempts"
             )
         worst = counts.most_common(1)[0][0]
-        raise UserError(f"selection: none of {pool} candidates is left ({told}); loosen selection.steps.{worst}")
+        key = f"selection.steps.{worst}" if worst in self.steps else f"selection.{worst}"
+        raise UserError(f"selection: none of {pool} candidates is left ({told}); loosen {key}")
 
 
 def _scored(example: Example, step: str, found: dict[str, dict[str, float]]) -> Example:

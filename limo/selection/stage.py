@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from limo import records
 from limo.config import component
-from limo.records import Attempt, Example, Grade, Problem
+from limo.records import Attempt, Example, Grade, Problem, SelectionSummary
 from limo.selection.candidates import candidates
 from limo.selection.pool import Filter
 from limo.selection.selection import Selection
-from limo.stage import Stage, summarise
+from limo.stage import Input, Stage, summarise
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
@@ -25,11 +25,11 @@ class SelectionStage(Stage):
     module: ClassVar[str] = "limo.selection"
     version: ClassVar[int] = 1
 
-    problems: Path
-    attempts: Path | None = None
-    grades: Path | None = None
+    problems: Input
+    attempts: Input | None = None
+    grades: Input | None = None
     """Grades of the attempts."""
-    checked: Path | None = None
+    checked: Input | None = None
     """Grades of the source's own solutions, where they were graded (`sample` is the solution's place)."""
     selection: Selection
     seed: int
@@ -58,8 +58,7 @@ class SelectionStage(Stage):
         records.write(folder / "dropped.jsonl", reasons)
         records.write(folder / "examples.jsonl", outcome.kept)
         names = [name for name, step in self.selection.steps.items() if isinstance(step, Filter)]
-        summarise(
-            folder,
+        found = SelectionSummary(
             problems=len(problems),
             candidates=len(pool),
             origins=dict(Counter(e.origin for e in pool)),
@@ -68,6 +67,7 @@ class SelectionStage(Stage):
             unmeasured={"solve_rate": sum("solve_rate" not in e.scores for e in pool)},
             scores={"pool": quantiles(outcome.scored), "kept": quantiles(outcome.kept)},
         )
+        summarise(folder, found)
 
 
 def _reasons(rows: list[dict[str, Any]], step: str) -> dict[str, int]:

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from limo import UserError
-from limo.records import write_json
+from limo.records import TrainingSummary, write_json
 from limo.stage import SUMMARY, summarise
 from limo.training.batches import Batch
 from limo.training.checkpoints import BEST, CHECKPOINTS, best, found, remove, step_of
@@ -165,8 +165,7 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
     weights, trained = module.sizes()
     plan, sizes = prepared.batch_plan, prepared.batch_plan.tokens(prepared.encoded)
     lowest = best(folder) if stage.training.export_from == "best" else None
-    summarise(
-        folder,
+    said = TrainingSummary(
         examples=len(prepared.encoded),
         overlong=len(prepared.overlong),
         overlong_share=len(prepared.overlong) / len(prepared.every),
@@ -189,6 +188,7 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
         training_seconds=float(last["seconds"]),
         seconds=round(took, 3),
     )
+    summarise(folder, said)
 
 
 def _tidy(stage: TrainingStage, folder: Path, rank: Ranks) -> None:

@@ -12,7 +12,7 @@ from limo.hardware import gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
 from limo.records import Example, read
-from limo.stage import Stage
+from limo.stage import Input, Stage
 from limo.training.batches import uneven
 from limo.training.disk import lacking
 from limo.training.loggers import Csv
@@ -31,7 +31,7 @@ class TrainingStage(Stage):
     model: Model
     optimizer: Optimizer
     logger: Csv = runtime(default=Csv())
-    examples: Path
+    examples: Input
     seed: int
 
     @property

@@ -19,6 +19,7 @@ import slurm
 import tiny
 from waiting import LAST, until
 
+from limo.records import TrainingSummary
 from limo.stage import summary
 
 pytestmark = pytest.mark.real
@@ -80,7 +81,7 @@ def test_a_submitit_job_of_two_nodes_ends_with_the_weights_of_one_process(
     run = start([*SUBMIT, *how, *TWO], tmp_path, **slurm.install(tmp_path / "slurm"))
     ended.append(run)
     trained = finish(run, tmp_path)
-    assert (summary(trained)["ranks"], summary(trained)["strategy"]) == (2, "zero2")
+    assert (summary(trained, TrainingSummary).ranks, summary(trained, TrainingSummary).strategy) == (2, "zero2")
     assert tiny.furthest(tiny.weights(alone), tiny.weights(trained)) < 1e-5
     steps = [file.read_text().splitlines() for file in sorted(tmp_path.glob("slurm/*.srun"))]
     assert len(steps) == 2, "one step of submitit's, one of ours for training"
@@ -100,7 +101,7 @@ def test_one_process_in_a_job_of_two_nodes_is_one_process(
     run = start([*SUBMIT, *how, *TWO, "training.strategy.nodes=1"], tmp_path, **slurm.install(tmp_path / "slurm"))
     ended.append(run)
     trained = finish(run, tmp_path)
-    assert summary(trained)["ranks"] == 1
+    assert summary(trained, TrainingSummary).ranks == 1
     assert tiny.furthest(tiny.weights(alone), tiny.weights(trained)) < 1e-5
 
 
@@ -152,5 +153,5 @@ def test_without_slurm_the_printed_command_makes_another_machine_the_second(
     ended.append(second)
     trained = finish(run, tmp_path)
     assert second.wait(LAST) == 0
-    assert summary(trained)["ranks"] == 2
+    assert summary(trained, TrainingSummary).ranks == 2
     assert tiny.furthest(tiny.weights(alone), tiny.weights(trained)) < 1e-5

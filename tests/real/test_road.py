@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from limo.records import TrainingSummary, read_results
 from limo.stage import summary
 
 pytestmark = pytest.mark.real
@@ -46,12 +47,11 @@ def test_the_road_runs_on_real_ranks_and_a_real_engine_and_then_comes_from_the_s
     assert first.returncode == 0, first.stdout + first.stderr
     (folder,) = [f.parent for f in (tmp_path / "outputs/gsm8k").glob("*/status.json")]
 
-    trained = summary(folder / "training")
-    assert (trained["strategy"], trained["ranks"], trained["examples"], trained["steps"]) == ("zero2", 2, 4, 1)
+    trained = summary(folder / "training", TrainingSummary)
+    assert (trained.strategy, trained.ranks, trained.examples, trained.steps) == ("zero2", 2, 4, 1)
     for which in ("base", "tuned"):
-        results = json.loads((folder / "evaluation" / which / "results.json").read_text())
-        assert results["benchmarks"]["gsm8k"]["n"] == 3
-        assert sum(1 for _ in (folder / "evaluation" / which / "gsm8k/attempts.jsonl").open()) == 3
+        assert read_results(folder / "evaluation" / which / "results.json").benchmarks["gsm8k"].n == 3
+        assert sum(1 for _ in (folder / "evaluation" / which / "gsm8k/answers.jsonl").open()) == 3
     logs = list((tmp_path / "outputs/.store/completions").glob("*.jsonl"))
     assert len(logs) == 2, "one log of completions for each of the two models"
     assert all('"_target_": "Vllm"' in log.read_text() for log in logs)

@@ -17,7 +17,7 @@ from limo.data import Files
 from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage
 from limo.models import Model
-from limo.records import Attempt, read
+from limo.records import Answer, EvaluationSummary, read
 from limo.stage import request, summary
 
 pytestmark = pytest.mark.real
@@ -52,11 +52,13 @@ def evaluate(folder: Path, base: Path, benchmarks: dict[str, int]) -> dict[tuple
     found = json.loads((folder / "results.json").read_text())["benchmarks"]
     assert {name: result["samples"] for name, result in found.items()} == benchmarks
     assert all(len(result["questions"]) == 2 for result in found.values())
-    assert {name: facts["n"] for name, facts in summary(folder)["benchmarks"].items()} == dict.fromkeys(benchmarks, 2)
+    assert {
+        name: facts.questions for name, facts in summary(folder, EvaluationSummary).benchmarks.items()
+    } == dict.fromkeys(benchmarks, 2)
     return {
-        (name, a.problem, a.sample): a.text
+        (name, a.problem, a.sample): a.response
         for name in benchmarks
-        for a in read(folder / name / "attempts.jsonl", Attempt)
+        for a in read(folder / name / "answers.jsonl", Answer)
     }
 
 

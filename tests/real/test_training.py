@@ -20,6 +20,7 @@ import torch
 from waiting import LAST, until
 
 from limo.optimizers import AdamW, Schedule
+from limo.records import TrainingSummary
 from limo.stage import request, summary
 from limo.training import Lora, TrainingStage
 from limo.training.checkpoints import found
@@ -79,8 +80,8 @@ def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_two_processes_end_with_the_weights_of_one(name: str, base: Path, alone: Path, tmp_path: Path) -> None:
     run(tiny.stage(tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=STRATEGIES[name], **TWO_STEPS), tmp_path)
-    assert summary(tmp_path)["strategy"] == name
-    assert (summary(tmp_path)["ranks"], summary(tmp_path)["accumulation"]) == (2, 2)
+    assert summary(tmp_path, TrainingSummary).strategy == name
+    assert (summary(tmp_path, TrainingSummary).ranks, summary(tmp_path, TrainingSummary).accumulation) == (2, 2)
     assert tiny.furthest(tiny.weights(alone), tiny.weights(tmp_path)) < 1e-5
     for one, two in zip(rows(alone), rows(tmp_path), strict=True):
         assert float(one["grad_norm"]) > 1, "clipping must be at work for this to prove anything about it"
@@ -111,7 +112,8 @@ def test_two_machines_end_with_the_weights_of_one(
             )
     for node, process in enumerate(ended):
         assert process.wait(LAST) == 0, (tmp_path / f"node{node}.txt").read_text()[-4000:]
-    assert (summary(tmp_path)["ranks"], summary(tmp_path)["strategy"]) == (2, "zero2")
+    said = summary(tmp_path, TrainingSummary)
+    assert (said.ranks, said.strategy) == (2, "zero2")
     assert tiny.furthest(tiny.weights(alone), tiny.weights(tmp_path)) < 1e-5
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from limo.evaluation import compare, metrics
+from limo import statistics
+from limo.statistics import metrics, paired
 
 cells = st.integers(0, 1)
 tables = st.integers(1, 6).flatmap(lambda k: st.lists(st.lists(cells, min_size=k, max_size=k), min_size=2, max_size=8))
@@ -68,7 +69,7 @@ def test_a_majority_counts_classes_and_not_how_often_a_string_comes():
 @given(tables)
 def test_the_interval_is_scipys_t_interval_over_questions_in_the_middle(table):
     shares = np.mean(table, axis=1)
-    found = metrics.interval(table)
+    found = statistics.interval(table)
     if shares.std() > 0 and 0.1 <= shares.mean() <= 0.9:
         low, high = stats.ttest_1samp(shares, 0).confidence_interval(0.95)
         assert (found.low, found.high) == pytest.approx((max(0, low), min(1, high)))
@@ -81,19 +82,19 @@ def test_the_interval_is_scipys_t_interval_over_questions_in_the_middle(table):
 def test_wilson_is_scipys(n, data):
     k = data.draw(st.integers(0, n))
     expected = stats.binomtest(k, n).proportion_ci(method="wilson")
-    assert metrics.wilson(k / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert statistics.wilson(k / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_thirty_of_thirty_is_not_certainty():
-    sure = metrics.interval([[1]] * 30)
+    sure = statistics.interval([[1]] * 30)
     assert sure.low == pytest.approx(stats.binomtest(30, 30).proportion_ci(method="wilson").low)
     assert sure.high == pytest.approx(1) and 0.88 < sure.low < 0.89
-    fixed = metrics.fixed_interval([[1, 1, 1, 1]] * 30)
+    fixed = statistics.fixed_interval([[1, 1, 1, 1]] * 30)
     assert fixed is not None and fixed.low < 1.0
 
 
 def test_one_greedy_answer_a_question_says_nothing_about_the_questions_being_fixed():
-    assert metrics.fixed_interval([[1], [0]]) is None
+    assert statistics.fixed_interval([[1], [0]]) is None
 
 
 @pytest.mark.parametrize(("n", "k", "a", "b"), [(30, 4, 0.45, 0.45), (30, 16, 1.9, 0.1), (200, 1, 0.3, 2.7)])
@@ -103,9 +104,9 @@ def test_the_intervals_cover_what_they_promise(n, k, a, b):
     for _ in range(trials):
         p = rng.beta(a, b, n)
         table = (rng.random((n, k)) < p[:, None]).astype(int)
-        found = metrics.interval(table.tolist())
+        found = statistics.interval(table.tolist())
         sure += found.low <= a / (a + b) <= found.high
-        again = metrics.fixed_interval(table.tolist())
+        again = statistics.fixed_interval(table.tolist())
         fixed += again is not None and again.low <= p.mean() <= again.high
         share = table.mean()
         naive += abs(share - a / (a + b)) <= 1.96 * math.sqrt(max(share * (1 - share), 1e-9) / (n * k))
@@ -120,7 +121,7 @@ def test_the_fixed_interval_has_the_variance_of_sampling_again():
     p = rng.beta(0.45, 0.45, 40)
     draws = rng.random((4000, 40, 8)) < p[:, None]
     true = draws.mean(axis=(1, 2)).std()
-    errors = [metrics.fixed_interval(d.astype(int).tolist()).error for d in draws[:200]]  # type: ignore[union-attr]
+    errors = [statistics.fixed_interval(d.astype(int).tolist()).error for d in draws[:200]]  # type: ignore[union-attr]
     assert np.mean(errors) == pytest.approx(true, rel=0.05)
 
 
@@ -128,8 +129,8 @@ def test_the_detectable_difference_is_found_with_80_percent_power():
     rng = np.random.default_rng(2)
     n, k = 60, 4
     p = rng.uniform(0.25, 0.75, (2000, n))
-    gap = rng.normal(0, math.sqrt(metrics.SPREAD), (2000, n))
-    size = np.mean([metrics.detectable((rng.random((n, k)) < q[:, None]).astype(int).tolist()) for q in p[:100]])
+    gap = rng.normal(0, math.sqrt(paired.SPREAD), (2000, n))
+    size = np.mean([statistics.detectable((rng.random((n, k)) < q[:, None]).astype(int).tolist()) for q in p[:100]])
     q = np.clip(p + gap + size, 0, 1)
     size = (q - p).mean()  # clipping takes a little of it
     first, second = rng.binomial(k, p) / k, rng.binomial(k, q) / k
@@ -138,8 +139,8 @@ def test_the_detectable_difference_is_found_with_80_percent_power():
 
 
 def test_the_mean_over_benchmarks_combines_their_errors():
-    one, two = metrics.interval([[1], [0]] * 20), metrics.interval([[1], [0], [0]] * 50)
-    mean, over = metrics.mean_of([(0.5, one), (1 / 3, two)])
+    one, two = statistics.interval([[1], [0]] * 20), statistics.interval([[1], [0], [0]] * 50)
+    mean, over = statistics.mean_of([(0.5, one), (1 / 3, two)])
     assert mean == pytest.approx(5 / 12)
     assert over.error == pytest.approx(math.hypot(one.error, two.error) / 2)
     assert over.high - mean == pytest.approx(math.hypot(one.high - 0.5, two.high - 1 / 3) / 2)
@@ -152,7 +153,7 @@ def test_the_interval_of_the_mean_covers_also_where_benchmarks_are_near_their_en
         tables = [
             (rng.random((30, 4)) < rng.beta(a, b, (30, 1))).astype(int).tolist() for a, b in ((1.9, 0.1), (0.4, 0.6))
         ]
-        _, over = metrics.mean_of([(metrics.average(t), metrics.interval(t)) for t in tables])
+        _, over = statistics.mean_of([(metrics.average(t), statistics.interval(t)) for t in tables])
         hits += over.low <= (0.95 + 0.4) / 2 <= over.high
     assert hits / trials > 0.9
 
@@ -190,15 +191,39 @@ runs = st.integers(2, 7).flatmap(
 )
 
 
+def apart(first, second):
+    found = statistics.difference([{"b": first}], [{"b": second}])
+    assert found is not None
+    return found
+
+
 @given(runs)
 def test_with_one_sample_the_p_value_is_mcnemars_exact_one(pair):
     first, second = ({str(i): [c] for i, c in enumerate(run)} for run in pair)
-    found = compare.compare(first, second)
+    found = apart(first, second)
     better = sum(b > a for a, b in zip(*pair, strict=True))
     worse = sum(b < a for a, b in zip(*pair, strict=True))
     expected = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
-    assert found.p == pytest.approx(expected)
-    assert found.test == "McNemar, exact"
+    assert found.p == pytest.approx(expected) and found.exact
+
+
+@given(runs)
+def test_the_interval_never_contradicts_the_p_value(pair):
+    first, second = ({str(i): [c] for i, c in enumerate(run)} for run in pair)
+    for found in (apart(first, second), statistics.difference([{"b": first}] * 2, [{"b": second}] * 2)):
+        assert found.low <= found.value <= found.high
+        if found.p < 0.0499:
+            assert not found.low < 0 < found.high
+        elif found.p > 0.0501:
+            assert found.low <= 0 <= found.high
+
+
+@given(runs)
+def test_turned_around_a_difference_has_the_other_sign_and_the_same_p(pair):
+    first, second = ({str(i): [c] for i, c in enumerate(run)} for run in pair)
+    there, back = apart(first, second), apart(second, first)
+    assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
+    assert there.p == pytest.approx(back.p) and (there.first, there.second) == (back.second, back.first)
 
 
 @settings(max_examples=20)
@@ -208,7 +233,7 @@ def test_the_p_value_is_that_of_all_sign_flips(gaps):
         abs(sum(s * g for s, g in zip(signs, gaps, strict=True))) >= abs(sum(gaps))
         for signs in itertools.product((-1, 1), repeat=len(gaps))
     ])  # fmt: skip
-    assert compare.sign_flips(gaps) == pytest.approx(brute)
+    assert paired.sign_flips(gaps) == pytest.approx(brute)
 
 
 def test_sign_flips_agree_with_scipys_permutation_test():
@@ -217,48 +242,46 @@ def test_sign_flips_agree_with_scipys_permutation_test():
     expected = stats.permutation_test(
         (gaps,), np.mean, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(0)
     )
-    assert compare.sign_flips(gaps.tolist()) == pytest.approx(expected.pvalue, abs=0.01)
+    assert paired.sign_flips(gaps.tolist()) == pytest.approx(expected.pvalue, abs=0.01)
 
 
 def test_the_interval_of_a_difference_is_scipys_paired_t_interval():
     rng = np.random.default_rng(4)
     a, b = rng.integers(0, 2, (30, 4)), rng.integers(0, 2, (30, 16))
-    found = compare.compare(*({str(i): row.tolist() for i, row in enumerate(run)} for run in (a, b)))
+    found = apart(*({str(i): row.tolist() for i, row in enumerate(run)} for run in (a, b)))
     expected = stats.ttest_rel(b.mean(axis=1), a.mean(axis=1)).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert found.test == "sign flips, exact"
 
 
 def test_equal_runs_differ_by_nothing_but_not_certainly():
     run = {str(i): [1] for i in range(30)}
-    found = compare.compare(run, run)
-    assert found.difference == 0 and found.p == 1
-    assert found.low < 0 < found.high and found.method == "rule of three"
+    found = apart(run, run)
+    assert found.value == 0 and found.p == 1
+    assert found.low < 0 < found.high
 
 
 def test_only_questions_of_both_runs_are_compared():
-    found = compare.compare({"a": [1], "b": [0]}, {"b": [1], "c": [1]})
-    assert (found.n, found.left_out, found.difference) == (1, 2, 1.0)
-    with pytest.raises(ValueError, match="no question in common"):
-        compare.compare({"a": [1]}, {"b": [1]})
+    found = apart({"a": [1], "b": [0]}, {"b": [1], "c": [1]})
+    assert (found.questions, found.value, found.first, found.second) == ({"b": 1}, 1.0, 0.0, 1.0)
+    assert statistics.difference([{"x": {"a": [1]}}], [{"x": {"b": [1]}}]) is None
+    assert statistics.difference([{"x": {"a": [1]}}], [{"y": {"a": [1]}}]) is None
+    assert statistics.difference([], [{"y": {"a": [1]}}]) is None
+
+
+def test_the_mean_of_a_difference_is_over_the_benchmarks_of_both():
+    def suite(**right):
+        return {n: {str(i): [int(i < c)] for i in range(50)} for n, c in right.items()}
+
+    found = statistics.difference([suite(x=10, y=20, z=1)], [suite(x=30, y=21)])
+    assert found is not None
+    assert found.value == pytest.approx(0.21) and found.low < 0.21 < found.high and found.p < 0.001
+    assert found.questions == {"x": 50, "y": 50}
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_holm_is_the_closed_test_of_bonferroni(values):
-    found = compare.holm(values)
+    found = statistics.holm(values)
     for i in range(len(values)):
         subsets = (s for r in range(len(values)) for s in itertools.combinations(range(len(values)), r + 1) if i in s)
         closed = max(min(1.0, len(s) * min(values[j] for j in s)) for s in subsets)
         assert found[i] == pytest.approx(closed)
-
-
-def test_two_results_are_compared_by_benchmark_and_over_all():
-    def results(right: dict[str, int]) -> dict:
-        return {"benchmarks": {n: {"questions": {str(i): [int(i < c)] for i in range(50)}} for n, c in right.items()}}
-
-    found = compare.compare_results(results({"x": 10, "y": 20, "z": 1}), results({"x": 30, "y": 21}))
-    assert set(found["benchmarks"]) == {"x", "y"} and found["only"] == ["z"]
-    assert found["benchmarks"]["x"]["p_holm"] < 0.001 < found["benchmarks"]["y"]["p_holm"]
-    assert found["mean"]["difference"] == pytest.approx(0.21)
-    low, high = found["mean"]["interval"]
-    assert low < 0.21 < high

@@ -1,0 +1,29 @@
+"""From what a result of the store was made, by what, where and when: `manifest.json`, written last."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+from limo.records.record import record
+
+
+@record
+class Manifest:
+    """The birth certificate of a result."""
+
+    stage: str
+    key: str
+    seconds: float
+    finished: str
+    """Local time with its zone, `2026-01-05T10:15:00+0000`."""
+    version: int = 1
+    """Of the stage's code."""
+    config: Any = None
+    """The stage as `limo.serial.dump` writes it."""
+    versions: dict[str, str] = field(default_factory=dict)
+    git: str | None = None
+    """Commit of the checkout, `+changes` where it was not clean; None for an installed package."""
+    hardware: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    """File or folder of the result -> SHA-256 of its content."""

@@ -1,0 +1,208 @@
+"""What each stage says of itself when it is done: `summary.json`, one class a stage."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from limo.records.record import record
+from limo.records.results import Interval
+
+
+@record
+class DataSummary:
+    """What was read and what is left."""
+
+    read: int
+    kept: int
+    solutions: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Reason -> problems."""
+    leaks: dict[str, int] = field(default_factory=dict)
+    """Benchmark -> problems that are its questions."""
+    protected: dict[str, int] = field(default_factory=dict)
+    """Benchmark -> questions that were looked for."""
+    unchecked: tuple[str, ...] = ()
+    """Benchmarks that could not be read here."""
+
+
+@record
+class AttemptsSummary:
+    """How a model tried the pool."""
+
+    problems: int
+    attempts: int
+    finish: dict[str, float]
+    """Why answers ended -> share."""
+    tokens: int
+    """Generated, in all."""
+
+
+@record
+class GradingSummary:
+    """How attempts were graded."""
+
+    attempts: int
+    problems: int
+    accuracy: float | None
+    """None without attempts."""
+    verdicts: dict[str, int]
+    rules: dict[str, int]
+    seconds: float
+
+
+@record
+class SelectionSummary:
+    """How candidates became examples."""
+
+    candidates: int
+    kept: int
+    problems: int = 0
+    origins: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Step -> reason -> candidates."""
+    unmeasured: dict[str, int] = field(default_factory=dict)
+    """Score -> candidates that have none."""
+    scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """`pool` and `kept` -> score -> quantile -> value."""
+
+
+@record
+class TrainingSummary:
+    """What was trained on, how, and what it came to."""
+
+    examples: int
+    overlong: int
+    overlong_share: float
+    overlong_policy: str
+    longest: int
+    """Tokens of the longest example."""
+    tokens: int
+    """Seen over all steps."""
+    supervised_tokens: int
+    steps: int
+    epochs: float
+    packs: int
+    accumulation: int
+    ranks: int
+    strategy: str
+    parameters: int
+    parameters_trained: int
+    final_loss: float
+    checkpoint: str
+    """Which weights were exported: `last` or `best`."""
+    exported_step: int
+    memory_gib: float
+    """Peak of a process."""
+    training_seconds: float
+    seconds: float
+
+
+@record
+class Mended:
+    """What was done to the gold answers of a benchmark."""
+
+    questions: int
+    repairs: dict[str, tuple[str, ...]]
+    """Rule -> ids of the questions whose gold answer it changed."""
+    duplicates: tuple[tuple[str, ...], ...]
+    """Ids of questions with the same text."""
+
+
+@record
+class EvaluationSummary:
+    """The headline of an evaluation; all numbers are in `results.json`."""
+
+    model: str
+    accuracy: float
+    """Plain mean over the benchmarks."""
+    interval: Interval
+    benchmarks: dict[str, Mended] = field(default_factory=dict)
+    sampling_seconds: float = 0.0
+    grading_seconds: float = 0.0
+
+
+@record
+class Losses:
+    """What texts cost a base."""
+
+    loss: float
+    """Nats per token over all tokens."""
+    first: float
+    """Share of the tokens that were its first choice."""
+    first_interval: Interval | None
+    """Over texts; None of one text."""
+    tokens: float
+    """Median length of a text."""
+    texts: int
+    longest: int
+    """Tokens of the longest text."""
+
+
+@record
+class OwnAnswers:
+    """How a base's own answers end."""
+
+    tokens: float
+    """Median length."""
+    cut: float
+    """Share that did not end within the limit."""
+    circles: float
+    """Share that run in circles."""
+
+
+@record
+class Solved:
+    """How often a base solves the problems already."""
+
+    questions: int
+    samples: int
+    rate: float
+    interval: Interval
+    pass_at: dict[int, float]
+
+
+@record
+class Context:
+    """The same few solutions at the end of a longer context."""
+
+    length: int
+    """Tokens of the context."""
+    loss: float
+    """Nats per token there."""
+    alone: float
+    """Nats per token of the same solutions without the context."""
+    texts: int
+
+
+@record
+class ProbeSummary:
+    """What was measured on a base before training."""
+
+    model: str
+    probed: int
+    """Examples that were looked at."""
+    selected: int
+    """Examples of the whole selection."""
+    overlong: int
+    solutions: Losses
+    """Of the selected solutions."""
+    own: Losses | None
+    """Of its own answers to the same questions; None where it gave none."""
+    answers: OwnAnswers
+    solved: Solved
+    window: int | None
+    """Tokens that the architecture can take; None where it is not known."""
+    contexts: tuple[Context, ...]
+
+
+SUMMARIES: dict[str, type] = {
+    "data": DataSummary,
+    "attempts": AttemptsSummary,
+    "grades": GradingSummary,
+    "solutions": GradingSummary,
+    "selection": SelectionSummary,
+    "training": TrainingSummary,
+    "evaluation/base": EvaluationSummary,
+    "evaluation/tuned": EvaluationSummary,
+}
+"""Task of a run -> what its stage says of itself."""

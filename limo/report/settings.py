@@ -1,0 +1,221 @@
+"""Runs side by side: which belong together (same setting, other seeds), what each started from, what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from limo.records import BenchmarkResult, Results
+from limo.report.runs import Run
+from limo.statistics import Difference, Estimate, accuracy, difference, holm
+
+MEAN = "mean"
+REFERENCE = "random"
+"""The strategy that others are compared with, where a sweep has it."""
+SWEPT = ("selection", "selection.size", "seed", "name", "+experiment", "experiment")
+"""Overrides that have a place of their own in the tables."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The runs of one setting and one size: they differ in the seed alone. Every number of it comes from its own runs."""
+
+    strategy: str
+    rest: str
+    """What else tells it from other settings."""
+    size: int | None
+    runs: tuple[Run, ...]
+    accuracies: dict[str, Estimate | None] = field(default_factory=dict, repr=False)
+    gains: dict[str, Difference | None] = field(default_factory=dict, repr=False)
+    """Made when first asked for, once a report; so are `accuracies`."""
+
+    @property
+    def label(self) -> str:
+        return " · ".join(part for part in (self.strategy, self.rest) if part) or self.runs[0].name
+
+    @cached_property
+    def tuned(self) -> list[Results]:
+        return [run.tuned for run in self.runs if run.tuned]
+
+    @cached_property
+    def bases(self) -> list[Results]:
+        """The evaluations of the model that its own runs started from, equal ones once."""
+        found = {identity(run.base): run.base for run in self.runs if run.base}
+        return list(found.values())
+
+    def accuracy(self, benchmark: str) -> Estimate | None:
+        """Of its tuned models on a benchmark, or the mean of those that all its runs have."""
+        if benchmark not in self.accuracies:
+            self.accuracies[benchmark] = estimate(self.tuned, benchmark)
+        return self.accuracies[benchmark]
+
+    def before(self, benchmark: str) -> Estimate | None:
+        """Of what its own runs started from."""
+        return estimate(self.bases, benchmark)
+
+    def gain(self, benchmark: str) -> Difference | None:
+        """What training changed, on the questions that base and tuned models share."""
+        if benchmark not in self.gains:
+            self.gains[benchmark] = change(self.bases, self.tuned, benchmark)
+        return self.gains[benchmark]
+
+    @property
+    def benchmarks(self) -> list[str]:
+        return names_of([*self.tuned, *self.bases])
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A model as it came, and the settings that started from it."""
+
+    label: str
+    results: list[Results]
+
+    def accuracy(self, benchmark: str) -> Estimate | None:
+        return estimate(self.results, benchmark)
+
+
+def settings_of(runs: Sequence[Run]) -> list[Setting]:
+    """Runs grouped by setting and size, in the order they first appear; sizes ascend."""
+    groups: dict[tuple[str, str, int | None], list[Run]] = {}
+    names = list(zip((run.strategy for run in runs), _differing(runs), strict=True))
+    for run, name in zip(runs, names, strict=True):
+        groups.setdefault((*name, run.size), []).append(run)
+    order = list(dict.fromkeys(names))
+    keys = sorted(groups, key=lambda key: (order.index(key[:2]), key[2] or 0))
+    return [Setting(*key, tuple(sorted(groups[key], key=_by_seed))) for key in keys]
+
+
+def bases_of(settings: Sequence[Setting]) -> list[Base]:
+    """Each model that a setting started from, once; told apart by the settings where the name alone would not."""
+    groups: dict[tuple[tuple[str, str], ...], list[Setting]] = {}
+    for setting in settings:
+        if setting.bases:
+            groups.setdefault(tuple(sorted(map(identity, setting.bases))), []).append(setting)
+    if len(groups) == 1:
+        return [Base("base model", only[0].bases) for only in groups.values()]
+    models = [_short(group[0].bases[0].model) for group in groups.values()]
+    found = []
+    for model, group in zip(models, groups.values(), strict=True):
+        of = ", ".join(dict.fromkeys(setting.label for setting in group))
+        found.append(Base(f"base model {model}" + (f" of {of}" if models.count(model) > 1 else ""), group[0].bases))
+    return found
+
+
+def reference(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
+    """The setting that differs in choosing at random alone: same size, same everything else."""
+    if setting.strategy == REFERENCE:
+        return None
+    twins = (s for s in settings if (s.strategy, s.rest, s.size) == (REFERENCE, setting.rest, setting.size))
+    return next(twins, None)
+
+
+def estimate(results: Sequence[Results], benchmark: str) -> Estimate | None:
+    """Accuracy over the results of one setting; those without the benchmark are left out."""
+    if benchmark == MEAN:
+        return accuracy([suite(r) for r in results])
+    return accuracy([suite(r, benchmark) for r in results if benchmark in r.benchmarks])
+
+
+def change(first: Sequence[Results], second: Sequence[Results], benchmark: str) -> Difference | None:
+    """Second minus first on the questions of both."""
+    if benchmark == MEAN:
+        return difference([suite(r) for r in first], [suite(r) for r in second])
+    sides = [[suite(r, benchmark) for r in side if benchmark in r.benchmarks] for side in (first, second)]
+    return difference(*sides)
+
+
+def chances(changes: Mapping[str, Difference | None]) -> dict[str, float]:
+    """p values of the benchmarks' differences, corrected for their number (Holm); the mean is no test of its own."""
+    tested = {name: one.p for name, one in changes.items() if one and name != MEAN}
+    return dict(zip(tested, holm(list(tested.values())), strict=True))
+
+
+def suite(results: Results, *only: str) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Benchmark -> question -> right or wrong, as statistics take it."""
+    return {name: results.benchmarks[name].answers for name in only or results.benchmarks}
+
+
+def names_of(results: Sequence[Results]) -> list[str]:
+    """Names of all benchmarks, in the order of the first result that has each."""
+    return list(dict.fromkeys(name for one in results for name in one.benchmarks))
+
+
+def columns(names: Sequence[str]) -> list[str]:
+    """The benchmarks, and their mean where there are several."""
+    return [*names, MEAN] if len(names) > 1 else list(names)
+
+
+def identity(results: Results) -> tuple[str, str]:
+    """Equal for equal evaluations: the model, and a digest of all that it answered."""
+    answers = {name: one.answers for name, one in results.benchmarks.items()}
+    return results.model, hashlib.sha256(json.dumps(answers).encode()).hexdigest()
+
+
+def share(results: Sequence[Results], benchmark: str, field: str) -> float | None:
+    """The mean over results of a share of a benchmark's answers: cut, no_answer, repetition; or of their tokens."""
+    values = [float(getattr(r.benchmarks[benchmark], field)) for r in results if benchmark in r.benchmarks]
+    return sum(values) / len(values) if values else None
+
+
+def any_result(settings: Sequence[Setting], benchmark: str) -> BenchmarkResult | None:
+    """Any result on a benchmark, for what all have in common: its domain."""
+    every = (r for s in settings for r in (*s.tuned, *s.bases) if benchmark in r.benchmarks)
+    return next((r.benchmarks[benchmark] for r in every), None)
+
+
+def palette(settings: Sequence[Setting]) -> dict[str, int]:
+    """The place of each setting in the palette, the same in every figure of a page."""
+    return {label: place for place, label in enumerate(dict.fromkeys(s.label for s in settings))}
+
+
+def describe(settings: Sequence[Setting]) -> dict[Run, str]:
+    """Each run in a few words, seed and size included: what a reader calls it."""
+    return {
+        run: ", ".join(
+            part
+            for part in (
+                setting.label,
+                f"{run.size:,} examples" if run.size else "",
+                f"seed {run.seed}" if run.seed is not None else "",
+            )
+            if part
+        )
+        for setting in settings
+        for run in setting.runs
+    }
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """What tells each run from the others apart from strategy, size and seed: its name, and overrides that differ."""
+    given = [{k: _plain(v) for k, v in (o.partition("=")[::2] for o in run.overrides)} for run in runs]
+    keys = [k for k in dict.fromkeys(k for g in given for k in g) if k.lstrip("+~") not in SWEPT and k not in SWEPT]
+    told = [k for k in keys if len({g.get(k) for g in given}) > 1]
+    several = len({run.name for run in runs}) > 1
+    found = []
+    for run, values in zip(runs, given, strict=True):
+        parts = [run.name] if several else []
+        short = ((key.rpartition(".")[2].lstrip("+"), values[key]) for key in told if key in values)
+        parts += [f"{key}={value}" if value else key for key, value in short]
+        found.append(" · ".join(parts))
+    return found
+
+
+def _by_seed(run: Run) -> tuple[bool, int]:
+    return run.seed is None, run.seed or 0
+
+
+def _short(model: str) -> str:
+    """A model's name without the path to it."""
+    return model.rstrip("/").rpartition("/")[2]
+
+
+def _plain(value: str) -> str:
+    """Numbers in one spelling, so that 2e-3 and 0.002 are the same setting."""
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return value
