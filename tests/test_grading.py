@@ -201,6 +201,12 @@ def test_model_text_is_never_run(tmp_path: Path, name: str) -> None:
     assert not any(v.correct for v, case in zip(verdicts, cases, strict=True) if "boxed" in case.response)
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock decides about no item, however busy the machine is."""
+    monkeypatch.setattr(pool, "BLOCKED", 10_000)
+
+
 FOREVER = "sum(iter(int, 1))"
 """Never leaves C code, so no handler of a signal is ever run."""
 LOOP = "next(x for x in iter(int, 1) if x)"
