@@ -73,9 +73,12 @@ class AutoEngine:
 
     def _vllm(self) -> Vllm:
         return Vllm(
-            dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size,
-            replicas=self.replicas, tensor_parallel=self.tensor_parallel,
-        )  # fmt: skip
+            dtype=self.dtype,
+            adapter=self.adapter,
+            batch_size=self.batch_size,
+            replicas=self.replicas,
+            tensor_parallel=self.tensor_parallel,
+        )
 
 
 def _small(model: Model) -> list[str]:
