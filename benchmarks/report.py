@@ -3,7 +3,8 @@
     python benchmarks/report.py [--jobs 96] [--against <another checkout>]
 
 Makes the run folders, then times reading, page, Markdown, CSV and terminal table in a process of its own, here and in another
-checkout where one is given (its own run folders, by its own `tests/outputs.py`). Prints the processor seconds of each, start of Python included, and their ratio.
+checkout where one is given (its own run folders, by its own `tests/outputs.py`). Prints the processor seconds of each, start of
+Python included, and their ratio.
 """
 
 from __future__ import annotations
