@@ -70,7 +70,7 @@ class Answers:
             self.engine.meeting.mkdir(exist_ok=True)
             (self.engine.meeting / str(os.getpid())).touch()
 
-    def step(self) -> Iterator[tuple[int, Completion]]:
+    def advance(self) -> Iterator[tuple[int, Completion]]:
         while self.engine.meeting and len(list(self.engine.meeting.iterdir())) < self.engine.replicas:
             time.sleep(0.05)
         number, request = self.queue.popleft()

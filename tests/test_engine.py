@@ -98,7 +98,7 @@ def run_all(engine: Transformers, model: Model, requests: Iterable[Request], len
         session.add(number, request)
     found: dict[int, Completion] = {}
     while len(found) < len(requests):
-        found |= dict(session.step())
+        found |= dict(session.advance())
     return [found[number] for number in range(len(requests))]
 
 

@@ -1,15 +1,8 @@
-"""One engine process: takes requests as JSON lines from standard input, gives completions back as JSON lines.
-
-First line in: {"engine", "model", "max_length", "requests", "cores"}; then {"number", "request"} each.
-Out: {"window"} once the weights are loaded, {"number", "completion", "tokens"} each, {"tokens"} (generated so far) now
-and then, {"mistake"} where the user can mend it.
-"""
+"""One engine process: takes requests as JSON lines from standard input, gives completions back as JSON lines (`limo.engine.wire`)."""
 
 from __future__ import annotations
 
 import ctypes
-import dataclasses
-import json
 import multiprocessing
 import os
 import queue
@@ -19,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
-from typing import Any, TextIO
+from typing import TextIO
 
 from limo import UserError
-from limo.engine.protocol import Engine, Request, Session
+from limo.engine.protocol import Engine, Session
+from limo.engine.wire import ASKED, WORK, Asked, Said, line
 from limo.process import conversation
 from limo.serial import load
 
@@ -39,27 +33,28 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
     inbox, outbox = conversation()
     signal.signal(signal.SIGTERM, lambda *_: None)  # this process ends last of its group, by `end`
-    lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    work = json.loads(inbox.readline() or "null")
-    if work is None:
+    asked: queue.SimpleQueue[Asked] = queue.SimpleQueue()
+    first = inbox.readline()
+    if not first:
         sys.exit("limo.engine is started by the stages that sample; its first line of input says what to serve")
-    ear = threading.Thread(target=listen, args=(inbox, lines), daemon=True)
+    work = WORK.validate_json(first)
+    ear = threading.Thread(target=listen, args=(inbox, asked), daemon=True)
     ear.start()
-    if work["cores"]:  # before torch or vLLM count them
-        os.sched_setaffinity(0, work["cores"])
+    if work.cores:  # before torch or vLLM count them
+        os.sched_setaffinity(0, work.cores)
 
-    def tell(**message: Any) -> None:
-        outbox.write(json.dumps(message, ensure_ascii=False) + "\n")
+    def tell(said: Said) -> None:
+        outbox.write(line(said).decode())
         outbox.flush()
 
     try:
-        engine: Engine = load(work["engine"])
-        session = engine.open(load(work["model"]), work["max_length"], work["requests"])
+        engine: Engine = load(work.engine)
+        session = engine.open(load(work.model), work.max_length, work.requests)
         threading.Thread(target=watch, daemon=True).start()
-        tell(window=session.window)
-        serve(session, lines, tell)
+        tell(Said(window=session.window))
+        serve(session, asked, tell)
     except UserError as mistake:
-        tell(mistake=str(mistake))
+        tell(Said(mistake=str(mistake)))
         sys.exit(2)
     except BaseException:
         if ending.is_set():  # vLLM reports its own end as an error
@@ -67,27 +62,26 @@ def main() -> None:
         raise
 
 
-def serve(session: Session, lines: queue.SimpleQueue[dict[str, Any]], tell: Callable[..., None]) -> None:
-    """Answer requests for ever; they are taken in between steps."""
+def serve(session: Session, asked: queue.SimpleQueue[Asked], tell: Callable[[Said], None]) -> None:
+    """Answer requests for ever; they are taken in whenever the session has advanced."""
     waiting, told = 0, time.monotonic()
     while True:
-        while not waiting or not lines.empty():
-            given = lines.get()
-            fields = given["request"] | {"prompt": tuple(given["request"]["prompt"])}
-            session.add(given["number"], Request(**fields))
+        while not waiting or not asked.empty():
+            one = asked.get()
+            session.add(one.number, one.request)
             waiting += 1
-        for number, completion in session.step():
+        for number, completion in session.advance():
             waiting -= 1
-            tell(number=number, completion=dataclasses.asdict(completion), tokens=session.generated)
+            tell(Said(number=number, completion=completion, tokens=session.generated))
         if time.monotonic() - told > TELL_SECONDS:
-            tell(tokens=session.generated)
+            tell(Said(tokens=session.generated))
             told = time.monotonic()
 
 
-def listen(inbox: TextIO, lines: queue.SimpleQueue[dict[str, Any]]) -> None:
+def listen(inbox: TextIO, asked: queue.SimpleQueue[Asked]) -> None:
     """Hand over requests as they come, until the parent closes the line or is gone."""
-    for line in inbox:
-        lines.put(json.loads(line))
+    for text in inbox:
+        asked.put(ASKED.validate_json(text))
     end()
 
 

@@ -66,7 +66,7 @@ class TransformersSession:
     def add(self, number: int, request: Request) -> None:
         self.waiting.append(Row(number, request))
 
-    def step(self) -> Iterator[tuple[int, Completion]]:
+    def advance(self) -> Iterator[tuple[int, Completion]]:
         with torch.inference_mode():
             live = [i for i, row in enumerate(self.rows) if row is not None]
             free = self.batch_size - len(live)
@@ -166,7 +166,7 @@ def sample_tokens(logits: torch.Tensor, rows: Sequence[Row | None]) -> torch.Ten
             shares = shares.masked_fill(before >= top_p * shares.sum(-1, keepdim=True), 0.0)
         ladder = shares.cumsum(-1)
         height = torch.tensor([row.uniform() for row in chosen], device=device, dtype=torch.float64).unsqueeze(1)
-        # the first step above the height: a token without weight is no step
+        # the first rung above the height: a token without weight has no rung
         found = torch.searchsorted(ladder, height * ladder[:, -1:], right=True).clamp(max=shares.shape[1] - 1)
         tokens[places] = (found if order is None else order.gather(1, found)).squeeze(1)
     return tokens

@@ -82,7 +82,7 @@ class Session(Protocol):
         """Queue a request under a number of the caller's."""
         ...
 
-    def step(self) -> Iterable[tuple[int, Completion]]:
+    def advance(self) -> Iterable[tuple[int, Completion]]:
         """Work a while; the requests that finished. Called until every number came back."""
         ...
 

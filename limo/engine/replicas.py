@@ -11,10 +11,10 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 from limo import UserError, hardware, process
 from limo.engine.protocol import Completion, Engine, Request
+from limo.engine.wire import SAID, Asked, Said, Work, line
 from limo.models import Model
 from limo.placement import serving
 from limo.serial import dump
@@ -69,10 +69,10 @@ def serve(
             ready = fleet.selector.select(TICK)
             for key, _ in ready:
                 replica = fleet.replicas[key.data]
-                for message in replica.child.read():
-                    if more := fleet.generated(replica, message):
+                for said in map(SAID.validate_python, replica.child.read()):
+                    if more := fleet.generated(replica, said):
                         on_tokens(more)
-                    if (answer := fleet.hear(replica, message)) is not None:
+                    if (answer := fleet.hear(replica, said)) is not None:
                         yield answer
             for replica in [r for r in fleet.replicas.values() if r.child.closed or (not ready and r.gone)]:
                 fleet.replace(replica)
@@ -92,8 +92,7 @@ class Fleet:
         self.deaths: Counter[int] = Counter()
         self.replicas: dict[int, Replica] = {}
         self.selector = selectors.DefaultSelector()
-        about = {"engine": dump(engine), "model": dump(model), "max_length": max_length, "requests": len(requests)}
-        self.opening: dict[str, object] = about
+        self.work = Work(dump(engine), dump(model), max_length, len(requests), [])
         for place in range(self.shares.count):
             self.log(place).unlink(missing_ok=True)
 
@@ -107,29 +106,28 @@ class Fleet:
             child = process.Child([sys.executable, "-m", "limo.engine"], environment, stderr=sink)
         self.replicas[place] = Replica(place, child, log)
         self.selector.register(child, selectors.EVENT_READ, place)
-        child.send(process.encode(self.opening | {"cores": self.shares.cores(place)}))
+        child.send(line(dataclasses.replace(self.work, cores=self.shares.cores(place))))
 
-    def generated(self, replica: Replica, message: dict[str, Any]) -> int:
+    def generated(self, replica: Replica, said: Said) -> int:
         """How many tokens more than it last said."""
-        before, replica.tokens = replica.tokens, message.get("tokens", replica.tokens)
+        before, replica.tokens = replica.tokens, replica.tokens if said.tokens is None else said.tokens
         return replica.tokens - before
 
-    def hear(self, replica: Replica, message: dict[str, Any]) -> tuple[int, Completion] | None:
+    def hear(self, replica: Replica, said: Said) -> tuple[int, Completion] | None:
         """Take in what a process says; an answer, where it is one. Raises UserError where it says what the user can mend."""
-        if "mistake" in message:
-            raise UserError(message["mistake"])
-        if "window" in message:
-            replica.window = message["window"]
+        if said.mistake is not None:
+            raise UserError(said.mistake)
+        if said.window is not None:
+            replica.window = said.window
             # the others start when the first is up: it fills the disk cache and compiles for all
             for other in range(self.shares.count):
                 if other not in self.replicas:
                     self.begin(other)
-        number = message.get("number")
-        if number not in replica.busy:
+        if said.number is None or said.completion is None or said.number not in replica.busy:
             return None
-        replica.busy.remove(number)
+        replica.busy.remove(said.number)
         self.left -= 1
-        return number, Completion(**message["completion"])
+        return said.number, said.completion
 
     def feed(self) -> None:
         """Requests to whoever has room, the least busy first; near the end nobody takes more than a fair share."""
@@ -139,8 +137,7 @@ class Fleet:
             replica = min(free, key=lambda r: len(r.busy))
             number = self.waiting.popleft()
             replica.busy.add(number)
-            request = dataclasses.asdict(self.requests[number])
-            replica.child.send(process.encode({"number": number, "request": request}))
+            replica.child.send(line(Asked(number, self.requests[number])))
 
     def replace(self, replica: Replica) -> None:
         """Put a dead process's requests back and start another in its place, or give up with a UserError."""

@@ -139,16 +139,9 @@ def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, kno
     found: dict[str, Completion] = {}
     started = begun = time.monotonic()
     tokens = 0
-    terminal = sys.stderr.isatty()
     log.info(f"{len(asks)} answers to generate, {known} known; engine {type(engine).__name__.lower()}")
-    with tqdm(
-        total=len(asks) + known,
-        initial=known,
-        unit="answer",
-        desc="generating",
-        mininterval=0.5 if terminal else 15,
-        maxinterval=60,
-    ) as bar:
+    often = {"mininterval": 0.5 if sys.stderr.isatty() else 15, "maxinterval": 60}
+    with tqdm(total=len(asks) + known, initial=known, unit="answer", desc="generating", **often) as bar:
 
         def on_tokens(more: int) -> None:
             nonlocal tokens, begun

@@ -144,7 +144,7 @@ class VllmSession:
         self.engine.add_request(str(number), prompt, _parameters(request, self.ends), lora_request=self.lora)
         self.growing[number] = []
 
-    def step(self) -> Iterator[tuple[int, Completion]]:
+    def advance(self) -> Iterator[tuple[int, Completion]]:
         for output in self.engine.step():
             number, answer = int(output.request_id), output.outputs[0]
             self.growing[number] += answer.token_ids

@@ -20,6 +20,16 @@ T = TypeVar("T")
 Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)
 
 
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+"""Kind of record -> what reads it, which takes milliseconds to make."""
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number (1-based) and object of each non-empty line of a JSONL file.
 
@@ -48,7 +58,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read(path: Path, kind: type[Record]) -> list[Record]:
     """The records of a JSONL file, in order; unknown keys are refused."""
-    adapter = TypeAdapter(kind)
+    adapter = _adapter(kind)
     records = []
     for number, row in rows(path):
         try:
@@ -107,13 +117,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_record(path: Path, record: object) -> None:
     """Write one record as JSON, whole or not at all."""
-    write_json(path, TypeAdapter(type(record)).dump_python(record, mode="json"))
+    write_json(path, _adapter(type(record)).dump_python(record, mode="json"))
 
 
 def read_record(path: Path, kind: type[T]) -> T:
     """Read one record from JSON, types checked. Raises UserError naming the file where it is none."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return _adapter(kind).validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; run the same command again to write it anew") from None
     except ValidationError as error:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.real
 
 ONE = Single()
 # persistence=0: weights of a tiny model would else stay whole on every process, and stage 3 would go untested
-SPREAD: dict[str, Strategy] = {
+STRATEGIES: dict[str, Strategy] = {
     "ddp": Ddp(devices=2),
     "zero1": Zero(stage=1, devices=2),
     "zero2": Zero(stage=2, devices=2),
@@ -77,9 +77,9 @@ def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tiny.stage(folder, base, optimizer=tiny.Sgd(lr=1.0), strategy=ONE, **TWO_STEPS), folder)
 
 
-@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_two_processes_end_with_the_weights_of_one(name: str, base: Path, alone: Path, tmp_path: Path) -> None:
-    run(tiny.stage(tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=SPREAD[name], **TWO_STEPS), tmp_path)
+    run(tiny.stage(tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=STRATEGIES[name], **TWO_STEPS), tmp_path)
     assert summary(tmp_path, TrainingSummary).strategy == name
     assert (summary(tmp_path, TrainingSummary).ranks, summary(tmp_path, TrainingSummary).accumulation) == (2, 2)
     assert tiny.furthest(tiny.weights(alone), tiny.weights(tmp_path)) < 1e-5
@@ -103,17 +103,8 @@ def test_two_machines_end_with_the_weights_of_one(
         port = free.getsockname()[1]
     for node in (0, 1):
         meet = ["--nnodes", "2", "--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)]
-        agent = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            *meet,
-            "--nproc-per-node",
-            "1",
-            "-m",
-            "limo.training",
-            str(tmp_path),
-        ]
+        each = ["--nproc-per-node", "1", "-m", "limo.training", str(tmp_path)]
+        agent = [sys.executable, "-m", "torch.distributed.run", *meet, *each]
         with (tmp_path / f"node{node}.txt").open("wb") as output:
             env, here = os.environ | {"OMP_NUM_THREADS": "1"}, Path(__file__).parents[1]
             ended.append(
@@ -170,7 +161,7 @@ def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     name: str, adapter: Lora | None, base: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:
     optimizer = tiny.Slow(lr=1e-3, schedule=Schedule(shape="linear", warmup=2, final=0.1))
-    how = {"steps": 8, "checkpoint_every": 2, "adapter": adapter, "strategy": SPREAD[name]}
+    how = {"steps": 8, "checkpoint_every": 2, "adapter": adapter, "strategy": STRATEGIES[name]}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run(tiny.stage(whole, base, optimizer=optimizer, **how), whole)
     stage = tiny.stage(cut, base, optimizer=optimizer, **how)
@@ -207,7 +198,7 @@ def test_an_adapter_is_trained_over_split_weights_as_over_whole_ones(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    two = run(tiny.stage(tmp_path, base, strategy=SPREAD[name], **ADAPTED), tmp_path)
+    two = run(tiny.stage(tmp_path, base, strategy=STRATEGIES[name], **ADAPTED), tmp_path)
     assert tiny.furthest(tiny.weights(one), tiny.weights(two)) < 1e-4
     ids = torch.arange(20)[None]
     net = AutoModelForCausalLM.from_pretrained(base)
@@ -240,7 +231,7 @@ main()
     ("name", "precision"), [("zero2", "bf16-true"), ("zero3", "bf16-mixed"), ("zero3", "bf16-true")]
 )
 def test_rotary_frequencies_stay_whole_in_sixteen_bits(name: str, precision: str, base: Path, tmp_path: Path) -> None:
-    zero = SPREAD[name]
+    zero = STRATEGIES[name]
     assert isinstance(zero, Zero)
     stage = tiny.stage(
         tmp_path,
