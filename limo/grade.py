@@ -17,7 +17,7 @@ from limo.config import describe as describe_error
 from limo.engine.auto import AutoEngine
 from limo.evaluation.judge import Judge, regrade
 from limo.grading import Rules, grade_all
-from limo.grading.rows import GOLD, RESPONSE, Answer, listed, read_row
+from limo.grading.foreign import GOLD, RESPONSE, Answer, listed, read_row
 from limo.models import Model
 from limo.records import Grade
 
