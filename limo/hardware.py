@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -26,28 +28,87 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Gpu:
+    """One GPU, or one slice of a GPU (MIG)."""
+
     name: str
+    """As the driver gives it."""
     memory: int
-    """Bytes."""
+    """Bytes; those of main memory where the two are one."""
+    id: str = ""
+    """The driver's UUID."""
 
 
 @cache
 def gpus() -> tuple[Gpu, ...]:
     """The NVIDIA GPUs that this process may use (CUDA_VISIBLE_DEVICES respected); empty without a driver."""
+    answer = _ask("--query-gpu=name,memory.total,uuid", "--format=csv,noheader,nounits")
+    every = [_gpu(*line.rsplit(",", 2)) for line in answer.splitlines()]
+    asked = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if asked is None or not every:
+        return tuple(every)
+    slices = _slices(every) if asked.startswith("MIG-") else []
+    return visible(asked, slices or every)
+
+
+def visible(asked: str, every: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """The GPUs that CUDA shows under this CUDA_VISIBLE_DEVICES, as torch.cuda reads it.
+
+    Numbers, or the beginnings of UUIDs: the list ends at the first entry that names no GPU (`-1`, `NoDevFiles`, 9 of 8);
+    one that is named twice, or a beginning that several share, leaves none at all. Of slices (MIG) CUDA shows one.
+    """
+    chosen: list[Gpu] = []
+    kind = next((kind for kind in ("GPU-", "MIG-") if asked.startswith(kind)), None)
+    for word in asked.split(","):
+        found = (
+            _named(word.strip(), every) if kind and word.startswith(kind) else [] if kind else _numbered(word, every)
+        )
+        if not found:
+            break
+        if len(found) > 1 or any(found[0] is one for one in chosen):
+            return ()
+        chosen += found
+    return tuple(chosen[:1] if kind == "MIG-" else chosen)
+
+
+def handles() -> list[str]:
+    """For each of `gpus`, what CUDA_VISIBLE_DEVICES of a child must say to give it that one."""
+    asked = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = asked.split(",") if asked is not None else [str(number) for number in range(len(gpus()))]
+    return [name.strip() for name in names[: len(gpus())]]
+
+
+def _named(word: str, every: Sequence[Gpu]) -> list[Gpu]:
+    return [gpu for gpu in every if gpu.id.startswith(word)]
+
+
+def _numbered(word: str, every: Sequence[Gpu]) -> list[Gpu]:
+    number = re.match(r"\s*\+?(\d+)", word)  # as C's strtoul: `1gpu` is 1
+    return list(every[int(number[1]) :][:1]) if number else []
+
+
+def _gpu(name: str, megabytes: str, uuid: str) -> Gpu:
+    # `[N/A]` and `[Not Supported]` stand where GPU and processor share one memory
+    size = int(megabytes) * 2**20 if megabytes.strip().isdigit() else memory()
+    return Gpu(name.strip(), size, uuid.strip())
+
+
+def _slices(every: Sequence[Gpu]) -> list[Gpu]:
+    """The slices of all GPUs (MIG), each with the memory that its profile names (`1g.10gb`)."""
+    found: list[Gpu] = []
+    whole = every[0]
+    for line in _ask("-L").splitlines():
+        whole = next((gpu for gpu in every if gpu.id in line), whole)
+        if part := re.match(r"\s*MIG (\S*?(\d+)gb\S*).*UUID: (MIG-[^)]*)", line):
+            found.append(Gpu(f"{whole.name} MIG {part[1]}", int(part[2]) * 2**30, part[3]))
+    return found
+
+
+def _ask(*arguments: str) -> str:
+    """What nvidia-smi says; nothing where there is none, or no driver."""
     if shutil.which("nvidia-smi") is None:
-        return ()
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        return ()
-    found = [line.rsplit(",", 1) for line in answer.stdout.strip().splitlines()]
-    every = tuple(Gpu(name.strip(), int(memory) * 2**20) for name, memory in found)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None or not every:
-        return every
-    names = [name.strip() for name in visible.split(",") if name.strip()]
-    # a UUID in place of a number stands for a card of the same kind
-    return tuple(every[int(name)] if name.isdigit() and int(name) < len(every) else every[0] for name in names)
+        return ""
+    answer = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def cores() -> int:

@@ -41,11 +41,24 @@ class Architecture:
     max_position_embeddings: int = 32768
 
     @property
+    def head(self) -> int:
+        """Width of an attention head."""
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    @property
+    def queries(self) -> int:
+        """Width of all queries of a token."""
+        return self.num_attention_heads * self.head
+
+    @property
+    def keys(self) -> int:
+        """Width of all keys of a token, and of all values."""
+        return self.num_key_value_heads * self.head
+
+    @property
     def parameters(self) -> int:
         """Number of weights of a Qwen2/Llama-shaped decoder (gated MLP, grouped queries); norms and biases included as in Qwen2."""
-        head = self.head_dim or self.hidden_size // self.num_attention_heads
-        queries, keys = self.num_attention_heads * head, self.num_key_value_heads * head
-        attention = 2 * self.hidden_size * queries + 2 * self.hidden_size * keys + queries + 2 * keys
+        attention = 2 * self.hidden_size * (self.queries + self.keys) + self.queries + 2 * self.keys
         block = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
         tables = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
         return tables + self.num_hidden_layers * block + self.hidden_size
@@ -67,6 +80,8 @@ class Model:
     """In which the weights are loaded for sampling; training has its own precision."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """`auto` takes FlashAttention-2 on a GPU where it is installed, else PyTorch's own kernel."""
+    reasons: bool = False
+    """It thinks at length before it answers; the plan then counts on long answers."""
     architecture: Architecture | None = None
     """For planning without the weights; read from `config.json` where they are here."""
 

@@ -21,7 +21,7 @@ from limo.data.columns import as_gold
 from limo.evaluation import Benchmark, Evaluation, golds, options, scoring
 from limo.grading import Rules, grade_all
 from limo.grading import grade as grade_one
-from limo.records import Attempt, Gold, Problem, read
+from limo.records import Attempt, Gold, Problem, read, read_results
 from limo.serial import fingerprint
 from limo.store import content_digest
 
@@ -520,8 +520,8 @@ def test_a_pools_test_split_is_a_benchmark_by_one_file_of_yaml(
     assert limo("plan", *own) == 0
     assert "2 answers" in capsys.readouterr().out
     assert started(*own, cwd=tmp_path).returncode == 0
-    (folder,) = tmp_path.glob("outputs/lab/*/evaluation/base/mine")
-    assert len(read(folder / "attempts.jsonl", Attempt)) == 2
+    (found,) = tmp_path.glob("outputs/lab/*/evaluation/base/results.json")
+    assert read_results(found).benchmarks["mine"].n == 2
     problems = compose(own).evaluation.benchmarks["mine"].load().problems
     assert [(p.answer, p.gold.published) for p in problems] == [("7", None), ("1006", "1,006")]
 

@@ -526,13 +526,9 @@ def test_whoever_leaks_is_dropped_with_the_pair_or_only_reported(tmp_path: Path)
     bench = Fixed(problem("9", "how many primes lie below  one hundred"))
     kept, dropped, facts = run(tmp_path / "a", Fixed(leak, clean), protect={"bench": bench})
     assert [p.id for p in kept] == ["clean"]
-    assert {k: dropped[0][k] for k in ("id", "reason", "benchmark", "problem", "method")} == {
-        "id": "leak",
-        "reason": "benchmark question",
-        "benchmark": "bench",
-        "problem": "9",
-        "method": "same",
-    }
+    (why,) = dropped
+    assert (why["id"], why["reason"]) == ("leak", "benchmark question")
+    assert [why["match"][k] for k in ("benchmark", "problem", "method")] == ["bench", "9", "same"]
     assert (facts.leaks, facts.protected) == ({"bench": 1}, {"bench": 1})
     only = Fixed(leak, clean, decontamination=Decontamination(action="report"))
     kept, dropped, facts = run(tmp_path / "b", only, protect={"bench": bench})

@@ -491,7 +491,7 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     layers = {"num_hidden_layers": 30, "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152}
     large = Model(path="a/b", architecture=Architecture(hidden_size=576, num_attention_heads=9, **layers))
     wide = Model(path="a/c", architecture=Architecture(hidden_size=540, num_attention_heads=9, **layers))
-    assert auto.pick(large) == Vllm(replicas=2, dtype="bfloat16")
+    assert auto.pick(large) == Vllm(replicas=2, dtype="bfloat16", tensor_parallel=1)
     assert auto.pick(wide) == Transformers(replicas=2, dtype="bfloat16")
     assert "width 60" in caplog.text
     assert isinstance(auto.pick(model), Transformers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -11,11 +10,10 @@ from typing import Annotated, Any, ClassVar
 
 from limo import UserError, records, serial
 from limo.config import component, held_to
-from limo.data.bar import bar
 from limo.data.contamination import Decontamination
+from limo.data.duplicates import LeftOut, clean
 from limo.data.source import Data, blamed, missing
 from limo.data.table import Table
-from limo.data.text import text_hash
 from limo.records import Attempt, DataSummary, Problem
 from limo.stage import Stage, summarise
 
@@ -56,22 +54,20 @@ class DataStage(Stage):
         _refuse_equal_ids(pool)
         kept, dropped = clean(pool, self._duplicates())
         matches = rule.find(kept, protected) if rule else {}
-        pairs = {name: dataclasses.asdict(match) for name, match in matches.items()}
+        leaks = [LeftOut(p.id, p.question, "benchmark question", match=matches[p.id]) for p in kept if p.id in matches]
         if rule and rule.action == "drop":
-            dropped |= {name: {"reason": "benchmark question", **pair} for name, pair in pairs.items()}
-            kept = [p for p in kept if p.id not in dropped]
+            dropped += leaks
+            kept = [p for p in kept if p.id not in matches]
         elif rule:
-            records.write(folder / "matches.jsonl", [{"id": name, **pair} for name, pair in pairs.items()])
-        reasons = Counter(why["reason"] for why in dropped.values())
+            records.write(folder / "matches.jsonl", leaks)
+        reasons = Counter(str(why.reason) for why in dropped)
         if not kept:
             told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
             raise UserError(
                 f"data: none of {len(pool)} problems is left ({told}); check its columns or loosen data.decontamination"
             )
-        records.write(
-            folder / "dropped.jsonl",
-            [{"id": p.id, **dropped[p.id], "question": p.question} for p in pool if p.id in dropped],
-        )
+        place = {problem.id: number for number, problem in enumerate(pool)}
+        records.write(folder / "dropped.jsonl", sorted(dropped, key=lambda why: place[why.id]))
         records.write(folder / "solutions.jsonl", [s for p in kept for s in solutions(p)])
         records.write(folder / "problems.jsonl", kept)
         found = DataSummary(
@@ -121,27 +117,6 @@ def solutions(problem: Problem) -> list[Attempt]:
         Attempt(problem=problem.id, sample=n, seed=0, text=text, finish="stop", prompt_tokens=0, tokens=0)
         for n, text in enumerate(problem.solutions)
     ]
-
-
-def clean(pool: list[Problem], duplicates: str) -> tuple[list[Problem], dict[str, dict[str, Any]]]:
-    """The problems that have an answer and a question of their own, and why each of the others is left out."""
-    kept: dict[str, Problem] = {}
-    dropped: dict[str, dict[str, Any]] = {}
-    first: dict[bytes, str] = {}
-    for problem in bar(pool, "comparing", "problem"):
-        if not problem.answer:
-            dropped[problem.id] = {"reason": "no answer"}
-            continue
-        held = kept.get(first.setdefault(text_hash(problem.question), problem.id)) if duplicates != "keep" else None
-        if held is None:
-            kept[problem.id] = problem
-            continue
-        agrees = held.answer == problem.answer
-        dropped[problem.id] = {"reason": "duplicate" if agrees else "duplicate with another answer", "of": held.id}
-        if agrees and duplicates == "merge":
-            more = tuple(s for s in problem.solutions if s not in held.solutions)
-            kept[held.id] = dataclasses.replace(held, solutions=(*held.solutions, *more))
-    return list(kept.values()), dropped
 
 
 def _refuse_equal_ids(pool: list[Problem]) -> None:

@@ -32,14 +32,15 @@ class AutoEngine:
     """Answers that grow at once; 0 chooses by the memory."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
-    tensor_parallel: int = runtime(default=1)
-    """GPUs that share one copy of the weights; above 1 only vLLM can serve."""
+    tensor_parallel: int = runtime(default=0)
+    """GPUs that share one copy of the weights, above 1 with vLLM alone; 0 takes the fewest that hold them and a long answer."""
 
     def __post_init__(self) -> None:
         self._vllm()
 
     def pick(self, model: Model) -> Engine:
-        engine, reason = self._choose(model)
+        chosen, reason = self._choose(model)
+        engine = chosen.pick(model)
         log.info(f"engine: {type(engine).__name__.lower()}; {reason}")
         return engine
 
@@ -64,10 +65,10 @@ class AutoEngine:
         vllm = self._vllm()
         if self.tensor_parallel > 1:
             return vllm, f"tensor_parallel={self.tensor_parallel} is its alone"
-        if reasons := vllm.missing(model) or _small(model):
-            transformers = Transformers(
-                dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size, replicas=self.replicas
-            )
+        transformers = Transformers(
+            dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size, replicas=self.replicas
+        )
+        if reasons := vllm.unfit(model) or _small(model):
             return transformers, reasons[0].removeprefix("engine=vllm: ")
         return vllm, "it is installed and serves this model here"
 

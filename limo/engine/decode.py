@@ -19,6 +19,13 @@ def dtype(asked: str, model: Model) -> str:
     return model.dtype if hardware.gpus() else "float32"
 
 
+def item_bytes(asked: str, model: Model, gpus: bool | None = None) -> int:
+    """Bytes of a weight in that format, on this machine or on one with or without GPUs."""
+    if asked == "auto" and gpus is not None:
+        asked = model.dtype if gpus else "float32"
+    return 4 if dtype(asked, model) == "float32" else 2
+
+
 def completion(tokenizer: PreTrainedTokenizerBase, ids: list[int], ended: bool) -> Completion:
     """Generated ids as a completion, decoded alike for every engine; `ended` says that the last one is an end token."""
     kept = ids[:-1] if ended else ids

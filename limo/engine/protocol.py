@@ -103,7 +103,7 @@ class Engine(Protocol):
 
     @property
     def tensor_parallel(self) -> int:
-        """GPUs that share one copy of the weights."""
+        """GPUs that share one copy of the weights; 0 where `pick` chooses by the model."""
         ...
 
     def missing(self, model: Model) -> list[str]:

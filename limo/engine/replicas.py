@@ -16,6 +16,7 @@ from limo import UserError, hardware, process
 from limo.engine.protocol import Completion, Engine, Request
 from limo.engine.wire import SAID, Asked, Said, Work, line
 from limo.models import Model
+from limo.placement import serving
 from limo.serial import dump
 
 TICK = 0.5
@@ -166,16 +167,15 @@ class Shares:
     """How many replicas there are, and which part of the machine each may use."""
 
     def __init__(self, engine: Engine, requests: int) -> None:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(len(hardware.gpus())))))
-        self.gpus = [name.strip() for name in visible.split(",") if name.strip()] if hardware.gpus() else []
-        self.group = engine.tensor_parallel
-        groups = len(self.gpus) // self.group
+        self.gpus = hardware.handles()
+        placed = serving(hardware.gpus(), None, engine.tensor_parallel, engine.replicas)
+        self.group = placed.tensor_parallel
         if self.gpus and (needed := engine.replicas * self.group) > len(self.gpus):
             raise UserError(
                 f"engine.replicas={engine.replicas} with tensor_parallel={self.group} needs {needed} GPUs, "
-                f"this machine has {len(self.gpus)}; set engine.replicas={groups} or 0"
+                f"this machine has {len(self.gpus)}; set engine.replicas={len(self.gpus) // self.group} or 0"
             )
-        self.count = max(1, min(engine.replicas or groups or 1, requests))
+        self.count = max(1, min(placed.replicas, requests))
 
     def environment(self, place: int) -> dict[str, str]:
         """What differs between the replicas."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from limo import hardware
 from limo.config import component, runtime
-from limo.engine.decode import dtype
-from limo.models import Model, end_ids, load_tokenizer
+from limo.engine.decode import dtype, item_bytes
+from limo.models import Architecture, Model, end_ids, load_tokenizer
+from limo.placement import kv_bytes, lacks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,9 +49,10 @@ class Transformers:
         return self
 
     def missing(self, model: Model) -> list[str]:
+        found = lacks(hardware.gpus(), hardware.memory(), model.shape(), 1, item_bytes(self.dtype, model))
         if self.adapter is not None and not (self.adapter / "adapter_config.json").is_file():
-            return [f"engine.adapter={self.adapter}: no adapter_config.json in it; give a folder that PEFT saved"]
-        return []
+            found.append(f"engine.adapter={self.adapter}: no adapter_config.json in it; give a folder that PEFT saved")
+        return found
 
     def open(self, model: Model, max_length: int, requests: int) -> TransformersSession:
         from limo.engine.batch import TransformersSession
@@ -91,10 +93,17 @@ def _affordable(weights: PreTrainedModel, max_length: int, replicas: int) -> int
     """Rows whose key-value cache fits in half of the free memory, at their longest."""
     import torch
 
-    shape = weights.config.get_text_config()
-    heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
-    width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    row = 2 * shape.num_hidden_layers * heads * width * weights.dtype.itemsize * max_length
+    found = weights.config.get_text_config()
+    shape = Architecture(
+        hidden_size=found.hidden_size,
+        num_hidden_layers=found.num_hidden_layers,
+        num_attention_heads=found.num_attention_heads,
+        num_key_value_heads=getattr(found, "num_key_value_heads", None) or found.num_attention_heads,
+        head_dim=getattr(found, "head_dim", None),
+        intermediate_size=0,
+        vocab_size=found.vocab_size,
+    )
+    row = kv_bytes(shape, weights.dtype.itemsize) * max_length
     # growing the cache holds the old and the new copy for a moment, hence half
     free = torch.cuda.mem_get_info()[0] if hardware.gpus() else hardware.memory() // 4 // replicas
     return max(1, min(LARGEST_BATCH, int(free // 2 // row)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limo import UserError, hardware
 from limo.config import component, runtime
-from limo.engine.decode import completion, dtype
+from limo.engine.decode import completion, dtype, item_bytes
 from limo.engine.protocol import Completion, Request
-from limo.models import Architecture, Model, end_ids, load_tokenizer
+from limo.models import Model, end_ids, load_tokenizer
+from limo.placement import kv_bytes, lacks, serving
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -49,8 +51,8 @@ class Vllm:
     """Answers that grow at once; 0 is 256, or as many as the key-value cache of a CPU is given room for."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
-    tensor_parallel: int = runtime(default=1)
-    """GPUs that share one copy of the weights."""
+    tensor_parallel: int = runtime(default=0)
+    """GPUs that share one copy of the weights; 0 takes the fewest that hold them and a long answer."""
     gpu_memory_utilization: float = runtime(default=0.9)
     """Share of a GPU's memory for weights and key-value cache."""
     enforce_eager: bool = runtime(default=False)
@@ -61,20 +63,30 @@ class Vllm:
             raise ValueError(
                 f"batch_size={self.batch_size}, replicas={self.replicas}: 0 or more, 0 chooses by the machine"
             )
-        if self.tensor_parallel < 1:
-            raise ValueError(f"tensor_parallel={self.tensor_parallel} must be 1 or more")
+        if self.tensor_parallel < 0:
+            raise ValueError(f"tensor_parallel={self.tensor_parallel} must be 1 or more, or 0 to choose by the model")
         if not 0 < self.gpu_memory_utilization <= 1:
             raise ValueError(f"gpu_memory_utilization={self.gpu_memory_utilization} must be above 0 and at most 1")
 
     def pick(self, model: Model) -> Vllm:
-        return self
+        item = item_bytes(self.dtype, model)
+        split = serving(hardware.gpus(), model.shape(), self.tensor_parallel, item=item).tensor_parallel
+        return dataclasses.replace(self, tensor_parallel=split)
 
     def missing(self, model: Model) -> list[str]:
-        return [f"engine=vllm: {reason}" for reason in [*_unfit(self, model), *_adapter(self.adapter)]]
+        """What keeps vLLM from serving the model here: what is installed, the adapter, the hardware."""
+        placed = lacks(
+            hardware.gpus(), hardware.memory(), model.shape(), self.tensor_parallel, item_bytes(self.dtype, model)
+        )
+        return [*self.unfit(model), *(f"engine=vllm: {reason}" for reason in _adapter(self.adapter)), *placed]
+
+    def unfit(self, model: Model) -> list[str]:
+        """Why the vLLM that is installed cannot serve the model, on whatever there is of this kind of hardware."""
+        return [f"engine=vllm: {reason}" for reason in _unfit(model)]
 
     def open(self, model: Model, max_length: int, requests: int) -> VllmSession:
-        if lacks := self.missing(model):
-            raise UserError(lacks[0])
+        if found := self.missing(model):
+            raise UserError(found[0])
         # before the import: vLLM reads them once
         os.environ.update(ENVIRONMENT)
         if self.deterministic:
@@ -97,7 +109,7 @@ class Vllm:
             dtype=dtype(self.dtype, model),
             max_model_len=max_length,
             max_num_seqs=batch,
-            tensor_parallel_size=self.tensor_parallel,
+            tensor_parallel_size=self.pick(model).tensor_parallel,
             generation_config="vllm",  # else the model's own defaults (repetition penalty …) would enter
             seed=0,
             **options,
@@ -159,8 +171,8 @@ def _parameters(request: Request, ends: list[int]) -> SamplingParams:
     )
 
 
-def _unfit(engine: Vllm, model: Model) -> list[str]:
-    """Why vLLM cannot serve the model on this machine; empty when it can."""
+def _unfit(model: Model) -> list[str]:
+    """Why the installed vLLM cannot serve the model on this kind of machine; empty when it can."""
     gpus = hardware.gpus()
     found = build()
     if found is None:
@@ -173,27 +185,17 @@ def _unfit(engine: Vllm, model: Model) -> list[str]:
             f"the installed one is built for {for_what} and this machine has {len(gpus) or 'no'} GPU; "
             f"put limo[{extra}] in a fresh environment, or take engine=transformers"
         ]
-    shape, parallel = model.shape(), engine.tensor_parallel
-    if parallel > max(1, len(gpus)):
-        return [f"tensor_parallel={parallel} needs as many GPUs and there are {len(gpus)}; set it to at most that"]
-    if shape and shape.num_attention_heads % parallel:
-        return [f"tensor_parallel={parallel} must divide the {shape.num_attention_heads} attention heads of the model"]
-    if shape and not gpus and (width := _head(shape)) not in CPU_HEADS:
-        return [f"on a CPU it has no kernel for attention heads of width {width}; take engine=transformers"]
+    shape = model.shape()
+    if shape and not gpus and shape.head not in CPU_HEADS:
+        return [f"on a CPU it has no kernel for attention heads of width {shape.head}; take engine=transformers"]
     return []
-
-
-def _head(shape: Architecture) -> int:
-    return shape.head_dim or shape.hidden_size // shape.num_attention_heads
 
 
 def _cpu_cache(engine: Vllm, model: Model, max_length: int, batch: int) -> tuple[int, int]:
     """Bytes of key-value cache for a batch at its longest, and the batch that fits in a quarter of the memory."""
     shape = model.shape()
     assert shape is not None
-    item = 4 if dtype(engine.dtype, model) == "float32" else 2
-    token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * _head(shape) * item
-    row = token * CPU_BLOCK * (-(-max_length // CPU_BLOCK) + 1)
+    row = kv_bytes(shape, item_bytes(engine.dtype, model)) * CPU_BLOCK * (-(-max_length // CPU_BLOCK) + 1)
     batch = max(1, min(batch, hardware.memory() // 4 // max(1, engine.replicas) // row))
     return batch * row, batch
 

@@ -1,7 +1,7 @@
 """Grading: is the answer of a response equal to the gold answer? A grade keeps the answer found and the rule that decided."""
 
-from limo.grading.grade import equal, grade, grade_all
+from limo.grading.grade import grade, grade_all
 from limo.grading.rules import TYPES, Case, Rules
 from limo.grading.stage import GradingStage
 
-__all__ = ["TYPES", "Case", "GradingStage", "Rules", "equal", "grade", "grade_all"]
+__all__ = ["TYPES", "Case", "GradingStage", "Rules", "grade", "grade_all"]

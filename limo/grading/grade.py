@@ -45,14 +45,6 @@ def grade(case: Case, rules: Rules | None = None) -> Grade:
     return case.graded(verdict, found.text, rule)
 
 
-def equal(a: str, b: str, answer_type: str = "auto", rules: Rules | None = None) -> bool:
-    """Whether two extracted answers are the same answer: in either direction, so that it may build classes for majority votes."""
-    rules = rules or Rules()
-    if rules.name == "paper":
-        return bool(paper.equal(a, b) or paper.equal(b, a))
-    return any(compare(x, y, answer_type, rules).equal is True for x, y in ((a, b), (b, a)))
-
-
 def grade_all(
     cases: Sequence[Case],
     rules: Rules | Sequence[Rules] | None = None,

@@ -17,6 +17,7 @@ class Adafactor(Optimizer):
 
     name: ClassVar[str] = "adafactor"
     whole: ClassVar[bool] = True
+    moments: ClassVar[float] = 0.1
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         from torch.optim import Adafactor as Live

@@ -47,6 +47,7 @@ class AdamW8bit(Optimizer):
     """bitsandbytes.optim.AdamW8bit: a quarter of the optimizer's memory."""
 
     name: ClassVar[str] = "adamw_8bit"
+    moments: ClassVar[float] = 2.0
 
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: NotNegative = 1e-8

@@ -26,6 +26,8 @@ class Optimizer:
     """The member of `optimizer` that it is; a class of one's own needs none, and inherits none."""
     whole: ClassVar[bool] = False
     """It looks at whole matrices, so ZeRO's flat partitions would change what it computes."""
+    moments: ClassVar[float] = 8.0
+    """Bytes that it keeps per trained weight; two numbers in float32 here."""
 
     lr: Positive
     """Peak learning rate."""

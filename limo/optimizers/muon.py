@@ -17,6 +17,7 @@ class Muon(Optimizer):
 
     name: ClassVar[str] = "muon"
     whole: ClassVar[bool] = True
+    moments: ClassVar[float] = 5.0
 
     momentum: Decay = 0.95
     adamw_lr: Positive | None = None

@@ -4,20 +4,21 @@ is started.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from limo import hardware
 from limo.config import Config
 from limo.hardware import Gpu
 from limo.models import Architecture
+from limo.placement import Machine
+from limo.plan import target
 from limo.plan.amounts import Amounts, amounts
-from limo.plan.generation import Generation, generations
-from limo.plan.machine import Machine, choose
-from limo.plan.training import Training, training
+from limo.plan.generation import Generation, generations, place
+from limo.plan.training import TrainingPlan, training
+from limo.training import needs
 
-STATE = 14
-"""Bytes a trained weight takes in a checkpoint: bf16, its float32 copy, two moments."""
 TEXT = 2 * 3.5
 """Bytes a generated token takes: once in the log of completions, once in the result."""
 
@@ -31,11 +32,18 @@ class Plan:
     steps: tuple[tuple[str, bool], ...]
     """Name of each step, and whether the store has its result."""
     machine: Machine
+    """What memory and hours are told for."""
+    seen: bool
+    """Whether that is the machine given."""
     amounts: Amounts
-    training: Training | None
+    training: TrainingPlan | None
     generations: tuple[Generation, ...]
     disk: dict[str, float]
     """What for -> bytes."""
+    free: int
+    """Bytes that the disk of the store has left."""
+    refused: tuple[str, ...]
+    """What the machine given lacks: the sentences with which a run is refused on it."""
 
 
 def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], host: int = 0) -> Plan:
@@ -43,30 +51,53 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
     (bytes; 0 where not known) of each machine. Starts and writes nothing.
     """
     shape = config.model.shape() if config.model else None
-    machine = choose(config, shape, gpus, host)
+    given, free = target.machine(config, gpus, host), hardware.free_disk(Path(config.store))
+    machine = target.planned(given, shape)
     sizes = amounts(config, found)
-    trains = "training" in config.stages and config.training and shape
-    fit = training(config, shape, machine, sizes) if trains and shape else None
-    answers = tuple(generations(config, machine, sizes, found))
-    steps = tuple((name, place is not None) for name, place in found.items())
-    needs = disk(config, shape, answers, found)
-    return Plan(config.name, shape, steps, machine, sizes, fit, answers, needs)
+    trains = "training" in config.stages and config.training and found.get("training") is None
+    return Plan(
+        name=config.name,
+        shape=shape,
+        steps=tuple((name, place is not None) for name, place in found.items()),
+        machine=machine,
+        seen=machine == given,
+        amounts=sizes,
+        training=training(config, shape, machine, sizes) if trains and shape else None,
+        generations=tuple(generations(config, machine, sizes, found)),
+        disk=disk(config, shape, machine, sizes, found),
+        free=free,
+        refused=tuple(dict.fromkeys(_refused(config, given, sizes, found, free if trains else None))),
+    )
 
 
 def disk(
-    config: Config, shape: Architecture | None, answers: Sequence[Generation], found: Mapping[str, Path | None]
+    config: Config, shape: Architecture | None, machine: Machine, sizes: Amounts, found: Mapping[str, Path | None]
 ) -> dict[str, float]:
     """Bytes: weights to download, checkpoints while training, exported weights, texts of answers."""
-    needs: dict[str, float] = {}
+    taken: dict[str, float] = {}
     if shape and config.model.local is None:
-        needs["weights from the hub"] = 2.0 * shape.parameters
+        taken["weights from the hub"] = 2.0 * shape.parameters
     if shape and config.training and found.get("training", Path()) is None:
-        kept = config.training.keep_checkpoints + 1  # one more is written before the oldest goes
-        needs["checkpoints while training"] = float(config.training.trained(shape) * STATE * kept)
-        needs["exported weights"] = shape.parameters * (2.0 if config.training.export == "bfloat16" else 4.0)
-    if texts := sum(one.tokens or 0 for one in answers):
-        needs["answers"] = TEXT * texts
-    return needs
+        written = needs.Needs(config.training, config.optimizer, shape, False, machine).disk
+        taken["checkpoints while training"] = float(written.checkpoints)
+        taken["exported weights"] = float(written.exported)
+    if texts := sum(one.tokens or 0 for one in generations(config, machine, sizes, found)):
+        taken["answers"] = TEXT * texts
+    return taken
 
 
-__all__ = ["Machine", "Plan", "Training", "plan"]
+def _refused(
+    config: Config, given: Machine, sizes: Amounts, found: Mapping[str, Path | None], free: int | None
+) -> Iterator[str]:
+    if free is not None:
+        store = Path(config.store).absolute()
+        yield from needs.lacks(config.training, config.optimizer, config.model, given, store, free)
+    for one in generations(config, given, sizes, found):
+        yield from one.lacks
+    suite = config.evaluation
+    judged = any(found.get(step, Path()) is None for step in ("evaluation/base", "evaluation/tuned"))
+    if judged and suite and suite.judge and any(benchmark.judge for benchmark in suite.benchmarks.values()):
+        yield from (f"evaluation.judge: {s}" for s in place(suite.judge.engine, suite.judge.model, given)[1])
+
+
+__all__ = ["Plan", "TrainingPlan", "plan"]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from limo import UserError
 from limo.config import Config
 from limo.data import Data, Table, known
+from limo.evaluation import Benchmark
 from limo.models import Model
-from limo.records import Problem
+from limo.records import Example, Problem, read
 
 TRACE = 10_000
 """Tokens of a long chain of thought where none can be counted. A replication found 32 % of LIMO-v2's above 16,384."""
@@ -55,39 +54,39 @@ class Amounts:
 
 def amounts(config: Config, found: Mapping[str, Path | None]) -> Amounts:
     """From the selection in the store, else the problems in the store, else data that are here, else what is known."""
-    for step, file in (("selection", "examples.jsonl"), ("data", "problems.jsonl")):
-        if place := found.get(step):
-            rows = _rows(place / file)
-            texts = [row["question"] + solution for row in rows if (solution := _solution(row))]
-            return _counted(
-                config, texts, len(rows) if step == "data" else None, f"{place.parent.name}/{place.name}/{file}"
-            )
+    if place := found.get("selection"):
+        texts = [row.question + row.solution for row in read(place / "examples.jsonl", Example)]
+        return _counted(config, texts, None, f"selection/{place.name}/examples.jsonl")
+    if place := found.get("data"):
+        pool = read(place / "problems.jsonl", Problem)
+        return _counted(config, _texts(pool), len(pool), f"data/{place.name}/problems.jsonl")
     if (problems := _problems(config.data)) is not None:
-        texts = [p.question + p.solutions[0] for p in problems if p.solutions]
-        where = getattr(config.data, "path", None) or "the pool, before selection"
-        return _counted(config, texts, len(problems), str(where))
+        where = (
+            ", ".join(map(str, config.data.files)) if isinstance(config.data, Table) else "the pool, before selection"
+        )
+        return _counted(config, _texts(problems), len(problems), where)
     count = known(config.data)
-    examples = min(filter(None, (getattr(config.selection, "size", None), count)), default=None)
+    examples = min(filter(None, (_size(config), count)), default=None)
     length = float(min(TRACE, _limit(config)))
     where = "examples as published" if count else "number of examples not known before the data are read"
     return Amounts(count, examples, length, None, None, f"{where}, {length:,.0f} tokens each")
 
 
-def questions(benchmark: Any) -> int | None:
+def questions(benchmark: Benchmark) -> int | None:
     """How many questions a benchmark has, without reading it."""
     return min(filter(None, (known(benchmark.source), benchmark.limit)), default=None)
 
 
 def _counted(config: Config, texts: Sequence[str], problems: int | None, where: str) -> Amounts:
     """From the texts (question and solution) of every example, or of every problem where none are selected yet."""
-    size, limit = getattr(config.selection, "size", None), _limit(config)
+    size, limit = _size(config), _limit(config)
     if not texts:
         length = float(min(TRACE, limit))
         return Amounts(
             problems, size, length, None, None, f"counted in {where}, without solutions: {length:,.0f} tokens each"
         )
     ratio, how = _ratio(texts, config.model)
-    before = len(getattr(config.model, "system", None) or "") / ratio + TEMPLATE
+    before = len(config.model.system or "" if config.model else "") / ratio + TEMPLATE
     lengths = [before + len(text) / ratio for text in texts]
     over = sum(n > limit for n in lengths) / len(lengths)
     mean = sum(min(n, limit) for n in lengths) / len(lengths)
@@ -95,6 +94,10 @@ def _counted(config: Config, texts: Sequence[str], problems: int | None, where: 
     return Amounts(
         problems, examples, mean, int(max(lengths)), over, f"counted in {where}, {mean:,.0f} tokens each; {how}"
     )
+
+
+def _size(config: Config) -> int | None:
+    return config.selection.size if config.selection else None
 
 
 def _limit(config: Config) -> int:
@@ -130,11 +133,6 @@ def _problems(data: Data) -> list[Problem] | None:
         return None  # the run itself will say what is wrong with it
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8") as handle:
-        return [json.loads(line) for line in handle if line.strip()]
-
-
-def _solution(row: dict[str, Any]) -> str | None:
-    several = row.get("solutions")
-    return row.get("solution") or (several[0] if several else None)
+def _texts(pool: Sequence[Problem]) -> list[str]:
+    """Question and first solution of the problems that have one."""
+    return [problem.question + problem.solutions[0] for problem in pool if problem.solutions]

@@ -10,7 +10,8 @@ from pathlib import Path
 from limo import UserError, hardware, pipeline
 from limo.config import Config
 from limo.hardware import Gpu
-from limo.plan import cost, plan
+from limo.placement import SHORT, chip
+from limo.plan import plan
 from limo.plan.text import text
 from limo.stage import Pending, Stage
 from limo.store import Store
@@ -32,20 +33,19 @@ def main(arguments: Sequence[str]) -> None:
         overrides.append(f"training.strategy.nodes={nodes}")
     config = compose(overrides)
     made = plan(config, survey(config), gpus, host=0 if given.gpus else hardware.memory())
-    print(text(made, hardware.free_disk(Path(config.store))))
+    print(text(made))
 
 
 def parse(words: str) -> tuple[tuple[Gpu, ...], int]:
     """GPUs of one machine, and how many machines: `8xH100`, `4x8xA100`, `8xA100-40` for 40 GiB each."""
     match = re.fullmatch(r"(?:(\d+)x)?(\d+)x([A-Za-z]*\d+[A-Za-z]*)(?:-(\d+))?", words)
-    known = match and next((c for c in cost.CHIPS if c.name.lower() == match.group(3).lower()), None)
+    known = chip(match[3]) if match else None
     if not match or not known:
         raise UserError(
-            f"--gpus={words}: write 8xH100 or 4x8xH100 (8xA100-40 for GPUs of 40 GiB), "
-            f"with one of {', '.join(c.name for c in cost.CHIPS)}"
+            f"--gpus={words}: write 8xH100 or 4x8xH100 (8xA100-40 for GPUs of 40 GiB), with one of {', '.join(SHORT)}"
         )
-    memory = int(match.group(4)) * 2**30 if match.group(4) else known.memory
-    return (Gpu(known.name, memory),) * int(match.group(2)), int(match.group(1) or 1)
+    memory = int(match[4]) * 2**30 if match[4] else known.memory
+    return (Gpu(known.name, memory),) * int(match[2]), int(match[1] or 1)
 
 
 def survey(config: Config) -> dict[str, Path | None]:

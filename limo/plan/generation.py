@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from limo import hardware
 from limo.config import Config
+from limo.engine import Engine
+from limo.engine.decode import item_bytes
+from limo.engine.transformers import Transformers
 from limo.models import Model
+from limo.placement import Machine, Serving, lacks, serving
 from limo.plan import cost
 from limo.plan.amounts import DIRECT, PROMPT, REASONER, Amounts, questions
-from limo.plan.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Generation:
     """GPU hours."""
     note: str
     """What was assumed."""
+    placed: Serving
+    """GPUs of one engine, and engines at once, on one machine."""
+    lacks: tuple[str, ...]
+    """Why the model cannot be served there."""
 
 
 def generations(
@@ -35,7 +43,7 @@ def generations(
         sampling, who = config.attempts.sampling, config.attempts.model or config.model
         problems = min(filter(None, (config.attempts.limit, sizes.problems)), default=None)
         answers = None if problems is None else problems * sampling.samples
-        yield _one("attempts", who, answers, min(sampling.max_tokens, _length(who, False)), machine)
+        yield _one("attempts", config.engine, who, answers, min(sampling.max_tokens, _length(who, False)), machine)
     for step in ("evaluation/base", "evaluation/tuned"):
         if config.evaluation and found.get(step, Path()) is None:
             length = _length(config.model, step.endswith("tuned"))
@@ -44,31 +52,43 @@ def generations(
             answers = sum(count for count, _ in counts)
             mean = sum(count * cut for count, cut in counts) / answers if answers else 0.0
             unknown = [name for name, (_, n) in suite.items() if n is None]
-            yield _one(step, config.model, answers, mean, machine, unknown)
+            yield _one(step, config.engine, config.model, answers, mean, machine, unknown)
 
 
 def _one(
-    step: str, model: Model, answers: int | None, length: float, machine: Machine, unknown: list[str] | None = None
+    step: str,
+    engine: Engine,
+    model: Model,
+    answers: int | None,
+    length: float,
+    machine: Machine,
+    unknown: list[str] | None = None,
 ) -> Generation:
     shape = model.shape()
+    placed, lack = place(engine, model, machine)
     notes = [f"{length:,.0f} tokens an answer"]
     notes += [f"without {', '.join(unknown)}, whose size is not known"] if unknown else []
-    tokens = None if answers is None else answers * length
-    hours = None
-    if shape and not machine.cpu:
-        split = cost.tensor_parallel(shape, machine.chip)
-        engines = machine.count // split * machine.nodes
-        notes.append(f"engines of {split} GPU{'s' if split > 1 else ''}, {engines} at once")
-        if engines == 0:
-            notes[-1] = f"needs {split} GPUs in one machine to serve its weights"
-    if shape and tokens is not None:
-        speed = cost.tokens_per_second(shape, machine.chip, PROMPT + length)
-        hours = tokens / speed * (1 if machine.cpu else cost.tensor_parallel(shape, machine.chip)) / 3600
-    note = "; ".join(notes)
-    return Generation(step, answers, tokens, hours, note)
+    tokens, hours = None if answers is None else answers * length, None
+    if shape and machine.gpus:
+        split = placed.tensor_parallel
+        notes.append(f"engines of {split} GPU{'s' if split > 1 else ''}, {placed.replicas} at once")
+    sheet = machine.chip if machine.gpus else cost.processor(machine)
+    if shape and sheet and tokens is not None and not lack:
+        split = placed.tensor_parallel
+        hours = tokens / cost.tokens_per_second(shape, sheet, split, PROMPT + length) * split / 3600
+    return Generation(step, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
+
+
+def place(engine: Engine, model: Model, machine: Machine) -> tuple[Serving, list[str]]:
+    """How a model is served on a machine, and why it cannot be, one sentence each."""
+    shape, item = model.shape(), item_bytes(engine.dtype, model, bool(machine.gpus))
+    split = engine.tensor_parallel
+    if machine.gpus == hardware.gpus() and isinstance(engine.pick(model), Transformers):
+        split = 1  # no vLLM here that could share the weights
+    placed = serving(machine.gpus, shape, split, engine.replicas, item)
+    return placed, lacks(machine.gpus, machine.memory, shape, split, item)
 
 
 def _length(model: Model, tuned: bool) -> int:
     """Mean tokens of an answer without a limit: long for a model that reasons at length."""
-    reasons = tuned or any(word in model.path.lower() for word in ("r1-", "qwq", "limo"))
-    return REASONER if reasons else DIRECT
+    return REASONER if tuned or model.reasons else DIRECT

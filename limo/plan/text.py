@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from limo.plan import Plan, Training, cost
+from limo.placement import ROOM, unknown
+from limo.plan import Plan, TrainingPlan, cost
 
 GIB = 2**30
 WIDTH = 42
 
 
-def text(plan: Plan, free: int | None = None) -> str:
-    """The whole plan. `free` is what the disk of the store has left, in bytes."""
-    parts = [_head(plan), _steps(plan)]
+def text(plan: Plan) -> str:
+    """The whole plan."""
+    parts = [_head(plan), _refused(plan), _steps(plan)]
     if plan.training:
         parts.append(_memory(plan, plan.training))
-    parts += [_time(plan), _disk(plan, free), _assumptions(plan)]
+    parts += [_time(plan), _disk(plan), _assumptions(plan)]
     return "\n\n".join(p for p in parts if p)
 
 
 def _head(plan: Plan) -> str:
     machine = plan.machine
-    if machine.cpu:
-        where = f"this machine's processor, {size(machine.host)} of memory"
-    else:
+    if gpu := machine.smallest:
         nodes = f"{machine.nodes} × " if machine.nodes > 1 else ""
-        where = f"{nodes}{machine.count} × {machine.chip.name}, {size(machine.chip.memory)} each"
-        where += "" if machine.seen else " (no GPU is seen here; name others with --gpus 8xH200)"
+        where = f"{nodes}{len(machine.gpus)} × {gpu.name}, {size(gpu.memory)} each"
+        where += "" if plan.seen else " (no GPU is seen here; name others with --gpus 8xH200)"
+    else:
+        where = f"this machine's processor, {size(machine.memory)} of memory"
     known = (
         f"{count(plan.shape.parameters)} weights" if plan.shape else "architecture not known: set model.architecture"
     )
     return f"{plan.name}: {known}, on {where}"
+
+
+def _refused(plan: Plan) -> str:
+    where = "Refused" if plan.seen else "Refused on this machine"
+    return "\n".join([where, *(f"  {sentence}" for sentence in plan.refused)]) if plan.refused else ""
 
 
 def _steps(plan: Plan) -> str:
@@ -51,7 +57,7 @@ def _steps(plan: Plan) -> str:
     return "\n".join(["Steps", *lines])
 
 
-def _memory(plan: Plan, training: Training) -> str:
+def _memory(plan: Plan, training: TrainingPlan) -> str:
     needs, setup, machine = training.needs, training.setup, plan.machine
     how = [training.strategy, f"{setup.ranks} process{'es' if setup.ranks > 1 else ''}", setup.precision]
     how += ["optimizer in main memory"] if setup.offload_optimizer else []
@@ -67,20 +73,13 @@ def _memory(plan: Plan, training: Training) -> str:
         ("weights gathered for the layer at work", needs.gathered),
         ("messages", needs.buffers),
     ]
-    lines = [f"Memory per {'process' if machine.cpu else 'GPU'} in training ({', '.join(how)})"]
+    lines = [f"Memory per {'GPU' if machine.gpus else 'process'} in training ({', '.join(how)})"]
     lines += [_row(name, size(value)) for name, value in rows if value]
-    lines.append(
-        _row("peak", size(needs.peak), f"of {size(machine.room)} that can be filled: {_fits(needs.peak, machine.room)}")
-    )
+    room, host = training.room, machine.memory * ROOM
+    lines.append(_row("peak", size(needs.peak), f"of {size(room)} that can be filled: {_fits(needs.peak, room)}"))
     if needs.host:
-        room = machine.host * cost.ROOM
-        lines.append(
-            _row(
-                "main memory of a machine",
-                size(needs.host),
-                f"of {size(room)}: {_fits(needs.host, room)}" if room else "",
-            )
-        )
+        known = f"of {size(host)}: {_fits(needs.host, host)}" if host else ""
+        lines.append(_row("main memory of a machine", size(needs.host), known))
     if not training.fits:
         way = (
             f"fits with {training.instead}"
@@ -96,40 +95,36 @@ def _time(plan: Plan) -> str:
     rows += [(one.step, one.hours) for one in plan.generations]
     lines = [_row(step, hours(value)) for step, value in rows]
     known = [value for _, value in rows if value is not None]
-    if len(known) > 1 and not plan.machine.cpu:
-        lines.append(
-            _row("together", hours(sum(known)), f"{hours(sum(known) / plan.machine.all)} h on all {plan.machine.all}")
-        )
-    unit = "hours on the processor" if plan.machine.cpu else "GPU hours"
+    every = len(plan.machine.gpus) * plan.machine.nodes
+    if len(known) > 1 and every:
+        lines.append(_row("together", hours(sum(known)), f"{hours(sum(known) / every)} h on all {every}"))
+    unit = "GPU hours" if plan.machine.gpus else "hours on the processor"
     return "\n".join([f"Time, {unit}", *lines]) if lines else ""
 
 
-def _disk(plan: Plan, free: int | None) -> str:
+def _disk(plan: Plan) -> str:
     if not plan.disk:
         return ""
-    total = sum(plan.disk.values())
-    left = "" if free is None else f"of {size(free)} free: {_fits(total, free)}"
-    return "\n".join(
-        ["Disk", *(_row(what, size(value)) for what, value in plan.disk.items()), _row("together", size(total), left)]
-    )
+    rows = [_row(what, size(value)) for what, value in plan.disk.items()]
+    return "\n".join(["Disk", *rows, _row("together", size(sum(plan.disk.values())), f"of {size(plan.free)} free")])
 
 
 def _assumptions(plan: Plan) -> str:
-    chip, lines = (
-        plan.machine.chip,
-        [f"data: {plan.amounts.source}", *(f"{one.step}: {one.note}" for one in plan.generations)],
-    )
-    if plan.machine.cpu:
+    machine, sheet = plan.machine, plan.machine.chip
+    lines = [f"data: {plan.amounts.source}", *(f"{one.step}: {one.note}" for one in plan.generations)]
+    if not machine.gpus:
         lines.append(f"time: {cost.CORE / 1e9:.0f} GFLOP/s a core in training; a tiny model is slowed by other things")
+    elif sheet is None:
+        lines.append(f"time: {unknown(machine.gpus)}")
     else:
         lines.append(
-            f"training: 6 operations per weight and token, causal attention, {100 * cost.USE:.0f} % of {chip.flops / 1e12:.0f} TFLOP/s "
-            "(20 to 45 % are usual)"
+            f"training: 6 operations per weight and token, causal attention, {100 * cost.USE:.0f} % of "
+            f"{sheet.flops / 1e12:.0f} TFLOP/s (20 to 45 % are usual)"
         )
-    if plan.generations and not plan.machine.cpu:
+    if plan.generations and sheet:
         lines.append(
-            f"generation: {100 * cost.FLOW:.0f} % of {chip.bandwidth / 1e12:.2f} TB/s, up to {cost.SEQUENCES} answers at a time; "
-            "start-up and the longest answers come on top"
+            f"generation: {100 * cost.FLOW:.0f} % of {sheet.bandwidth / 1e12:.2f} TB/s, up to {cost.SEQUENCES} answers at a "
+            "time; start-up and the longest answers come on top"
         )
     lines.append(
         "memory: states as DeepSpeed's own estimates, activations of Qwen2 and Llama blocks with FlashAttention or SDPA"

@@ -36,9 +36,7 @@ class Lora:
 
     def size(self, shape: Architecture) -> int:
         """Weights of the adapters in a model of this shape."""
-        head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
-        queries, keys = shape.num_attention_heads * head, shape.num_key_value_heads * head
-        width, inner = shape.hidden_size, shape.intermediate_size
+        width, inner, queries, keys = shape.hidden_size, shape.intermediate_size, shape.queries, shape.keys
         attention = {
             "q_proj": (width, queries),
             "k_proj": (width, keys),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,15 +13,16 @@ import pytorch_lightning as lightning
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from limo import UserError
+from limo import UserError, hardware
+from limo.placement import chip, unknown
 from limo.records import TrainingSummary, write_json
 from limo.stage import SUMMARY, summarise
 from limo.training.batches import Batch
 from limo.training.checkpoints import BEST, CHECKPOINTS, best, found, remove, step_of
-from limo.training.disk import lacking
 from limo.training.examples import Prepared, prepare, validation
 from limo.training.export import export
 from limo.training.module import Module
+from limo.training.needs import disk_lack
 from limo.training.ranks import Ranks, enter, share_threads
 from limo.training.saving import Saving
 from limo.training.step_log import StepLog, peak_memory
@@ -29,8 +31,7 @@ from limo.training.strategies import Zero, title
 if TYPE_CHECKING:
     from limo.training.stage import TrainingStage
 
-PEAKS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
-"""Dense bf16 FLOP/s from the makers' data sheets, by a part of the GPU's name."""
+log = logging.getLogger(__name__)
 
 
 class Stream(IterableDataset[Batch]):
@@ -56,7 +57,7 @@ def train(stage: TrainingStage, folder: Path) -> None:
     _begin(module, folder, rank, start)
     weights = _weights(stage)
     share_threads(weights, rank.local)
-    if rank.first and (lack := lacking(folder, training, weights)):
+    if rank.first and (lack := disk_lack(training, stage.optimizer, stage.model, folder, weights)):
         raise UserError(lack)
     work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
     headline = _headline(module, prepared, start)
@@ -206,5 +207,7 @@ def _weights(stage: TrainingStage) -> int:
 def _peak(ranks: int) -> float | None:
     if not torch.cuda.is_available():
         return None
-    name = torch.cuda.get_device_name()
-    return next((flops * ranks for part, flops in PEAKS.items() if part in name), None)
+    if (sheet := chip(torch.cuda.get_device_name())) is None:
+        log.info(unknown(hardware.gpus()))
+        return None
+    return sheet.flops * ranks

@@ -14,9 +14,10 @@ from torch.utils.checkpoint import checkpoint
 from limo import UserError
 from limo.models import Model
 from limo.optimizers import Optimizer
+from limo.placement import PIECE
 from limo.training.attention import implementation, isolation, register
 from limo.training.batches import Batch, BatchPlan
-from limo.training.recipe import PIECE, Training
+from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero
 from limo.training.weights import load, offloaded, refuse_other_heads, restore_frequencies
 

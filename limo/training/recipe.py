@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from limo import hardware
 from limo.config import component, runtime
 from limo.hardware import Gpu
 from limo.models import Architecture
+from limo.placement import fed
 from limo.training.adapter import Lora
 from limo.training.strategies import AutoStrategy, Strategy
-
-PIECE = 512
-"""Tokens whose logits are made together at least: every piece costs a gradient of the whole head, which fewer are not worth."""
 
 
 @component
@@ -50,6 +50,8 @@ class Training:
     """Optimizer steps between checkpoints to resume from."""
     keep_checkpoints: int = runtime(default=1)
     """How many of those are kept while training."""
+    check_memory: bool = runtime(default=True)
+    """Refuse before any work what is estimated not to fit in memory; false tries it."""
     keep_after: bool = runtime(default=False)
     """Leave the checkpoints in the result; else they go once the exported weights are verified."""
     export_from: Literal["last", "best"] = "last"
@@ -90,4 +92,8 @@ class Training:
         """The strategy that runs for a model of this shape, on this machine's GPUs or others."""
         weights, trained = (shape.parameters, self.trained(shape)) if shape else (0, 0)
         bits = 4 if self.adapter is not None and self.adapter.quantize else 16
-        return self.strategy.resolve(trained, (weights - trained) * bits // 8, devices)
+        strategy, devices = self.strategy, hardware.gpus() if devices is None else devices
+        if isinstance(strategy, AutoStrategy) and not strategy.devices:
+            busy = fed(len(devices), strategy.nodes, self.global_batch, self.micro_batch)
+            strategy = replace(strategy, devices=busy) if busy < len(devices) else strategy
+        return strategy.resolve(trained, (weights - trained) * bits // 8, devices)

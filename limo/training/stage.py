@@ -6,15 +6,14 @@ import importlib.util
 from pathlib import Path
 from typing import ClassVar
 
-from limo import UserError
+from limo import UserError, hardware
 from limo.config import component, runtime
-from limo.hardware import gpus, memory
 from limo.models import Model
 from limo.optimizers import Optimizer
+from limo.placement import Machine
 from limo.records import Example, read
 from limo.stage import Input, Stage
-from limo.training.batches import uneven
-from limo.training.disk import lacking
+from limo.training import needs
 from limo.training.loggers import Csv
 from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero, title
@@ -49,6 +48,7 @@ class TrainingStage(Stage):
 
     def missing(self) -> list[str]:
         how, strategy = self.training, self.strategy
+        here = Machine.here(self.nodes)
         return [
             *strategy.missing(),
             *self.optimizer.missing(),
@@ -58,7 +58,7 @@ class TrainingStage(Stage):
             *_cannot_split(strategy, self.optimizer, how),
             *_validation(how.validation),
             *_kernels(how, self.model),
-            *_hardware(how, self.model, strategy, self.store),
+            *needs.lacks(how, self.optimizer, self.model, here, self.store, hardware.free_disk(self.store)),
         ]
 
     def run(self, folder: Path) -> None:
@@ -103,25 +103,4 @@ def _kernels(how: Training, model: Model) -> list[str]:
         lacks.append(f"{flash} has no float32; set training.precision=bf16-mixed, or model.attention=auto")
     if importlib.util.find_spec("flash_attn") is None:
         lacks.append(f"{flash}: flash-attn is not installed; install it, or set model.attention=auto")
-    return lacks
-
-
-def _hardware(how: Training, model: Model, strategy: Strategy, store: Path) -> list[str]:
-    """What this machine is too small for."""
-    lacks, shape = [], model.shape()
-    if lack := uneven(how.global_batch, strategy.ranks * strategy.nodes, how.micro_batch):
-        lacks.append(lack)
-    if how.adapter is not None and how.adapter.quantize and not gpus():
-        lacks.append("training=qlora: 4-bit weights need a CUDA GPU; choose training=lora")
-    if shape is None:
-        return lacks
-    if lack := lacking(store, how, shape.parameters):
-        lacks.append(lack)
-    # weights, gradients and two moments in 4 bytes each, or frozen weights in 2
-    need = shape.parameters * (16 if how.adapter is None else 2)
-    if not gpus() and need > memory():
-        lacks.append(
-            f"training: {shape.parameters / 1e9:.1f} billion weights take {need / 2**30:.0f} GiB or more, and this machine has "
-            f"no GPU and {memory() / 2**30:.0f} GiB; run it where nvidia-smi shows GPUs, or choose a smaller model"
-        )
     return lacks

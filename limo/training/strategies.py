@@ -7,8 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from limo import hardware
 from limo.config import component
-from limo.hardware import Gpu, gpus
+from limo.hardware import Gpu
+from limo.placement import ranks
 
 FULL_STATE = 16
 """Bytes per trained weight with AdamW in mixed precision: weight, gradient, two moments in float32 (or bf16 pairs and a float32 copy)."""
@@ -34,20 +36,17 @@ class Strategy:
     @property
     def ranks(self) -> int:
         """Processes on this machine."""
-        return self.devices or len(gpus()) or 1
+        return ranks(self.devices, len(hardware.gpus()))
 
     def missing(self) -> list[str]:
-        lacks, found, given = [], len(gpus()), os.environ.get("SLURM_JOB_NUM_NODES")
-        if found and self.devices > found:
-            lacks.append(
-                f"training.strategy.devices={self.devices}: this machine has {found} GPU(s); set it to that, or to 0 for all"
-            )
-        if given and self.nodes > int(given):
-            lacks.append(
-                f"training.strategy.nodes={self.nodes}: this SLURM job has {given} node(s); "
-                f"submit it with hydra.launcher.nodes={self.nodes}, or set it to {given}"
-            )
-        return lacks
+        """What this machine lacks for it, whatever the model, one sentence each."""
+        given = os.environ.get("SLURM_JOB_NUM_NODES")
+        if not given or self.nodes <= int(given):
+            return []
+        return [
+            f"training.strategy.nodes={self.nodes}: this SLURM job has {given} node(s); "
+            f"submit it with hydra.launcher.nodes={self.nodes}, or set it to {given}"
+        ]
 
     def resolve(self, trained: int, frozen: int, devices: Sequence[Gpu] | None = None) -> Strategy:
         """The strategy that runs, for so many trained weights beside so many bytes of frozen ones, on this machine's GPUs or others."""
@@ -117,7 +116,7 @@ class Zero(Strategy):
         block: dict[str, Any] = {
             "stage": self.stage,
             "contiguous_gradients": True,
-            "overlap_comm": bool(gpus()),
+            "overlap_comm": bool(hardware.gpus()),
             "reduce_bucket_size": self.bucket,
         }
         if self.offload_optimizer:
@@ -148,16 +147,16 @@ class AutoStrategy(Strategy):
     name: ClassVar[str] = "auto"
 
     def resolve(self, trained: int, frozen: int, devices: Sequence[Gpu] | None = None) -> Strategy:
-        devices = gpus() if devices is None else devices
-        ranks = (self.devices or len(devices) or 1) * self.nodes
-        if ranks == 1:
+        devices = hardware.gpus() if devices is None else devices
+        processes = ranks(self.devices, len(devices)) * self.nodes
+        if processes == 1:
             return Single()
         room = min((gpu.memory for gpu in devices), default=0) * SHARE
         if not room or frozen + FULL_STATE * trained <= room:
             return Ddp(devices=self.devices, nodes=self.nodes)
-        if frozen + 2 * trained + (FULL_STATE - 2) * trained / ranks <= room:
+        if frozen + 2 * trained + (FULL_STATE - 2) * trained / processes <= room:
             return Zero(stage=2, devices=self.devices, nodes=self.nodes)
-        fits = (frozen + FULL_STATE * trained) / ranks <= room
+        fits = (frozen + FULL_STATE * trained) / processes <= room
         return Zero(stage=3, offload_optimizer=not fits, devices=self.devices, nodes=self.nodes)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limo.models import Architecture
-from limo.training.recipe import PIECE
 
+PIECE = 512
+"""Tokens whose logits are made together at least: every piece costs a gradient of the whole head, which fewer are not worth."""
 HOST_FACTOR = 1.5
 """Main memory that DeepSpeed's offload takes beyond the states themselves (the additional buffer factor of its own
 estimates).
@@ -137,11 +138,9 @@ def block(shape: Architecture, setup: Setup) -> int:
     """Bytes per token that one block keeps for its backward pass, as transformers' Qwen2 and Llama keep them
     (FlashAttention, SDPA).
     """
-    head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
-    queries, keys = shape.num_attention_heads * head, shape.num_key_value_heads * head
     wide = 2 if setup.precision == "32-true" else 1
     hidden = {"32-true": 24, "bf16-mixed": 26, "bf16-true": 16}[flow(setup)] * shape.hidden_size
-    rest = wide * (4 * queries + 4 * keys + 8 * shape.intermediate_size) + 8 + 4 * shape.num_attention_heads
+    rest = wide * (4 * shape.queries + 4 * shape.keys + 8 * shape.intermediate_size) + 8 + 4 * shape.num_attention_heads
     matrix = 6 * shape.num_attention_heads * setup.longest if setup.eager else 0
     return hidden + rest + matrix
 
