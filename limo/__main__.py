@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from limo import StageError, UserError
-from limo.compose import jobs, overview, register_configs, sentence
+from limo.compose import MULTIRUN, jobs, overview, register_configs, sentence
 from limo.config import ROOT
 from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
@@ -61,6 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(overview())
         return DONE
+    arguments = sorted(arguments, key=lambda word: word not in MULTIRUN)  # Hydra takes no -m between overrides
     sys.argv[1:] = arguments
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed with a traceback
     try:

@@ -98,7 +98,11 @@ class Model:
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """Weights by content where they are local, by repository and revision on a hub."""
-        weights = digest(self.local) if self.local else f"{self.path}@{self.revision or 'main'}"
+        path: object = self.path
+        if isinstance(path, Pending):
+            weights = path.fingerprint(digest)
+        else:
+            weights = digest(self.local) if self.local else f"{self.path}@{self.revision or 'main'}"
         template = digest(self.chat_template) if self.chat_template else None
         return {"weights": weights, "system": self.system, "template": template, "dtype": self.dtype}
 

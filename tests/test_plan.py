@@ -23,6 +23,7 @@ from limo.plan.text import text
 from limo.records import Manifest
 from limo.stage import Pending, Stage
 from limo.store import Store
+from tests.command import pooled, started
 
 GIB = 2**30
 H100 = (Gpu("NVIDIA H100 80GB HBM3", 80 * GIB),) * 8
@@ -331,6 +332,26 @@ def test_planning_loads_no_torch_and_a_mistake_is_one_sentence() -> None:
     assert run.stderr.startswith("limo: model=gpt5 does not exist") and "Traceback" not in run.stderr
 
 
-def test_a_sweep_is_refused_in_a_sentence() -> None:
-    with pytest.raises(UserError, match="-m: this looks at one run; leave it out and give one value of each key"):
-        main(["-m", "+experiment=limo817", "selection.size=1,2"])
+def test_what_runs_of_a_sweep_share_is_made_and_counted_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*pooled(tmp_path), "stages=[data,selection]", f"store={tmp_path / 'store'}"]
+    words += ["-m", "selection=random,longest", "selection.size=1,2", "seed=0,1"]
+    main(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("8 runs, on ")
+    rows = [line.split() for line in lines if line.startswith("selection=")]
+    made = sum(int(row[3]) for row in rows)
+    assert len(rows) == 8 and made < sum(int(row[3]) + int(row[4]) for row in rows)
+    done = started(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "store").glob("*/*/manifest.json"))) == made
+    main(words)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("selection=")]
+    assert [row[3:5] for row in rows] == [["0", "0"]] * 8
+
+
+def test_a_recipe_that_is_a_sweep_is_planned_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["+experiment=sample_size", "--gpus", "8xH100"])
+    out = capsys.readouterr().out
+    assert "12 runs, on 8 × NVIDIA H100 80GB HBM3; GPU hours" in out and "every run: training needs about" in out

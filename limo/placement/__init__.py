@@ -5,7 +5,7 @@ can do. The plan prints it, `missing` refuses by it, the run uses it.
 from limo.placement.chips import CHIPS, SHORT, Chip, chip, unknown
 from limo.placement.disk import Disk, checkpoint, disk
 from limo.placement.machine import ROOM, Machine, fed, ranks
-from limo.placement.memory import PIECE, Footprint, Setup, footprint
+from limo.placement.memory import PIECE, Footprint, Setup, footprint, simplest
 from limo.placement.serving import Serving, kv_bytes, lacks, serving
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "lacks",
     "ranks",
     "serving",
+    "simplest",
     "unknown",
 ]

@@ -14,6 +14,11 @@ HOST_FACTOR = 1.5
 """Main memory that DeepSpeed's offload takes beyond the states themselves (the additional buffer factor of its own
 estimates).
 """
+FULL_STATE = 16
+"""Bytes per trained weight with AdamW in mixed precision: weight, gradient, two moments in float32 (or bf16 pairs and a float32 copy)."""
+SHARE = 0.6
+"""Of a GPU's memory that weights, gradients and optimizer fill at most where the strategy is chosen; the rest is for
+activations and logits."""
 LIVE = 1_000_000_000
 """Weights that ZeRO-3 holds whole at a time (DeepSpeed's `stage3_max_live_parameters`)."""
 
@@ -105,10 +110,6 @@ def footprint(shape: Architecture, setup: Setup) -> Footprint:
     if setup.offload_weights:
         host += weights * setup.local
         weights = 0.0
-    gathered = 0.0
-    if setup.stage == 3:
-        table = shape.vocab_size * shape.hidden_size
-        gathered = kept * min(every, max(LIVE, table)) + (gradient * table if setup.trained is None else 0)
     buffers = 2 * 2 * min(setup.bucket, trained) if setup.stage else 0
     return Footprint(
         weights=int(weights + cast),
@@ -117,10 +118,31 @@ def footprint(shape: Architecture, setup: Setup) -> Footprint:
         update=int(update),
         activations=activations(shape, setup),
         logits=logits(shape, setup),
-        gathered=int(gathered),
+        gathered=gathered(shape, setup),
         buffers=buffers,
         host=int(host * HOST_FACTOR),
     )
+
+
+def gathered(shape: Architecture, setup: Setup) -> int:
+    """What ZeRO-3 holds whole: weights of the layers at work, and the gradient of the head."""
+    if setup.stage < 3:
+        return 0
+    (kept, gradient, _), table = widths(setup), shape.vocab_size * shape.hidden_size
+    return kept * min(shape.parameters, max(LIVE, table)) + (gradient * table if setup.trained is None else 0)
+
+
+def simplest(trained: int, frozen: int, processes: int, memory: int) -> tuple[int, bool]:
+    """The simplest way to split so many trained weights beside so many bytes of frozen ones whose states fill no more than
+    SHARE of a GPU's memory (bytes; 0 where there is none): the ZeRO stage (0 splits nothing), and whether the optimizer
+    must go to main memory as well.
+    """
+    room = memory * SHARE
+    if not room or frozen + FULL_STATE * trained <= room:
+        return 0, False
+    if frozen + 2 * trained + (FULL_STATE - 2) * trained / processes <= room:
+        return 2, False
+    return 3, (frozen + FULL_STATE * trained) / processes > room
 
 
 def widths(setup: Setup) -> tuple[int, int, int]:

@@ -11,29 +11,40 @@ from limo import UserError, hardware, pipeline
 from limo.config import Config
 from limo.hardware import Gpu
 from limo.placement import SHORT, chip
-from limo.plan import plan
+from limo.plan import plan, sweep
+from limo.plan.sweep import Job
 from limo.plan.text import text
 from limo.stage import Pending, Stage
 from limo.store import Store
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Raises UserError for a mistake in the overrides."""
+    """One run, or with `-m` (or a recipe that is a sweep) all of its runs. Raises UserError for a mistake in the overrides."""
     parser = argparse.ArgumentParser(
-        prog="python -m limo plan", description="Stages, tokens, memory, disk and GPU hours of a run; starts nothing."
+        prog="python -m limo plan",
+        description="Stages, tokens, memory, disk and GPU hours of a run or a sweep (-m); starts nothing.",
     )
     parser.add_argument(
         "--gpus", help="plan for these in place of the ones seen here: 8xH100, or 4x8xH100 for four machines"
     )
     given, overrides = parser.parse_known_args(arguments)
-    from limo.compose import compose
+    from limo.compose import compose, jobs
 
     gpus, nodes = parse(given.gpus) if given.gpus else (hardware.gpus(), 1)
     if nodes > 1:
         overrides.append(f"training.strategy.nodes={nodes}")
-    config = compose(overrides)
-    made = plan(config, survey(config), gpus, host=0 if given.gpus else hardware.memory())
-    print(text(made))
+    host = 0 if given.gpus else hardware.memory()
+    runs = jobs(overrides)
+    if len(runs) == 1:
+        config = compose(runs[0])
+        print(text(plan(config, survey(config), gpus, host)))
+        return
+    planned = []
+    for words in runs:
+        config = compose(words)
+        model = config.model.path if config.model else None
+        planned.append(Job(tuple(words), plan(config, survey(config), gpus, host), model, identities(config)))
+    print(sweep.text(planned))
 
 
 def parse(words: str) -> tuple[tuple[Gpu, ...], int]:
@@ -55,6 +66,22 @@ def survey(config: Config) -> dict[str, Path | None]:
     def look(name: str, stage: Stage) -> Path:
         found[name] = pipeline.cached(name, stage, store)
         return found[name] or Pending.at(name)
+
+    pipeline.tasks(config, look)
+    return found
+
+
+def identities(config: Config) -> dict[str, str]:
+    """Task -> what tells its result from that of the same task in another run, also before it is made."""
+    store, found = Store(Path(config.store).absolute()), dict[str, str]()
+
+    def look(name: str, stage: Stage) -> Path:
+        made = pipeline.cached(name, stage, store)
+        try:
+            found[name] = made.name if made else pipeline.key(stage, store)
+        except UserError:  # an input is not here; what is asked of it is the same for the same words
+            found[name] = repr(stage)
+        return made or Pending.at(name, found[name])
 
     pipeline.tasks(config, look)
     return found

@@ -10,12 +10,7 @@ from typing import Any, ClassVar
 from limo import hardware
 from limo.config import component
 from limo.hardware import Gpu
-from limo.placement import ranks
-
-FULL_STATE = 16
-"""Bytes per trained weight with AdamW in mixed precision: weight, gradient, two moments in float32 (or bf16 pairs and a float32 copy)."""
-SHARE = 0.6
-"""Of a GPU's memory that `auto` lets weights, gradients and optimizer fill; the rest is for activations and logits."""
+from limo.placement import ranks, simplest
 
 
 @component
@@ -151,13 +146,11 @@ class AutoStrategy(Strategy):
         processes = ranks(self.devices, len(devices)) * self.nodes
         if processes == 1:
             return Single()
-        room = min((gpu.memory for gpu in devices), default=0) * SHARE
-        if not room or frozen + FULL_STATE * trained <= room:
+        smallest = min((gpu.memory for gpu in devices), default=0)
+        stage, offload = simplest(trained, frozen, processes, smallest)
+        if not stage:
             return Ddp(devices=self.devices, nodes=self.nodes)
-        if frozen + 2 * trained + (FULL_STATE - 2) * trained / processes <= room:
-            return Zero(stage=2, devices=self.devices, nodes=self.nodes)
-        fits = (frozen + FULL_STATE * trained) / processes <= room
-        return Zero(stage=3, offload_optimizer=not fits, devices=self.devices, nodes=self.nodes)
+        return Zero(stage=stage, offload_optimizer=offload, devices=self.devices, nodes=self.nodes)
 
 
 def title(strategy: Strategy) -> str:
