@@ -24,7 +24,7 @@ from limo.store import Store, key_of
 log = logging.getLogger(__name__)
 
 TASKS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
-"""Every step that a run may have, named as its folder."""
+"""Every task that a run may have, named as its folder."""
 
 Make = Callable[[str, Stage], Path]
 """Takes the name of a task and its stage; gives the folder of its result, or a `Pending` for it."""
@@ -132,14 +132,14 @@ def run(config: Config, folder: Path) -> None:
 def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -> None:
     """Make every task of the run, each by the Python that the config names for it; `told` hears of each result."""
 
-    def step(name: str, stage: Stage) -> Path:
+    def one(name: str, stage: Stage) -> Path:
         result = make(name, stage, store, config.python.get(stage_name(name)) or sys.executable)
         told(name, result)
         if name == "data":
             _enough(config, result)
         return result
 
-    tasks(config, step)
+    tasks(config, one)
 
 
 def make(name: str, stage: Stage, store: Store, python: str = sys.executable) -> Path:
@@ -199,9 +199,9 @@ def key(stage: Stage, store: Store) -> str:
     return key_of([stage.module, stage.version, fingerprint(stage, store.digest)])
 
 
-def stage_name(step: str) -> str:
-    """The stage of a step: `evaluation/base` and `evaluation/tuned` are both evaluation."""
-    return step.partition("/")[0]
+def stage_name(task: str) -> str:
+    """The stage of a task: `evaluation/base` and `evaluation/tuned` are both evaluation."""
+    return task.partition("/")[0]
 
 
 def manifest(name: str, stage: Stage, code: str, seconds: float) -> Manifest:

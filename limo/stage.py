@@ -60,7 +60,7 @@ Input = Annotated[Path, WrapValidator(_awaited)]
 
 @component
 class Stage:
-    """One step of a run. Fields are its config and inputs (a Path field counts by its content); `run` writes its product."""
+    """A kind of work. Fields are its config and inputs (a Path field counts by its content); `run` writes its product."""
 
     module: ClassVar[str]
     """Run as `python -m <module> <folder>`."""

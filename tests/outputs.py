@@ -111,7 +111,7 @@ def benchmark(
         interval=statistics.interval(rows),
         fixed_interval=statistics.fixed_interval(rows),
         detectable=statistics.detectable(rows),
-        pass_at={k: statistics.pass_at(rows, k) for k in statistics.steps(samples)},
+        pass_at={k: statistics.pass_at(rows, k) for k in statistics.powers(samples)},
         majority={},
         paper_accuracy=statistics.average(rows),
         verdicts={},

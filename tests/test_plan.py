@@ -263,8 +263,8 @@ def test_a_step_whose_result_is_in_the_store_costs_nothing_more(tmp_path: Path) 
     (folder / "examples.jsonl").write_text("".join(json.dumps(example) + "\n" for _ in range(64)))
     made = plan(config, steps | {"selection": folder, "evaluation/base": tmp_path}, H100)
     assert made.amounts.examples == 64
-    assert [one.step for one in made.generations] == ["evaluation/tuned"]
-    assert dict(made.steps) == {name: name in ("selection", "evaluation/base") for name in steps}
+    assert [one.task for one in made.generations] == ["evaluation/tuned"]
+    assert dict(made.tasks) == {name: name in ("selection", "evaluation/base") for name in steps}
     assert text(made).count("in the store") == 2
 
 

@@ -129,7 +129,7 @@ def test_the_detectable_difference_is_found_with_80_percent_power():
     rng = np.random.default_rng(2)
     n, k = 60, 4
     p = rng.uniform(0.25, 0.75, (2000, n))
-    gap = rng.normal(0, math.sqrt(paired.SPREAD), (2000, n))
+    gap = rng.normal(0, math.sqrt(paired.VARIANCE), (2000, n))
     size = np.mean([statistics.detectable((rng.random((n, k)) < q[:, None]).astype(int).tolist()) for q in p[:100]])
     q = np.clip(p + gap + size, 0, 1)
     size = (q - p).mean()  # clipping takes a little of it
@@ -173,7 +173,7 @@ def test_more_samples_than_there_are_cannot_be_asked_for():
 
 @given(st.integers(1, 64))
 def test_steps_are_powers_of_two_and_k(k):
-    steps = metrics.steps(k)
+    steps = metrics.powers(k)
     assert steps[0] == 1 and steps[-1] == k and all(math.log2(j).is_integer() for j in steps[:-1])
 
 

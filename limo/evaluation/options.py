@@ -37,8 +37,8 @@ def permute(question: str, choices: dict[str, str], gold: str, seed: int) -> tup
     if spans is None or len(spans) != len(choices):
         return None
     letters, last = list(choices), len(spans) - 1
-    draw = random.Random(hashlib.sha256(f"{seed}\0{question}".encode()).hexdigest())
-    order = draw.sample(letters, len(letters))
+    rng = random.Random(hashlib.sha256(f"{seed}\0{question}".encode()).hexdigest())
+    order = rng.sample(letters, len(letters))
     shuffled = {new: choices[old] for new, old in zip(letters, order, strict=True)}
     pieces = [question[: spans[0][0]]]
     for i, (letter, (start, stop)) in enumerate(zip(letters, spans, strict=True)):

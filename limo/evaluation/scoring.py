@@ -105,7 +105,7 @@ def measure(
         interval=statistics.interval(rows),
         fixed_interval=statistics.fixed_interval(rows),
         detectable=statistics.detectable(rows),
-        pass_at={j: statistics.pass_at(rows, j) for j in statistics.steps(asked.benchmark.samples)},
+        pass_at={j: statistics.pass_at(rows, j) for j in statistics.powers(asked.benchmark.samples)},
         majority=majorities(asked, grades, rows, jobs),
         paper_accuracy=None if paper is None else statistics.average(table(ids, paper)),
         verdicts=dict(verdicts.most_common()),
@@ -161,7 +161,7 @@ def majorities(asked: Asked, grades: Sequence[Grade], rows: statistics.Table, jo
         return {}
     classes = votes.classes(asked.loaded.problems, grades, asked.benchmark.rules, jobs)
     kinds = [classes[p.id] for p in asked.loaded.problems]
-    return {j: statistics.majority(kinds, rows, j) for j in statistics.steps(asked.benchmark.samples) if j > 1}
+    return {j: statistics.majority(kinds, rows, j) for j in statistics.powers(asked.benchmark.samples) if j > 1}
 
 
 def judged(ids: Sequence[str], grades: Sequence[Grade]) -> Judged | None:

@@ -29,8 +29,8 @@ class Plan:
 
     name: str
     shape: Architecture | None
-    steps: tuple[tuple[str, bool], ...]
-    """Name of each step, and whether the store has its result."""
+    tasks: tuple[tuple[str, bool], ...]
+    """Name of each task, and whether the store has its result."""
     machine: Machine
     """What memory and hours are told for."""
     seen: bool
@@ -47,7 +47,7 @@ class Plan:
 
 
 def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], host: int = 0) -> Plan:
-    """The plan of a run from its config, the steps with the results that the store has, the GPUs and the main memory
+    """The plan of a run from its config, the tasks with the results that the store has, the GPUs and the main memory
     (bytes; 0 where not known) of each machine. Starts and writes nothing.
     """
     shape = config.model.shape() if config.model else None
@@ -58,7 +58,7 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
     return Plan(
         name=config.name,
         shape=shape,
-        steps=tuple((name, place is not None) for name, place in found.items()),
+        tasks=tuple((name, place is not None) for name, place in found.items()),
         machine=machine,
         seen=machine == given,
         amounts=sizes,
@@ -95,7 +95,7 @@ def _refused(
     for one in generations(config, given, sizes, found):
         yield from one.lacks
     suite = config.evaluation
-    judged = any(found.get(step, Path()) is None for step in ("evaluation/base", "evaluation/tuned"))
+    judged = any(found.get(task, Path()) is None for task in ("evaluation/base", "evaluation/tuned"))
     if judged and suite and suite.judge and any(benchmark.judge for benchmark in suite.benchmarks.values()):
         yield from (f"evaluation.judge: {s}" for s in place(suite.judge.engine, suite.judge.model, given)[1])
 

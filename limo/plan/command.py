@@ -60,7 +60,7 @@ def parse(words: str) -> tuple[tuple[Gpu, ...], int]:
 
 
 def survey(config: Config) -> dict[str, Path | None]:
-    """The steps of a run in order, each with its result in the store, or None."""
+    """The tasks of a run in order, each with its result in the store, or None."""
     store, found = Store(Path(config.store).absolute()), dict[str, Path | None]()
 
     def look(name: str, stage: Stage) -> Path:

@@ -19,9 +19,9 @@ from limo.plan.amounts import DIRECT, PROMPT, REASONER, Amounts, questions
 
 @dataclass(frozen=True)
 class Generation:
-    """Answers that an engine has to give in one step."""
+    """Answers that an engine has to give in one task."""
 
-    step: str
+    task: str
     answers: int | None
     """None where the number of questions is not known yet."""
     tokens: float | None
@@ -44,19 +44,19 @@ def generations(
         problems = min(filter(None, (config.attempts.limit, sizes.problems)), default=None)
         answers = None if problems is None else problems * sampling.samples
         yield _one("attempts", config.engine, who, answers, min(sampling.max_tokens, _length(who, False)), machine)
-    for step in ("evaluation/base", "evaluation/tuned"):
-        if config.evaluation and found.get(step, Path()) is None:
-            length = _length(config.model, step.endswith("tuned"))
+    for task in ("evaluation/base", "evaluation/tuned"):
+        if config.evaluation and found.get(task, Path()) is None:
+            length = _length(config.model, task.endswith("tuned"))
             suite = {name: (b, questions(b)) for name, b in config.evaluation.benchmarks.items()}
             counts = [(n * b.samples, min(b.max_tokens, length)) for b, n in suite.values() if n is not None]
             answers = sum(count for count, _ in counts)
             mean = sum(count * cut for count, cut in counts) / answers if answers else 0.0
             unknown = [name for name, (_, n) in suite.items() if n is None]
-            yield _one(step, config.engine, config.model, answers, mean, machine, unknown)
+            yield _one(task, config.engine, config.model, answers, mean, machine, unknown)
 
 
 def _one(
-    step: str,
+    task: str,
     engine: Engine,
     model: Model,
     answers: int | None,
@@ -76,7 +76,7 @@ def _one(
     if shape and sheet and tokens is not None and not lack:
         split = placed.tensor_parallel
         hours = tokens / cost.tokens_per_second(shape, sheet, split, PROMPT + length) * split / 3600
-    return Generation(step, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
+    return Generation(task, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
 
 
 def place(engine: Engine, model: Model, machine: Machine) -> tuple[Serving, list[str]]:

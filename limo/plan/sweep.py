@@ -32,7 +32,7 @@ def text(jobs: Sequence[Job]) -> str:
     seen, models, rows = set[str](), set[str | None](), []
     total, unknown, kept, peak = 0.0, False, 0.0, 0.0
     for job in jobs:
-        open_ = [name for name, done in job.plan.steps if not done]
+        open_ = [name for name, done in job.plan.tasks if not done]
         mine = {name for name in open_ if job.identities[name] not in seen}
         seen |= set(job.identities.values())
         parts = _training(job.plan, mine), _answers(job.plan, mine)
@@ -57,14 +57,14 @@ def _training(plan: Plan, mine: set[str]) -> float | None:
 
 
 def _answers(plan: Plan, mine: set[str]) -> float | None:
-    found = [one.hours for one in plan.generations if one.step in mine]
+    found = [one.hours for one in plan.generations if one.task in mine]
     return None if None in found else sum(value or 0.0 for value in found)
 
 
 def _disk(job: Job, mine: set[str], models: set[str | None]) -> float:
     """Bytes that stay."""
     needs = job.plan.disk
-    answers = TEXT * sum(one.tokens or 0.0 for one in job.plan.generations if one.step in mine)
+    answers = TEXT * sum(one.tokens or 0.0 for one in job.plan.generations if one.task in mine)
     trained = sum(value for what, value in needs.items() if what not in (PEAK, ONCE, "answers"))
     weights = needs.get(ONCE, 0.0) if job.model not in models else 0.0
     return answers + weights + (trained if "training" in mine else 0.0)

@@ -11,7 +11,7 @@ WIDTH = 42
 
 def text(plan: Plan) -> str:
     """The whole plan."""
-    parts = [_head(plan), _refused(plan), _steps(plan)]
+    parts = [_head(plan), _refused(plan), _tasks(plan)]
     if plan.training:
         parts.append(_memory(plan, plan.training))
     parts += [_time(plan), _disk(plan), _assumptions(plan)]
@@ -37,9 +37,9 @@ def _refused(plan: Plan) -> str:
     return "\n".join([where, *(f"  {sentence}" for sentence in plan.refused)]) if plan.refused else ""
 
 
-def _steps(plan: Plan) -> str:
+def _tasks(plan: Plan) -> str:
     said = {
-        one.step: f"{one.answers:,} answers, {count(one.tokens or 0)} tokens" for one in plan.generations if one.answers
+        one.task: f"{one.answers:,} answers, {count(one.tokens or 0)} tokens" for one in plan.generations if one.answers
     }
     if plan.amounts.problems is not None:
         said["data"] = f"{plan.amounts.problems:,} problems"
@@ -48,13 +48,13 @@ def _steps(plan: Plan) -> str:
     if plan.training and plan.training.tokens is not None:
         said["training"] = f"{plan.training.steps:,} optimizer steps, {count(plan.training.tokens)} tokens"
     lines = [
-        f"  {step:<18}{'in the store' if done else 'to do':<14}{said.get(step, '')}".rstrip()
-        for step, done in plan.steps
+        f"  {task:<18}{'in the store' if done else 'to do':<14}{said.get(task, '')}".rstrip()
+        for task, done in plan.tasks
     ]
     if plan.amounts.overlong:
         share = f"{100 * plan.amounts.overlong:.1f} %"
         lines.append(f"  {share} of the solutions are longer than training.max_length: see training.overlong")
-    return "\n".join(["Steps", *lines])
+    return "\n".join(["Tasks", *lines])
 
 
 def _memory(plan: Plan, training: TrainingPlan) -> str:
@@ -91,9 +91,9 @@ def _memory(plan: Plan, training: TrainingPlan) -> str:
 
 
 def _time(plan: Plan) -> str:
-    rows = [("training", plan.training.hours)] if plan.training and not dict(plan.steps).get("training") else []
-    rows += [(one.step, one.hours) for one in plan.generations]
-    lines = [_row(step, hours(value)) for step, value in rows]
+    rows = [("training", plan.training.hours)] if plan.training and not dict(plan.tasks).get("training") else []
+    rows += [(one.task, one.hours) for one in plan.generations]
+    lines = [_row(task, hours(value)) for task, value in rows]
     known = [value for _, value in rows if value is not None]
     every = len(plan.machine.gpus) * plan.machine.nodes
     if len(known) > 1 and every:
@@ -111,7 +111,7 @@ def _disk(plan: Plan) -> str:
 
 def _assumptions(plan: Plan) -> str:
     machine, sheet = plan.machine, plan.machine.chip
-    lines = [f"data: {plan.amounts.source}", *(f"{one.step}: {one.note}" for one in plan.generations)]
+    lines = [f"data: {plan.amounts.source}", *(f"{one.task}: {one.note}" for one in plan.generations)]
     if not machine.gpus:
         lines.append(f"time: {cost.CORE / 1e9:.0f} GFLOP/s a core in training; a tiny model is slowed by other things")
     elif sheet is None:

@@ -21,7 +21,7 @@ from limo.models import load_tokenizer
 from limo.probe.losses import TokenLoss, score
 from limo.records import Attempt, Context, Example, Gold, Losses, OwnAnswers, ProbeSummary, Problem, Solved
 from limo.stage import main, summarise
-from limo.statistics import Table, average, interval, pass_at, ratio, repeats, steps
+from limo.statistics import Table, average, interval, pass_at, powers, ratio, repeats
 from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 from limo.training.weights import refuse_other_heads
 
@@ -107,7 +107,7 @@ def solved(rows: Table) -> Solved:
         samples=len(rows[0]),
         rate=average(rows),
         interval=interval(rows),
-        pass_at={k: pass_at(rows, k) for k in steps(len(rows[0]))},
+        pass_at={k: pass_at(rows, k) for k in powers(len(rows[0]))},
     )
 
 

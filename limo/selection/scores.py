@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from limo.config import component
 from limo.data.progress import bar
 from limo.records import Example
-from limo.selection.steps import Measure, draw
+from limo.selection.steps import Measure, seeded_uniform
 
 
 @component
@@ -15,7 +15,7 @@ class Random:
     """A number drawn by the seed and the candidate's id: the same whatever else the pool holds."""
 
     def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
-        return {e.id: {"": draw(seed, "random", e.id)} for e in pool}
+        return {e.id: {"": seeded_uniform(seed, "random", e.id)} for e in pool}
 
 
 @component

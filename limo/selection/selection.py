@@ -14,7 +14,7 @@ from limo.grading.rules import Rules
 from limo.records import Example
 from limo.selection.candidates import Which
 from limo.selection.filters import Correct
-from limo.selection.steps import Dropped, Filter, Score, draw
+from limo.selection.steps import Dropped, Filter, Score, seeded_uniform
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Selection:
     def _ranked(self, pool: Sequence[Example], seed: int) -> list[Example]:
         """Best first; candidates without the score last, ties by id."""
         if self.level is not None:
-            return sorted(pool, key=lambda e: (draw(seed, "level", e.id), e.id))
+            return sorted(pool, key=lambda e: (seeded_uniform(seed, "level", e.id), e.id))
         if self.rank is None:
             return sorted(pool, key=lambda e: e.id)
         rank, sign = self.rank, 1 if self.lowest else -1

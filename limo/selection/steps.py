@@ -41,7 +41,7 @@ class Score(Protocol):
         ...
 
 
-def draw(seed: int, *names: str) -> float:
+def seeded_uniform(seed: int, *names: str) -> float:
     """A number from 0 to 1 that depends on the seed and the names alone: random, and the same in every pool."""
     key = "\0".join((str(seed), *names))
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64

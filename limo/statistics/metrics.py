@@ -62,8 +62,8 @@ def _vote(kinds: Sequence[Hashable | None], row: Sequence[int], j: int) -> float
     if math.comb(k, j) <= SUBSETS:
         subsets: Sequence[Sequence[int]] = list(itertools.combinations(range(k), j))
     else:
-        draw = random.Random(0)
-        subsets = [draw.sample(range(k), j) for _ in range(SUBSETS)]
+        rng = random.Random(0)
+        subsets = [rng.sample(range(k), j) for _ in range(SUBSETS)]
     total = 0.0
     for subset in subsets:
         votes = Counter(kinds[i] for i in subset if kinds[i] is not None)
@@ -74,7 +74,7 @@ def _vote(kinds: Sequence[Hashable | None], row: Sequence[int], j: int) -> float
     return total / len(subsets)
 
 
-def steps(k: int) -> list[int]:
+def powers(k: int) -> list[int]:
     """At which j pass@j and maj@j are given: powers of two up to k, and k."""
     return sorted({2**i for i in range(k.bit_length()) if 2**i <= k} | {k})
 

@@ -22,7 +22,7 @@ from limo.statistics.over_runs import (
     shared_questions,
 )
 
-SPREAD = 0.04
+VARIANCE = 0.04
 """Assumed variance over questions of the true difference between two models; `detectable` needs it before there are
 two."""
 NOISE = 0.47
@@ -117,10 +117,10 @@ def detectable(table: Table, power: float = 0.8) -> float:
     """The smallest true difference to another model that a paired comparison on these questions finds with this power
     at 5 %.
 
-    (z at 5 %, two-sided, + z of the power) * sqrt((SPREAD + 2 noise / k) / n), noise the mean of p(1-p) within questions
+    (z at 5 %, two-sided, + z of the power) * sqrt((VARIANCE + 2 noise / k) / n), noise the mean of p(1-p) within questions
     (Miller 2024, section 5).
     """
     shares, n, k = shares_of(table), len(table), len(table[0])
     mean = math.fsum(shares) / n
     noise = math.fsum(p * (1 - p) for p in shares) / n * k / (k - 1) if k > 1 else NOISE * mean * (1 - mean)
-    return (quantile() + NormalDist().inv_cdf(power)) * math.sqrt((SPREAD + 2 * noise / k) / n)
+    return (quantile() + NormalDist().inv_cdf(power)) * math.sqrt((VARIANCE + 2 * noise / k) / n)
