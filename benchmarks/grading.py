@@ -17,14 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from limo import records
-from limo.grading import Rules, grade_all, pool
-from limo.grading.grade import Item, quick
-from limo.grading.rows import read_row
+from limo.grading import Rules, grade_all, workers
+from limo.grading.decide import Item, quick
+from limo.grading.foreign import read_row
 from limo.serial import dump
 
 
 def own(items: list[Item], jobs: int) -> object:
-    return pool.run("limo.grading.grade:quick", items, jobs=jobs, seconds=5)
+    return workers.run("limo.grading.decide:quick", items, jobs=jobs, seconds=5)
 
 
 def pebble(items: list[Item], jobs: int) -> object:

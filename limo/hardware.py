@@ -144,3 +144,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str | None:
+    """Commit of the checkout that this code runs from, `+changes` when it is not clean; None for an installed package."""
+    place = str(Path(__file__).parent)
+    command = ["git", "-C", place, "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

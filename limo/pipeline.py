@@ -7,7 +7,6 @@ import logging
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -215,20 +214,9 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> Manifest:
         seconds=round(seconds, 2),
         finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         versions={"limo": __version__, "python": platform.python_version(), **hardware.versions()},
-        git=git(),
+        git=hardware.commit(),
         hardware=hardware.describe(),
     )
-
-
-def git() -> str | None:
-    """Commit of the checkout that this code runs from, `+changes` when it is not clean; None for an installed package."""
-    place = str(Path(__file__).parent)
-    command = ["git", "-C", place, "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
 def _enough(config: Config, data: Path) -> None:

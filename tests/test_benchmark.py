@@ -18,7 +18,7 @@ from limo.compose import compose
 from limo.data import Files, PinnedFile, Row
 from limo.data.check import Check
 from limo.data.columns import as_gold
-from limo.evaluation import Benchmark, Evaluation, golds, options, scoring
+from limo.evaluation import Benchmark, Evaluation, options, repairs, scoring
 from limo.grading import Rules, grade_all
 from limo.grading import grade as grade_one
 from limo.records import Attempt, Gold, Problem, read, read_results
@@ -181,10 +181,10 @@ def test_olympiads_metadata_gives_type_and_tolerance_where_it_lies_beside_the_fi
     ],
 )
 def test_a_rule_mends_the_golds_it_is_for_and_no_others(
-    rules: list[golds.Repair], gold: object, mended: object
+    rules: list[repairs.Repair], gold: object, mended: object
 ) -> None:
     given = as_gold(gold)
-    problem, applied = golds.repair(Row("x.jsonl, line 1", Problem("1", "?", given)), tuple(rules), "auto", None)
+    problem, applied = repairs.repair(Row("x.jsonl, line 1", Problem("1", "?", given)), tuple(rules), "auto", None)
     assert problem.gold.value == mended
     assert applied == (rules if mended != given.value else [])
     assert (problem.gold.published or problem.answer) == str(gold)
@@ -206,7 +206,7 @@ def test_options_are_cut_from_the_end_of_a_question(question: str, found: dict[s
 def test_options_cannot_be_shuffled_where_there_are_none() -> None:
     row = Row("x.jsonl, line 7", Problem("7", "What is it?", Gold("A")))
     with pytest.raises(UserError, match=r"x.jsonl, line 7: no options .* to shuffle"):
-        golds.repair(row, ("options",), "letter", 0)
+        repairs.repair(row, ("options",), "letter", 0)
 
 
 @pytest.mark.parametrize(
@@ -475,7 +475,7 @@ def test_an_unchecked_file_says_the_digest_that_would_check_it(
 
 
 def test_every_rule_that_a_config_may_name_exists() -> None:
-    assert golds.GOLDS.keys() | golds.TEXTS.keys() == set(get_args(golds.Repair))
+    assert repairs.GOLDS.keys() | repairs.TEXTS.keys() == set(get_args(repairs.Repair))
 
 
 def test_one_benchmark_is_read_from_a_file_given_on_the_command_line(tmp_path: Path) -> None:

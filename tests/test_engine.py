@@ -503,6 +503,16 @@ def test_auto_takes_vllm_where_it_serves_the_model_and_says_why_not(
     assert fingerprint(auto, str) != there, "a result by another engine has another key"
 
 
+def test_a_model_whose_sizes_are_said_in_other_words_is_refused_in_a_sentence_by_vllm_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
+    monkeypatch.setattr(Model, "shape", lambda self: None)
+    monkeypatch.setattr(Vllm, "missing", lambda self, model: [])
+    monkeypatch.setattr(hardware, "gpus", lambda: ())
+    with pytest.raises(UserError, match=r"set model\.architecture, or take engine=transformers"):
+        Vllm().open(model, 256, 10)
+
+
 def test_the_cpu_cache_of_vllm_holds_the_suite_or_the_batch_shrinks(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from limo.grading import Case, Rules, grade_all
-from limo.grading.rows import read_row
+from limo.grading.foreign import read_row
 from tests.command import limo
 
 CASES = Path(__file__).parents[1] / "../shared/data/grading"

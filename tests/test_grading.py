@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from limo import UserError, records
-from limo.grading import TYPES, Case, GradingStage, Rules, grade, grade_all, pool
+from limo.grading import TYPES, Case, GradingStage, Rules, grade, grade_all, workers
 from limo.grading.formulas import symbolic
 from limo.records import Attempt, Gold, Grade, Problem
 
@@ -209,7 +209,7 @@ def test_model_text_is_never_run(tmp_path: Path, name: str) -> None:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock decides about no item, however busy the machine is."""
-    monkeypatch.setattr(pool, "BLOCKED", 10_000)
+    monkeypatch.setattr(workers, "BLOCKED", 10_000)
 
 
 FOREVER = "sum(iter(int, 1))"
@@ -220,7 +220,7 @@ KILLED = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
 def lost(results: list[object]) -> dict[int, str]:
-    return {i: result.reason for i, result in enumerate(results) if isinstance(result, pool.Failure)}
+    return {i: result.reason for i, result in enumerate(results) if isinstance(result, workers.Failure)}
 
 
 def test_a_loop_a_crash_and_hunger_cost_one_item_each() -> None:
@@ -229,7 +229,7 @@ def test_a_loop_a_crash_and_hunger_cost_one_item_each() -> None:
            31: "__import__('sys').exit()"}  # fmt: skip
     for i, item in bad.items():
         items[i] = item
-    results = pool.run("builtins:eval", items, jobs=2, seconds=0.5)
+    results = workers.run("builtins:eval", items, jobs=2, seconds=0.5)
     reasons = lost(results)
     assert reasons.keys() == bad.keys()
     assert all(results[i] == i * i for i in range(40) if i not in bad)
@@ -241,28 +241,28 @@ def test_the_time_of_an_item_is_its_own_processor_time() -> None:
     work = "[0 for _ in iter(lambda c=__import__('time').process_time: c() - t < 0.4, False)]"
     item = f"(lambda t: len({work}) > 0)(__import__('time').process_time())"
     # four of them take longer than one may, and sleep counts as none of it
-    assert pool.run("builtins:eval", [item] * 4, jobs=1, seconds=1) == [True] * 4
-    assert pool.run("time:sleep", [2], jobs=1, seconds=1) == [None]
+    assert workers.run("builtins:eval", [item] * 4, jobs=1, seconds=1) == [True] * 4
+    assert workers.run("time:sleep", [2], jobs=1, seconds=1) == [None]
 
 
 def test_an_item_that_waits_for_ever_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "BLOCKED", 1)
-    assert lost(pool.run("time:sleep", [100_000], jobs=1, seconds=1)).keys() == {0}
+    monkeypatch.setattr(workers, "BLOCKED", 1)
+    assert lost(workers.run("time:sleep", [100_000], jobs=1, seconds=1)).keys() == {0}
 
 
 def test_a_hang_holds_up_nobody_however_large_the_items_are() -> None:
-    results = pool.run("builtins:eval", [FOREVER, *[f"len('{'x' * 300_000}')"] * 6], jobs=1, seconds=0.5)
+    results = workers.run("builtins:eval", [FOREVER, *[f"len('{'x' * 300_000}')"] * 6], jobs=1, seconds=0.5)
     assert lost(results).keys() == {0} and results[1:] == [300_000] * 6
 
 
 def test_an_item_under_which_a_worker_was_killed_is_tried_again(tmp_path: Path) -> None:
     once = f"(lambda p: p.exists() or (p.touch(), {KILLED}))(__import__('pathlib').Path({str(tmp_path / 'tried')!r}))"
-    assert pool.run("builtins:eval", ["1", once, "2"], jobs=1, seconds=5) == [1, True, 2]
+    assert workers.run("builtins:eval", ["1", once, "2"], jobs=1, seconds=5) == [1, True, 2]
 
 
 def test_what_escapes_from_math_verify_costs_one_item() -> None:
     raised = "(_ for _ in ()).throw(__import__('limo.grading.formulas.symbolic', fromlist=['x']).ExpiredError)"
-    results = pool.run("builtins:eval", ["1", raised, "2"], jobs=1, seconds=5)
+    results = workers.run("builtins:eval", ["1", raised, "2"], jobs=1, seconds=5)
     assert results[::2] == [1, 2] and lost(results) == {1: "ExpiredError: "}
 
 
@@ -300,7 +300,7 @@ def test_where_math_verify_never_starts_its_cases_are_counted_and_the_others_gra
 
 
 def test_where_no_process_starts_cases_are_graded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "WORKER", "no_such_module")
+    monkeypatch.setattr(workers, "WORKER", "no_such_module")
     verdicts = grade_all(
         [Case("1", boxed("1")), Case("\\int_0^1 x dx", boxed("\\frac12")), Case("2", boxed("1"))], jobs=2
     )
@@ -321,13 +321,13 @@ def test_a_comparison_over_its_processor_time_is_a_timeout(monkeypatch: pytest.M
 
 
 def test_a_lost_case_is_a_timeout_and_the_others_are_graded(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pool.run
+    real = workers.run
 
     def lossy(target: str, items: list[object], **facts: object) -> list[object]:
         results = real(target, items, **facts)  # type: ignore[arg-type]
-        return [pool.Failure("over 5 s", late=True) if i == 1 else result for i, result in enumerate(results)]
+        return [workers.Failure("over 5 s", late=True) if i == 1 else result for i, result in enumerate(results)]
 
-    monkeypatch.setattr(pool, "run", lossy)
+    monkeypatch.setattr(workers, "run", lossy)
     verdicts = grade_all([Case("1", boxed("1")), Case("2", boxed("2")), Case("3", boxed("4"))], jobs=1)
     assert verdicts == [
         Grade("", 0, "correct", "1", "same string"),

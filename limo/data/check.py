@@ -60,7 +60,7 @@ class Check:
 
     def _changed(self) -> str:
         """Which rows differ from the known ones, where their single digests ship with the package."""
-        known = json.loads(Path(__file__).with_name("rows.json").read_text(encoding="utf-8")).get(self.expected)
+        known = json.loads(Path(__file__).with_name("row_digests.json").read_text(encoding="utf-8")).get(self.expected)
         if known is None:
             return "a row was changed"
         width = len(known) // self.count if len(known) % self.count == 0 else 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limo.config import component
-from limo.data.bar import bar
+from limo.data.progress import bar
 from limo.data.text import tokens
 from limo.records import Problem
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-from limo.data.bar import bar
 from limo.data.contamination import Match
+from limo.data.progress import bar
 from limo.data.text import text_hash
 from limo.records import Problem, record
 

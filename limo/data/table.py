@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from limo import UserError
 from limo.config import component
-from limo.data.bar import bar
 from limo.data.check import Check
 from limo.data.columns import Columns, as_text
 from limo.data.contamination import Decontamination
 from limo.data.formats import Rows, absent, read
+from limo.data.progress import bar
 from limo.data.source import Row
 from limo.records import Problem
 from limo.serial import fingerprint, origin

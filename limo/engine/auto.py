@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from limo import hardware
 from limo.config import component, runtime
@@ -50,7 +50,7 @@ class AutoEngine:
     def open(self, model: Model, max_length: int, requests: int) -> Session:
         return self._choose(model)[0].open(model, max_length, requests)
 
-    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, object]:
         """Another device or a vLLM that is there now gives other numbers, so they enter the key of a result."""
         adapter = digest(self.adapter) if self.adapter else None
         return {

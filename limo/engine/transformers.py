@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from limo import hardware
 from limo.config import component, runtime
@@ -13,6 +13,8 @@ from limo.models import Architecture, Model, end_ids, load_tokenizer
 from limo.placement import kv_bytes, lacks
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from limo.engine.batch import TransformersSession
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class Transformers:
         return TransformersSession(weights, tokenizer, ends, max(1, min(batch, requests)))
 
 
-def load(model: Model, asked: str, adapter: Path | None = None) -> Any:
+def load(model: Model, asked: str, adapter: Path | None = None) -> PreTrainedModel:
     """The weights for inference in the number format asked for (`auto` or a dtype), on the GPU where there is one."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -87,7 +89,7 @@ def _attention(model: Model, precision: str) -> str:
     return "flash_attention_2" if fits else "sdpa"
 
 
-def _affordable(weights: Any, max_length: int, replicas: int) -> int:
+def _affordable(weights: PreTrainedModel, max_length: int, replicas: int) -> int:
     """Rows whose key-value cache fits in half of the free memory, at their longest."""
     import torch
 

@@ -193,8 +193,11 @@ def _unfit(model: Model) -> list[str]:
 
 def _cpu_cache(engine: Vllm, model: Model, max_length: int, batch: int) -> tuple[int, int]:
     """Bytes of key-value cache for a batch at its longest, and the batch that fits in a quarter of the memory."""
-    shape = model.shape()
-    assert shape is not None
+    if (shape := model.shape()) is None:
+        raise UserError(
+            f"engine=vllm: the config.json of model.path={model.path} does not say its sizes in known words, so a CPU's cache has none; "
+            "set model.architecture, or take engine=transformers"
+        )
     row = kv_bytes(shape, item_bytes(engine.dtype, model)) * CPU_BLOCK * (-(-max_length // CPU_BLOCK) + 1)
     batch = max(1, min(batch, hardware.memory() // 4 // max(1, engine.replicas) // row))
     return batch * row, batch

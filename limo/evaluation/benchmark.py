@@ -13,7 +13,7 @@ from limo import UserError
 from limo.config import component, held_to
 from limo.data import Data, PinnedFile, located
 from limo.engine import Sampling
-from limo.evaluation.golds import Repair, repair
+from limo.evaluation.repairs import Repair, repair
 from limo.grading import Rules
 from limo.records import AnswerType, Mended, Problem
 

@@ -28,7 +28,7 @@ class GradingStage(Stage):
     """Worker processes; 0 takes one a core."""
 
     def run(self, folder: Path) -> None:
-        from limo.grading.grade import grade_all
+        from limo.grading.decide import grade_all
 
         started = time.monotonic()
         problems = {problem.id: problem for problem in records.read(self.problems, Problem)}

@@ -7,7 +7,7 @@ import random
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import transformers
 
@@ -26,6 +26,8 @@ from limo.training.encode import Encoded, cut_to_length, encode, encode_all
 from limo.training.weights import refuse_other_heads
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from limo.probe.stage import ProbeStage
 
 TAILS = 8
@@ -109,7 +111,7 @@ def solved(rows: Table) -> Solved:
     )
 
 
-def contexts(net: Any, encoded: Sequence[Encoded], window: float) -> list[Context]:
+def contexts(net: PreTrainedModel, encoded: Sequence[Encoded], window: float) -> list[Context]:
     """The loss of the same few solutions, the shortest, at the end of ever longer contexts: before them stand other examples."""
     tails = sorted(encoded, key=lambda e: len(e.tokens))[:TAILS]
     alone = {tail.id: score(net, tail) for tail in tails}
@@ -142,7 +144,7 @@ def _problems(examples: Sequence[Example], wanted: set[str]) -> dict[str, Proble
 
 
 def _answers(
-    tokenizer: Any, stage: ProbeStage, problems: dict[str, Problem], answers: Sequence[Attempt]
+    tokenizer: PreTrainedTokenizerBase, stage: ProbeStage, problems: dict[str, Problem], answers: Sequence[Attempt]
 ) -> list[Encoded]:
     """The base's answers as training would see them; one that was cut has no end token, an empty one nothing to measure."""
     found = []

@@ -1,8 +1,10 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
+from limo.records.answers import RIGHT, Answer, Attempt, Grade
+from limo.records.examples import Dropped, Example, Origin
 from limo.records.files import Record, line, read, read_record, replacing, rows, write, write_json, write_record
 from limo.records.manifests import Manifest
-from limo.records.problems import RIGHT, Answer, AnswerType, Attempt, Dropped, Example, Gold, Grade, Origin, Problem
+from limo.records.problems import AnswerType, Gold, Problem
 from limo.records.record import record
 from limo.records.results import (
     RESULTS,

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from limo import UserError
-from limo.records.problems import Answer, Attempt, Dropped, Example, Grade, Problem
+from limo.records.answers import Answer, Attempt, Grade
+from limo.records.examples import Dropped, Example
+from limo.records.problems import Problem
 
 T = TypeVar("T")
 Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)

@@ -96,45 +96,9 @@ def sizes(
     """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; base models as dashed lines."""
     figure, axes = _figure(2.7)
     for label, base in bases:
-        axes.axhline(100 * base.value, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
-        axes.annotate(
-            label if len(bases) > 1 else "base",
-            (1, 100 * base.value),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            color=QUIET,
-            fontsize=8,
-        )
+        _dashed(axes, label if len(bases) > 1 else "base", 100 * base.value)
     for line in lines:
-        colour = SERIES[line.colour % len(SERIES)]
-        middle = [100 * p.value for p in line.points]
-        axes.fill_between(
-            line.x,
-            [100 * p.low for p in line.points],
-            [100 * p.high for p in line.points],
-            color=colour,
-            alpha=0.16,
-            lw=0,
-        )
-        axes.plot(
-            line.x, middle, color=colour, lw=1.8, marker=MARKERS[line.colour % len(MARKERS)], ms=5.5, mew=0, zorder=3
-        )
-        for x, point in zip(line.x, line.points, strict=True):
-            if len(line.x) == 1:
-                axes.plot([x, x], [100 * point.low, 100 * point.high], color=colour, lw=1.4, alpha=0.5)
-            if len(point.seeds) > 1:
-                axes.plot(
-                    [x] * len(point.seeds),
-                    [100 * s for s in point.seeds],
-                    "o",
-                    ms=2.6,
-                    mfc=PAPER,
-                    mec=colour,
-                    mew=0.8,
-                    zorder=4,
-                )
+        _curve(axes, line)
     ticks = sorted({x for line in lines for x in line.x})
     if claims:
         axes.plot([x for x, _ in claims], [100 * y for _, y in claims], "_", ms=11, mec=INK, mew=1.6, zorder=5)
@@ -149,6 +113,29 @@ def sizes(
     axes.set_xlabel("examples")
     axes.set_ylabel("accuracy, %")
     return _svg(figure, title)
+
+
+def _dashed(axes: Axes, label: str, height: float) -> None:
+    axes.axhline(height, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
+    edge = ("axes fraction", "data")
+    axes.annotate(
+        label, (1, height), (0, 3), xycoords=edge, textcoords="offset points", ha="right", color=QUIET, fontsize=8
+    )
+
+
+def _curve(axes: Axes, line: Line) -> None:
+    colour, marker = SERIES[line.colour % len(SERIES)], MARKERS[line.colour % len(MARKERS)]
+    middle, low, high = (
+        [100 * value for value in of] for of in zip(*((p.value, p.low, p.high) for p in line.points), strict=True)
+    )
+    axes.fill_between(line.x, low, high, color=colour, alpha=0.16, lw=0)
+    axes.plot(line.x, middle, color=colour, lw=1.8, marker=marker, ms=5.5, mew=0, zorder=3)
+    if len(line.x) == 1:
+        axes.plot([line.x[0]] * 2, [low[0], high[0]], color=colour, lw=1.4, alpha=0.5)
+    for x, point in zip(line.x, line.points, strict=True):
+        if (seeds := len(point.seeds)) > 1:
+            dots = [100 * seed for seed in point.seeds]
+            axes.plot([x] * seeds, dots, "o", ms=2.6, mfc=PAPER, mec=colour, mew=0.8, zorder=4)
 
 
 def losses(

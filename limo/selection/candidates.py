@@ -23,38 +23,44 @@ def candidates(
     `scores.solve_rate` is the share of the problem's attempts that were right, where there were any.
     `checked` are grades of the source's solutions.
     """
-    verdicts = {(g.problem, g.sample): g for g in grades}
     checks = {(g.problem, g.sample): g.verdict for g in checked}
-    rates = solve_rates(grades)
-    tries: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        tries[attempt.problem].append(attempt)
+    rates, right = solve_rates(grades), _right(attempts, grades)
     pool = []
     for problem in problems:
-        texts: list[tuple[str, str, str | None, Origin]] = []
-        if which != "attempts":
-            texts += [(f"{n}", text, checks.get((problem.id, n)), "source") for n, text in enumerate(problem.solutions)]
-        if which != "source":
-            for attempt in tries[problem.id]:
-                grade = verdicts.get((problem.id, attempt.sample))
-                if grade is not None and grade.correct:
-                    texts.append((f"a{attempt.sample}", attempt.text, grade.verdict, "attempt"))
         scores = {"solve_rate": rates[problem.id]} if problem.id in rates else {}
-        for name, text, verdict, origin in texts:
-            pool.append(
-                Example(
-                    id=f"{problem.id}#{name}",
-                    problem=problem.id,
-                    question=problem.question,
-                    answer=problem.answer,
-                    solution=text,
-                    origin=origin,
-                    verdict=verdict,
-                    scores=dict(scores),
-                    meta=problem.meta,
-                )
-            )
+        if which != "attempts":
+            for n, text in enumerate(problem.solutions):
+                pool.append(_example(problem, f"{n}", text, checks.get((problem.id, n)), "source", scores))
+        if which != "source":
+            for attempt, verdict in right[problem.id]:
+                pool.append(_example(problem, f"a{attempt.sample}", attempt.text, verdict, "attempt", scores))
     return sorted(pool, key=lambda example: example.id)
+
+
+def _right(attempts: Sequence[Attempt], grades: Sequence[Grade]) -> dict[str, list[tuple[Attempt, str]]]:
+    """The right attempts at each problem, each with its verdict."""
+    verdicts = {(g.problem, g.sample): g.verdict for g in grades if g.correct}
+    found: dict[str, list[tuple[Attempt, str]]] = defaultdict(list)
+    for attempt in attempts:
+        if verdict := verdicts.get((attempt.problem, attempt.sample)):
+            found[attempt.problem].append((attempt, verdict))
+    return found
+
+
+def _example(
+    problem: Problem, name: str, text: str, verdict: str | None, origin: Origin, scores: dict[str, float]
+) -> Example:
+    return Example(
+        id=f"{problem.id}#{name}",
+        problem=problem.id,
+        question=problem.question,
+        answer=problem.answer,
+        solution=text,
+        origin=origin,
+        verdict=verdict,
+        scores=dict(scores),
+        meta=problem.meta,
+    )
 
 
 def solve_rates(grades: Iterable[Grade]) -> dict[str, float]:

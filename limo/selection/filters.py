@@ -11,7 +11,7 @@ from limo.config import component
 from limo.data.text import boxed, text_hash
 from limo.grading.rules import Rules
 from limo.records import RIGHT, Example
-from limo.selection.pool import Dropped, Measure
+from limo.selection.steps import Dropped, Measure
 
 
 @component

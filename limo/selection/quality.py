@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from limo.config import component
-from limo.data.bar import bar
+from limo.data.progress import bar
 from limo.records import Example
-from limo.selection.pool import Measure
+from limo.selection.steps import Measure
 
 Scaling = Literal["rank", "minmax", "none"]
 

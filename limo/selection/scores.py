@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limo.config import component
-from limo.data.bar import bar
+from limo.data.progress import bar
 from limo.records import Example
-from limo.selection.pool import Measure, draw
+from limo.selection.steps import Measure, draw
 
 
 @component

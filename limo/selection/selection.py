@@ -14,7 +14,7 @@ from limo.grading.rules import Rules
 from limo.records import Example
 from limo.selection.candidates import Which
 from limo.selection.filters import Correct
-from limo.selection.pool import Dropped, Filter, Score, draw
+from limo.selection.steps import Dropped, Filter, Score, draw
 
 
 @dataclass(frozen=True)

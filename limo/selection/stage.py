@@ -11,8 +11,8 @@ from limo import records
 from limo.config import component
 from limo.records import Attempt, Example, Grade, Problem, SelectionSummary
 from limo.selection.candidates import candidates
-from limo.selection.pool import Filter
 from limo.selection.selection import Selection
+from limo.selection.steps import Filter
 from limo.stage import Input, Stage, summarise
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)

@@ -1,9 +1,9 @@
 """Numbers about numbers: every metric, 95 % interval, difference, p value and correction of the program."""
 
-from limo.statistics.clustered import Estimate, accuracy
 from limo.statistics.intervals import fixed_interval, interval, mean_of, ratio, wilson
 from limo.statistics.metrics import Table, average, majority, pass_at, repeats, steps
 from limo.statistics.multiplicity import holm
+from limo.statistics.over_runs import Estimate, accuracy
 from limo.statistics.paired import Difference, detectable, difference
 
 __all__ = [

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from limo.statistics.clustered import (
+from limo.statistics.intervals import CONFIDENCE, quantile
+from limo.statistics.metrics import Table
+from limo.statistics.metrics import rates as shares_of
+from limo.statistics.over_runs import (
     Suite,
     chance,
     mean_rates,
@@ -18,9 +21,6 @@ from limo.statistics.clustered import (
     reach,
     shared_questions,
 )
-from limo.statistics.intervals import CONFIDENCE, quantile
-from limo.statistics.metrics import Table
-from limo.statistics.metrics import rates as shares_of
 
 SPREAD = 0.04
 """Assumed variance over questions of the true difference between two models; `detectable` needs it before there are

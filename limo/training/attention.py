@@ -89,7 +89,7 @@ def implementation(asked: str, packed: bool, precision: str) -> str:
     return "sdpa" if asked == "auto" else asked
 
 
-def isolation(chosen: str, lengths: tuple[int, ...], device: torch.device) -> dict[str, Any]:
+def isolation(chosen: str, lengths: tuple[int, ...], device: torch.device) -> dict[str, object]:
     """The arguments that tell the chosen attention where examples begin."""
     if chosen == NAME:
         return {"segments": lengths}

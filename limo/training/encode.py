@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from limo import UserError
 from limo.models import Model, messages, prompt_ids
-from limo.records import Example
+from limo.records import Example, replacing
 from limo.store import content_digest
 
 if TYPE_CHECKING:
@@ -97,9 +96,8 @@ def encode_all(
         return [Encoded(name, tuple(tokens), prompt) for name, tokens, prompt in kept]
     done = [encode(tokenizer, model, e) for e in examples]
     cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps([[e.id, e.tokens, e.prompt] for e in done]), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as fresh:
+        fresh.write_text(json.dumps([[e.id, e.tokens, e.prompt] for e in done]), encoding="utf-8")
     return done
 
 
@@ -135,8 +133,8 @@ def _some(names: Sequence[str], limit: int = 5) -> str:
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    added: dict[int, Any] = tokenizer.added_tokens_decoder
-    return set(tokenizer.all_special_ids) | {i for i, token in added.items() if token.special}
+    added = tokenizer.added_tokens_decoder.items()
+    return set(tokenizer.all_special_ids) | {i for i, token in added if token.special}
 
 
 def _inside(tokenizer: PreTrainedTokenizerBase, text: str, token: int) -> bool:

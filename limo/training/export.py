@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -151,7 +151,7 @@ def save_tokenizer(model: Model, folder: Path, end: int) -> None:
     """The tokenizer with the template of this training, and a generation config that stops at the token the training taught."""
     load_tokenizer(model).save_pretrained(folder)
     path = model.folder() / "generation_config.json"
-    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    settings: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     tokenizer = load_tokenizer(model)
     settings["eos_token_id"] = sorted({end, *end_ids(tokenizer, model.folder())})
     settings.setdefault("pad_token_id", tokenizer.pad_token_id)

@@ -116,12 +116,12 @@ def _begin(module: Module, folder: Path, rank: Ranks, start: int) -> None:
 
 def _headline(module: Module, prepared: Prepared, start: int) -> str:
     """What will be done, in one line."""
-    training, encoded, plan = module.training_config, prepared.encoded, prepared.batch_plan
-    steps, rising = len(plan.steps), module.optimizer_config.schedule.warming(len(plan.steps))
+    training, encoded, batch_plan = module.training_config, prepared.encoded, prepared.batch_plan
+    steps, rising = len(batch_plan.steps), module.optimizer_config.schedule.warming(len(batch_plan.steps))
     return (
         f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded):,} tokens "
         f"({sum(e.supervised for e in encoded):,} supervised), {steps} steps of {training.global_batch} examples, "
-        f"{plan.packs} {'packs' if training.packing else 'batches'} on {module.ranks} process(es), "
+        f"{batch_plan.packs} {'packs' if training.packing else 'batches'} on {module.ranks} process(es), "
         f"{title(module.strategy_config)}, {training.precision}"
         + (f"; going on from step {start}" if start else "")
         + ("; the warm-up is not over before the last step" if rising >= steps else "")
@@ -164,7 +164,7 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
     rows = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
     weights, trained = module.sizes()
-    plan, sizes = prepared.batch_plan, prepared.batch_plan.tokens(prepared.encoded)
+    batch_plan, sizes = prepared.batch_plan, prepared.batch_plan.tokens(prepared.encoded)
     lowest = best(folder) if stage.training.export_from == "best" else None
     said = TrainingSummary(
         examples=len(prepared.encoded),
@@ -174,17 +174,17 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
         longest=max(len(e.tokens) for e in prepared.encoded),
         tokens=sum(tokens for tokens, _ in sizes),
         supervised_tokens=sum(supervised for _, supervised in sizes),
-        steps=len(plan.steps),
-        epochs=round(len(plan.steps) / plan.per_epoch, 3),
-        packs=plan.packs,
-        accumulation=plan.accumulation,
+        steps=len(batch_plan.steps),
+        epochs=round(len(batch_plan.steps) / batch_plan.per_epoch, 3),
+        packs=batch_plan.packs,
+        accumulation=batch_plan.accumulation,
         ranks=module.ranks,
         strategy=title(module.strategy_config),
         parameters=weights,
         parameters_trained=trained,
         final_loss=float(last["loss"]),
         checkpoint=stage.training.export_from,
-        exported_step=lowest.step if lowest else len(plan.steps),
+        exported_step=lowest.step if lowest else len(batch_plan.steps),
         memory_gib=round(peak_memory() / 2**30, 3),
         training_seconds=float(last["seconds"]),
         seconds=round(took, 3),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from limo.config import component
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
 
 @component
@@ -21,7 +24,7 @@ class Csv:
         extra = self.package
         return [f"logger={extra}: {extra} is not installed; pip install 'limo[{extra}]', or choose logger=csv"]
 
-    def open(self, folder: Path) -> list[Any]:
+    def open(self, folder: Path) -> list[Logger]:
         """Live Lightning loggers that write below `folder`."""
         return []
 
@@ -32,7 +35,7 @@ class TensorBoard(Csv):
 
     package: ClassVar[str | None] = "tensorboard"
 
-    def open(self, folder: Path) -> list[Any]:
+    def open(self, folder: Path) -> list[Logger]:
         from pytorch_lightning.loggers import TensorBoardLogger
 
         return [TensorBoardLogger(folder, name="tensorboard", version="")]
@@ -48,7 +51,7 @@ class Wandb(Csv):
     offline: bool = True
     """Kept in `wandb/`; `wandb sync` sends it later."""
 
-    def open(self, folder: Path) -> list[Any]:
+    def open(self, folder: Path) -> list[Logger]:
         import wandb
         from pytorch_lightning.loggers import WandbLogger
 
@@ -72,7 +75,7 @@ class MLflow(Csv):
     uri: str | None = None
     """A tracking server; None writes `mlflow.db`, which `mlflow ui --backend-store-uri sqlite:///…/mlflow.db` shows."""
 
-    def open(self, folder: Path) -> list[Any]:
+    def open(self, folder: Path) -> list[Logger]:
         from pytorch_lightning.loggers import MLFlowLogger
 
         folder = folder.resolve()

@@ -42,10 +42,10 @@ class Saving(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        run, step = self.module.batch_plan, trainer.global_step
-        if (batch_idx + 1) % run.accumulation:
+        batch_plan, step = self.module.batch_plan, trainer.global_step
+        if (batch_idx + 1) % batch_plan.accumulation:
             return
-        due = step % self.every == 0 or step == len(run.steps)
+        due = step % self.every == 0 or step == len(batch_plan.steps)
         if due and self.validation:
             self.validate(trainer, step)
         self.step_log.write(trainer)

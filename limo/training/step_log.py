@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from limo import UserError
+from limo.records import replacing
 from limo.training.checkpoints import CHECKPOINTS, found
 from limo.training.encode import Encoded
 from limo.training.module import Module
@@ -74,13 +75,12 @@ class StepLog(lightning.Callback):
 
     def _open(self, rows: list[dict[str, str]]) -> None:
         """Begin the table with these rows; its handle stays with it, and a kill before the next step keeps them."""
-        fresh = self.path.with_name(self.path.name + ".partial")
-        self.handle = fresh.open("w", newline="", encoding="utf-8")
-        self.table = csv.DictWriter(self.handle, COLUMNS)
-        self.table.writeheader()
-        self.table.writerows(rows)
-        self.handle.flush()
-        fresh.replace(self.path)
+        with replacing(self.path) as fresh:
+            self.handle = fresh.open("w", newline="", encoding="utf-8")
+            self.table = csv.DictWriter(self.handle, COLUMNS)
+            self.table.writeheader()
+            self.table.writerows(rows)
+            self.handle.flush()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int

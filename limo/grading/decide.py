@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from limo import hardware
-from limo.grading import paper, pool
+from limo.grading import paper, workers
 from limo.grading.answers.extract import extract
 from limo.grading.formulas import symbolic
 from limo.grading.match.compare import compare
@@ -70,7 +70,7 @@ def grade_all(
             bar = tqdm(total=len(items), desc=title, unit="case", file=sys.stderr, mininterval=0.5)
             progress = stack.enter_context(bar).update
         results = _results(items, jobs or hardware.cores(), seconds, progress or (lambda done: None))
-    lost = Counter(result.reason for result in results if isinstance(result, pool.Failure))
+    lost = Counter(result.reason for result in results if isinstance(result, workers.Failure))
     if lost:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in lost.most_common(3))
         logging.getLogger(__name__).warning("%d of %d cases could not be graded: %s", lost.total(), len(items), reasons)
@@ -79,25 +79,25 @@ def grade_all(
 
 def _results(items: Sequence[Item], jobs: int, seconds: float, progress: Callable[[int], object]) -> list[Any]:
     """What the workers make of the items: first without math-verify, then with it the few that need it."""
-    results = pool.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
+    results = workers.run(f"{__name__}:quick", items, jobs=jobs, seconds=seconds, progress=progress)
     for i, result in enumerate(results):
-        if isinstance(result, pool.Failure) and not result.tried:
+        if isinstance(result, workers.Failure) and not result.tried:
             results[i] = quick(items[i])  # a machine on which no process starts can still do this much
     rest = [i for i, result in enumerate(results) if result is None]
     # they are counted again as they are done
     progress(-len(rest))
     warm = f"{symbolic.__name__}:warm"
     given = [items[i] for i in rest]
-    late = pool.run(f"{__name__}:thorough", given, jobs=jobs, seconds=seconds, progress=progress, warm=warm)
+    late = workers.run(f"{__name__}:thorough", given, jobs=jobs, seconds=seconds, progress=progress, warm=warm)
     for i, result in zip(rest, late, strict=True):
-        if isinstance(result, pool.Failure):
+        if isinstance(result, workers.Failure):
             result = dataclasses.replace(result, reason=f"math-verify: {result.reason}")
         results[i] = result
     return results
 
 
-def _grade(case: Case, result: list[Any] | pool.Failure) -> Grade:
-    if isinstance(result, pool.Failure):
+def _grade(case: Case, result: list[Any] | workers.Failure) -> Grade:
+    if isinstance(result, workers.Failure):
         return case.graded("timeout" if result.late else "ungraded", None, result.reason)
     return case.graded(*result)
 

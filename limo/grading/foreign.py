@@ -24,7 +24,7 @@ CUT = ("length", "max_tokens", "model_length", "max_length")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Submitted:
     """One answer of a file, and what its row says beside it."""
 
     case: Case
@@ -44,7 +44,7 @@ class Answer:
         return whose | {"answer": grade.answer, "verdict": grade.verdict, "correct": grade.correct, "rule": grade.rule}
 
 
-def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[Answer]:
+def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[Submitted]:
     """The answers of a row, one for each of its responses; `field` names the field that holds them.
 
     Raises UserError naming file and line.
@@ -61,7 +61,7 @@ def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[
     answers = []
     for sample, (text, finish) in enumerate(zip(texts, finishes, strict=True)):
         answers.append(
-            Answer(
+            Submitted(
                 Case(gold=gold, response=text, answer_type=kind, finish=finish, choices=choices),
                 id=_value(row, IDENTITY),
                 sample=sample if len(texts) > 1 else None,

@@ -1,0 +1,65 @@
+"""What models answered and how it was graded: attempts, grades, and the rows of an evaluation."""
+
+from __future__ import annotations
+
+from limo.records.problems import Gold
+from limo.records.record import record
+
+
+@record
+class Attempt:
+    """One answer of a model to one problem."""
+
+    problem: str
+    sample: int
+    """0-based index among the samples of this problem."""
+    seed: int
+    text: str
+    finish: str
+    """`stop` (end token), `length` (cut at max_tokens or by the context), `prompt_too_long` (nothing generated)."""
+    prompt_tokens: int
+    tokens: int
+    """Generated tokens, the end token included."""
+
+
+RIGHT = ("correct", "judge_correct")
+"""Verdicts that count as a right answer."""
+
+
+@record
+class Grade:
+    """A verdict on one attempt, with the reason."""
+
+    problem: str
+    sample: int
+    verdict: str
+    """correct, wrong, no_answer, truncated, timeout, ungraded, gold_unparsed, judge_correct, judge_wrong."""
+    answer: str | None
+    """The extracted answer, as written; None when there was none."""
+    rule: str
+    """Which rule decided."""
+
+    @property
+    def correct(self) -> bool:
+        return self.verdict in RIGHT
+
+
+@record
+class Answer:
+    """One answer of an evaluation with all that explains its verdict: a row that needs no other file."""
+
+    benchmark: str
+    problem: str
+    sample: int
+    question: str
+    gold: Gold
+    response: str
+    answer: str | None
+    """Extracted from the response; None where none was found."""
+    verdict: str
+    correct: bool
+    rule: str
+    finish: str
+    prompt_tokens: int
+    tokens: int
+    seed: int
