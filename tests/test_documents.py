@@ -18,7 +18,7 @@ from limo.serial import dump
 from tests.command import started
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "experiments" / "LOG.md"])
 LOOKING = ("report", "grade")
 """Verbs that take no overrides."""
 
