@@ -119,6 +119,8 @@ if name == "srun":
             master, _, index = array.partition("_")
             for mark, value in (("%j", job), ("%A", master), ("%a", index), ("%t", str(rank))):
                 pattern = pattern.replace(mark, value)
+            while not Path(pattern).parent.is_dir():  # submitit makes it after sbatch has answered; SLURM takes longer to start
+                time.sleep(0.05)
             return open(pattern, "ab")
         tasks.append(subprocess.Popen(words, env=os.environ | place, start_new_session=True, stdout=opened(output), stderr=opened(error)))
         note(f"{job}.{tasks[-1].pid}.task", str(rank))
