@@ -17,7 +17,7 @@ from limo.data import Files
 from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage
 from limo.models import Model
-from limo.records import Answer, EvaluationSummary, read
+from limo.records import Answer, EvaluationSummary, read, read_results
 from limo.stage import request, summary
 
 pytestmark = pytest.mark.real
@@ -49,12 +49,11 @@ def evaluate(folder: Path, base: Path, benchmarks: dict[str, int]) -> dict[tuple
     request(stage, folder)
     child = subprocess.run([sys.executable, "-m", "limo.evaluation", str(folder)], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
-    found = json.loads((folder / "results.json").read_text())["benchmarks"]
-    assert {name: result["samples"] for name, result in found.items()} == benchmarks
-    assert all(len(result["questions"]) == 2 for result in found.values())
-    assert {
-        name: facts.questions for name, facts in summary(folder, EvaluationSummary).benchmarks.items()
-    } == dict.fromkeys(benchmarks, 2)
+    found = read_results(folder / "results.json").benchmarks
+    assert {name: result.samples for name, result in found.items()} == benchmarks
+    assert {name: result.n for name, result in found.items()} == dict.fromkeys(benchmarks, 2)
+    said = summary(folder, EvaluationSummary).benchmarks
+    assert {name: facts.questions for name, facts in said.items()} == dict.fromkeys(benchmarks, 2)
     return {
         (name, a.problem, a.sample): a.response
         for name in benchmarks
