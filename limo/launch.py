@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from limo import StageError, UserError, hardware, process
-from limo.stage import TOLD, Stage
+from limo.stage import SUMMARY, TOLD, Stage
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,12 @@ def run(name: str, stage: Stage, folder: Path, python: str) -> None:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise StageError(
             f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume"
+        )
+    # done is never an exit code: a result is finished when its products and its last word are there
+    if absent := [part for part in (*stage.products, SUMMARY) if not (folder / part).exists()]:
+        lost = " and ".join(absent)
+        raise StageError(
+            f"{name} ended without {lost}; its log is {folder / 'log.txt'}; run the same command again to resume"
         )
 
 

@@ -66,6 +66,8 @@ class Stage:
     """Run as `python -m <module> <folder>`."""
     version: ClassVar[int]
     """Raised when the same inputs would give another result."""
+    products: ClassVar[tuple[str, ...]]
+    """Files and folders that a finished result has, beside `summary.json`."""
 
     store: Path = runtime(default=Path("outputs/.store"))
     """Where results lie, and beside them what stages keep between runs: completions, token ids."""
@@ -131,6 +133,8 @@ def main() -> None:
         if first:
             _tell(folder, str(mistake))
         sys.exit(2)
+    except SystemExit as ended:  # no stage ends so: a library, told by SIGTERM to end, may call that success
+        sys.exit(ended.code or 143)
     except OSError as error:
         if error.errno is None or (error.filename is None and error.errno != errno.ENOSPC):
             raise

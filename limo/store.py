@@ -40,9 +40,13 @@ class Store:
             raise self._unwritable(error) from None
 
     def find(self, stage: str, key: str) -> Path | None:
-        """The finished result, or None."""
+        """The finished result, or None; one that has lost a part, or its manifest's text, is not finished."""
         folder = self.root / stage / key
-        return folder if (folder / MANIFEST).is_file() else None
+        try:
+            parts = read_record(folder / MANIFEST, Manifest).digests
+        except UserError:
+            return None
+        return folder if all((folder / name).exists() for name in parts) else None
 
     @contextmanager
     def building(self, stage: str, key: str) -> Iterator[tuple[Path, bool]]:
@@ -66,6 +70,7 @@ class Store:
             done = self.find(stage, key)
             partial = parent / f"{key}.partial"
             if done is None:
+                self._set_aside(parent / key)
                 partial.mkdir(exist_ok=True)
             yield (done or partial), done is not None
         finally:
@@ -76,10 +81,15 @@ class Store:
         entries = sorted(p for p in partial.iterdir() if p.name != MANIFEST)
         whole = replace(manifest, digests={p.name: content_digest(p) for p in entries})
         write_record(partial / MANIFEST, whole)
-        final = partial.with_name(partial.name.removesuffix(".partial"))
-        if final.exists():  # a folder without a manifest: never a result
-            shutil.rmtree(final)
-        return partial.rename(final)
+        return partial.rename(partial.with_name(partial.name.removesuffix(".partial")))
+
+    def _set_aside(self, damaged: Path) -> None:
+        """Make room for a result whose folder is there and not whole."""
+        if damaged.exists():
+            aside = damaged.with_name(f"{damaged.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            damaged.rename(aside)
+            print(f"{damaged.parent.name}: {damaged} is damaged; it is now {aside.name}, and is made again", flush=True)
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file's or folder's content: from the manifest for a result, else computed once per (size, time)."""

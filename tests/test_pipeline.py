@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from limo import UserError, pipeline, records
+from limo import StageError, UserError, pipeline, records
 from limo.compose import compose
 from limo.grading import GradingStage
 from limo.serial import fingerprint
@@ -258,3 +258,29 @@ def test_a_sentence_is_said_though_it_is_part_of_another(tmp_path: Path) -> None
     told = done.stdout + done.stderr
     assert "evaluation.judge: model.path=/no/weights: no such folder" in told
     assert re.search(r"(^|[^:] )model.path=/no/weights: no such folder", told, re.MULTILINE), told
+
+
+@pytest.mark.parametrize("fail", ["leave", "vanish"])
+def test_an_exit_code_alone_is_no_result(fail: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        StageError, match=r"counting (broke off \(exit code 143\)|ended without lines.txt and summary.json)"
+    ):
+        pipeline.make("counting", Counting(fail=fail), Store(tmp_path))
+    assert not list(tmp_path.glob(f"counting/*/{MANIFEST}"))
+    assert (pipeline.make("counting", Counting(), Store(tmp_path)) / "lines.txt").is_file()
+
+
+@pytest.mark.parametrize("part", ["lines.txt", "summary.json", MANIFEST])
+def test_a_result_that_lost_a_part_is_set_aside_and_made_again(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    result = pipeline.make("counting", Counting(), store)
+    (result / part).unlink() if part != MANIFEST else (result / part).write_text("")
+    assert store.find("counting", result.name) is None
+    again = pipeline.make("counting", Counting(), store)
+    assert again == result and (again / "lines.txt").read_text() == "x0\nx1\nx2\n"
+    assert (
+        "is damaged; it is now" in capsys.readouterr().out and (tmp_path / f"counting/{result.name}.damaged").is_dir()
+    )
+    assert pipeline.make("counting", Counting(), store) == again and "damaged" not in capsys.readouterr().out

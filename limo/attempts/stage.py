@@ -20,7 +20,8 @@ class AttemptsStage(Stage):
     """Sample the model at every problem: `attempts.jsonl`, in the order of the problems and samples."""
 
     module: ClassVar[str] = "limo.attempts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("attempts.jsonl",)
 
     problems: Input
     attempts: Attempts

@@ -25,7 +25,8 @@ class DataStage(Stage):
     """
 
     module: ClassVar[str] = "limo.data"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("problems.jsonl", "solutions.jsonl")
 
     data: Annotated[Data, held_to(Data)]
     protect: Mapping[str, Data] = field(default_factory=dict)

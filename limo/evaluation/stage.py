@@ -29,7 +29,8 @@ class EvaluationStage(Stage):
     """Ask, grade, measure. Writes `results.json`, and per benchmark `answers.jsonl`, a row for each answer."""
 
     module: ClassVar[str] = "limo.evaluation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("results.json",)
 
     evaluation: Evaluation
     model: Model

@@ -19,7 +19,8 @@ class GradingStage(Stage):
     """Grade every attempt against its problem's gold answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts."""
 
     module: ClassVar[str] = "limo.grading"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("grades.jsonl",)
 
     problems: Input
     attempts: Input

@@ -17,7 +17,8 @@ class ProbeStage(Stage):
     """Measure a base on selected examples; writes `summary.json`, and its own answers as `attempts.jsonl` and `grades.jsonl`."""
 
     module: ClassVar[str] = "limo.probe.measure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("attempts.jsonl", "grades.jsonl")
 
     examples: Input
     """The whole selection; `count` of them are looked at, the others only fill contexts."""

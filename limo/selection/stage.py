@@ -23,7 +23,8 @@ class SelectionStage(Stage):
     """Select: `examples.jsonl`, best first with all scores, and `dropped.jsonl` with step and reason of the others."""
 
     module: ClassVar[str] = "limo.selection"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("examples.jsonl", "dropped.jsonl")
 
     problems: Input
     attempts: Input | None = None

@@ -24,7 +24,8 @@ class TrainingStage(Stage):
     """Examples in, `model/` (Hugging Face folder) and `metrics.csv` out."""
 
     module: ClassVar[str] = "limo.training"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    products: ClassVar[tuple[str, ...]] = ("model", "metrics.csv")
 
     training: Training
     model: Model
