@@ -40,10 +40,10 @@ python -m limo                                   the lab: the whole road on a la
 python -m limo +experiment=limo817               the paper's main run
 python -m limo -m +experiment=limo817 selection=random,limo selection.size=100,400,800
 python -m limo +experiment=limo817 model=qwen2.5-7b-instruct training=lora optimizer.lr=1e-5
-python -m limo plan +experiment=limo817          what would run, what is cached, memory, GPU hours, disk
+python -m limo plan +experiment=limo817          what would run, what is cached, memory, GPU hours, disk; -m plans a sweep
 python -m limo probe +experiment=limo817         is the base ready? its loss on the examples, its own answers, its length
-python -m limo report outputs/lab               tables, curves and a web page over many runs
-python -m limo grade cases.jsonl                grade answers alone
+python -m limo report outputs/lab                tables, curves and a web page over many runs
+python -m limo grade cases.jsonl                 grade answers alone
 
 The verbs are run (the default), plan, probe, report and grade; python -m limo <verb> --help says what each takes.
 

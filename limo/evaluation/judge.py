@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from limo.config import component
-from limo.engine import Sampling
+from limo.engine import Engine, Sampling
 from limo.grading import Case
 from limo.models import Model
 from limo.records import Grade
@@ -48,8 +47,7 @@ class Judge:
     """The second model and how it is asked. It should be the same for all runs that are compared."""
 
     model: Model
-    engine: Any
-    """An Engine, as in the group `engine`."""
+    engine: Engine
     prompt: str = PROMPT
     """With `{question}`, `{gold}`, `{answer}` and `{mark}`, a name made from the answer that the answer cannot know."""
     max_tokens: int = 16

@@ -98,8 +98,7 @@ def _initialise(model: Any) -> None:
         elif weight.ndim == 2:
             weight.normal_(std=0.8 / math.sqrt(weight.shape[1]))
     attention = model.model.layers[0].self_attn
-    heads = model.config.num_attention_heads
-    head = model.config.hidden_size // heads
+    heads, head = model.config.num_attention_heads, attention.head_dim
     attention.q_proj.bias.zero_()
     attention.k_proj.bias.zero_()
     for j in range(heads):

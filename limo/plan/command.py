@@ -22,6 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     """One run, or with `-m` (or a recipe that is a sweep) all of its runs. Raises UserError for a mistake in the overrides."""
     parser = argparse.ArgumentParser(
         prog="python -m limo plan",
+        usage="%(prog)s [--gpus GPUS] [-m] [--config-dir FOLDER] [key=value …]",
         description="Stages, tokens, memory, disk and GPU hours of a run or a sweep (-m); starts nothing.",
     )
     parser.add_argument(

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     """Raises UserError, and StageError where a stage broke off."""
     parser = argparse.ArgumentParser(
         prog="python -m limo probe",
+        usage="%(prog)s [--examples N] [--samples N] [--temperature T] [--max-tokens N] [--config-dir FOLDER] [key=value …]",
         description="Measure a base before training on the examples that the same overrides of `python -m limo` select.",
     )
     parser.add_argument("--examples", type=int, default=32, help="how many of the selected examples (%(default)s)")
