@@ -9,11 +9,9 @@ from collections.abc import Sequence
 
 import hydra
 from hydra._internal.utils import get_args
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from limo import StageError, UserError
-from limo.compose import MULTIRUN, jobs, overview, register_configs, sentence
+from limo.compose import MULTIRUN, in_words, jobs, overview, register_configs
 from limo.config import ROOT
 from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
@@ -64,18 +62,14 @@ def run(arguments: Sequence[str]) -> int:
     arguments = sorted(arguments, key=lambda word: word not in MULTIRUN)  # Hydra takes no -m between overrides
     sys.argv[1:] = arguments
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed with a traceback
+    asked = get_args(list(arguments))
     try:
-        register_configs()
-        asked = get_args(list(arguments))
-        if not (
-            asked.cfg or asked.info or asked.shell_completion
-        ):  # before Hydra calls what its part of a recipe names
+        if not (asked.cfg or asked.info or asked.shell_completion):
+            # before Hydra calls what its part of a recipe names
             jobs([*asked.overrides, *(["--config-dir", asked.config_dir] if asked.config_dir else [])])
-        hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if isinstance(error, UserError) or not (known := sentence(error)):
-            raise
-        raise UserError(known) from None
+        with in_words():
+            register_configs()
+            hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
     except RuntimeError as error:  # of submitit, before any run: `job` answers for all others
         if not (known := not_submitted(error)):
             raise

@@ -125,11 +125,18 @@ def _refuse_foreign(node: Any, key: str) -> None:
 
 @contextlib.contextmanager
 def _composing() -> Iterator[None]:
-    """Hydra made ready; what it cannot compose is a UserError."""
-    register_configs()
-    try:
+    """Hydra made ready for `hydra.compose`."""
+    with in_words():
+        register_configs()
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             yield
+
+
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """What Hydra cannot compose is a UserError."""
+    try:
+        yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, UserError) or not (known := sentence(error)):
             raise

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from limo.records import replacing
+
 GITHUB = "https://raw.githubusercontent.com"
 
 
@@ -90,9 +92,9 @@ class RemoteFile:
             data = answer.read()
         path = self._place()
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_bytes(data)
-        return partial.replace(path)
+        with replacing(path) as fresh:
+            fresh.write_bytes(data)
+        return path
 
     def _place(self) -> Path:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -225,9 +225,7 @@ class Sweep(Callback):
 def report_on(folders: list[Path], out: Path) -> None:
     from limo import report
 
-    settings = report.read(folders)
-    page = report.write(settings, out)
-    print(f"\n{report.table(settings)}\n\nreport: {os.path.relpath(page)}", flush=True)
+    print(f"\n{report.publish(folders, out)}", flush=True)
 
 
 def refused(error: OSError, key: str) -> UserError:

@@ -19,7 +19,7 @@ import pytest
 from limo import UserError, records, report
 from limo.report import runs as read
 from limo.report.notes import notes
-from limo.report.settings import MEAN, Setting, change, estimate, reference, settings_of
+from limo.report.settings import MEAN, Setting, change, estimate, names_of, reference, settings_of
 from limo.report.text import sheet
 from limo.statistics import difference
 from tests.outputs import benchmark, evaluation, results, stage, write_run
@@ -504,7 +504,7 @@ def numbers(folders: Sequence[Path]) -> dict[str, tuple[object, ...]]:
     for setting in found:
         key = next(o for o in setting.runs[0].overrides if o.startswith("model=")) + setting.strategy
         other = reference(setting, found)
-        names = [*setting.benchmarks, MEAN]
+        names = [*names_of([*setting.tuned, *setting.bases]), MEAN]
         told[key] = tuple(
             (
                 setting.accuracy(n),

@@ -54,6 +54,7 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
     given, free = target.machine(config, gpus, host), hardware.free_disk(Path(config.store))
     machine = target.planned(given, shape)
     sizes = amounts(config, found)
+    answers = tuple(generations(config, machine, sizes, found))
     trains = "training" in config.stages and config.training and found.get("training") is None
     return Plan(
         name=config.name,
@@ -63,15 +64,19 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
         seen=machine == given,
         amounts=sizes,
         training=training(config, shape, machine, sizes) if trains and shape else None,
-        generations=tuple(generations(config, machine, sizes, found)),
-        disk=disk(config, shape, machine, sizes, found),
+        generations=answers,
+        disk=disk(config, shape, machine, answers, found),
         free=free,
         refused=tuple(dict.fromkeys(_refused(config, given, sizes, found, free if trains else None))),
     )
 
 
 def disk(
-    config: Config, shape: Architecture | None, machine: Machine, sizes: Amounts, found: Mapping[str, Path | None]
+    config: Config,
+    shape: Architecture | None,
+    machine: Machine,
+    answers: Sequence[Generation],
+    found: Mapping[str, Path | None],
 ) -> dict[str, float]:
     """Bytes: weights to download, checkpoints while training, exported weights, texts of answers."""
     taken: dict[str, float] = {}
@@ -81,7 +86,7 @@ def disk(
         written = needs.Needs(config.training, config.optimizer, shape, False, machine).disk
         taken["checkpoints while training"] = float(written.checkpoints)
         taken["exported weights"] = float(written.exported)
-    if texts := sum(one.tokens or 0 for one in generations(config, machine, sizes, found)):
+    if texts := sum(one.tokens or 0 for one in answers):
         taken["answers"] = TEXT * texts
     return taken
 

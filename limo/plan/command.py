@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from limo import UserError, hardware, pipeline
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> None:
     for words in runs:
         config = compose(words)
         model = config.model.path if config.model else None
-        planned.append(Job(tuple(words), plan(config, survey(config), gpus, host), model, identities(config)))
+        found = survey(config)
+        planned.append(Job(tuple(words), plan(config, found, gpus, host), model, identities(config, found)))
     print(sweep.text(planned))
 
 
@@ -72,17 +73,17 @@ def survey(config: Config) -> dict[str, Path | None]:
     return found
 
 
-def identities(config: Config) -> dict[str, str]:
+def identities(config: Config, found: Mapping[str, Path | None]) -> dict[str, str]:
     """Task -> what tells its result from that of the same task in another run, also before it is made."""
-    store, found = Store(Path(config.store).absolute()), dict[str, str]()
+    store, told = Store(Path(config.store).absolute()), dict[str, str]()
 
     def look(name: str, stage: Stage) -> Path:
-        made = pipeline.cached(name, stage, store)
+        made = found[name]
         try:
-            found[name] = made.name if made else pipeline.key(stage, store)
+            told[name] = made.name if made else pipeline.key(stage, store)
         except UserError:  # an input is not here; what is asked of it is the same for the same words
-            found[name] = repr(stage)
-        return made or Pending.at(name, found[name])
+            told[name] = repr(stage)
+        return made or Pending.at(name, told[name])
 
     pipeline.tasks(config, look)
-    return found
+    return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,13 @@ def write(settings: Sequence[Setting], out: Path) -> Path:
     except OSError as error:
         raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target
+
+
+def publish(folders: Sequence[Path], out: Path) -> str:
+    """Read, write; what the terminal shows of it. Raises UserError."""
+    settings = read(folders)
+    page = write(settings, out)
+    return f"{table(settings)}\n\nreport: {os.path.relpath(page)}"
 
 
 def table(settings: Sequence[Setting]) -> str:

@@ -14,7 +14,6 @@ from limo.report.settings import (
     MEAN,
     REFERENCE,
     Setting,
-    any_result,
     bases_of,
     chances,
     change,
@@ -51,12 +50,10 @@ def _single(setting: Setting) -> Pieces:
     results = [*setting.tuned, *setting.bases]
     body = []
     for n, base, tuned, _ in rows:
-        any_ = any_result([setting], n)
-        domain = any_.domain if any_ else ""
         body.append(
             [
                 n,
-                domain,
+                setting.domain(n),
                 asked(results, n),
                 cell(base),
                 cell(tuned),

@@ -5,11 +5,10 @@ these folders.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from limo.report import PAGE, read, table, write
+from limo.report import PAGE, publish
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -20,6 +19,4 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="folder of a run or of a sweep, such as outputs/lab")
     parser.add_argument("--out", type=Path, help=f"the page or the folder for it (default: {PAGE} in the first folder)")
     given = parser.parse_args(arguments)
-    settings = read(given.folders)
-    page = write(settings, given.out or given.folders[0])
-    print(f"{table(settings)}\n\nreport: {os.path.relpath(page)}")
+    print(publish(given.folders, given.out or given.folders[0]))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from limo.records import BenchmarkResult, Results
+from limo.records import Results
 from limo.report.runs import Run
 from limo.statistics import Difference, Estimate, accuracy, difference, holm
 
@@ -62,9 +62,10 @@ class Setting:
             self.gains[benchmark] = change(self.bases, self.tuned, benchmark)
         return self.gains[benchmark]
 
-    @property
-    def benchmarks(self) -> list[str]:
-        return names_of([*self.tuned, *self.bases])
+    def domain(self, benchmark: str) -> str:
+        """Of a benchmark, in or out of that of the training data; nothing for the mean."""
+        found = (r.benchmarks[benchmark].domain for r in (*self.tuned, *self.bases) if benchmark in r.benchmarks)
+        return next(found, "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +160,6 @@ def share(results: Sequence[Results], benchmark: str, field: str) -> float | Non
     """The mean over results of a share of a benchmark's answers: cut, no_answer, repetition; or of their tokens."""
     values = [float(getattr(r.benchmarks[benchmark], field)) for r in results if benchmark in r.benchmarks]
     return sum(values) / len(values) if values else None
-
-
-def any_result(settings: Sequence[Setting], benchmark: str) -> BenchmarkResult | None:
-    """Any result on a benchmark, for what all have in common: its domain."""
-    every = (r for s in settings for r in (*s.tuned, *s.bases) if benchmark in r.benchmarks)
-    return next((r.benchmarks[benchmark] for r in every), None)
 
 
 def palette(settings: Sequence[Setting]) -> dict[str, int]:

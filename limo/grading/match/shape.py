@@ -8,22 +8,6 @@ from functools import lru_cache
 
 OPENING = "([{"
 CLOSING = ")]}"
-RELATIONS = (
-    "=",
-    "<",
-    ">",
-    "\\le",
-    "\\ge",
-    "\\ne",
-    "\\approx",
-    "\\sim",
-    "\\equiv",
-    "\\in",
-    "\\to",
-    "\\subset",
-    "\\subseteq",
-    "\\mapsto",
-)
 
 
 @dataclass(frozen=True, slots=True)
