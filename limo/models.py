@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import WrapValidator
 
-from limo import UserError
+from limo import UserError, templates
 from limo.config import PACKAGE, component
 from limo.hub import reachable
 from limo.stage import Pending
@@ -135,11 +135,12 @@ class Model:
             ]
         if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
             return [f"model.path={self.path}: no weights in it (*.safetensors)"]
-        if self.chat_template is None and not _has_template(folder):
+        template, tokens = _template(self.chat_template, folder)
+        if template is None:
             return [
                 f"model.path={self.path}: its tokenizer has no chat template; give one with model.chat_template=<file.jinja>"
             ]
-        return []
+        return _refused(self, template, tokens)
 
     def folder(self) -> Path:
         """The local folder that holds config, tokenizer and weights; downloaded from the hub where needed."""
@@ -171,6 +172,10 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(model.folder())
     if model.chat_template is not None:
         tokenizer.chat_template = model.chat_template.read_text(encoding="utf-8")
+    if isinstance(tokenizer.chat_template, str) and (
+        lacks := _refused(model, tokenizer.chat_template, tokenizer.special_tokens_map)
+    ):
+        raise UserError(lacks[0])
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -198,11 +203,33 @@ def end_ids(tokenizer: PreTrainedTokenizerBase, folder: Path) -> list[int]:
     return sorted(i for i in ends if i is not None)
 
 
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
-        return True
+def _template(own: Path | None, folder: Path) -> tuple[str | None, dict[str, object]]:
+    """The chat template of a folder, or the run's own in its place, and the special tokens that it may name."""
     path = folder / "tokenizer_config.json"
-    return path.is_file() and "chat_template" in json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tokens = {
+        name: token["content"] if isinstance(token, dict) else token
+        for name, token in config.items()
+        if name.endswith("_token") and token
+    }
+    if own is not None:
+        return own.read_text(encoding="utf-8"), tokens
+    if (path := folder / "chat_template.jinja").is_file():
+        return path.read_text(encoding="utf-8"), tokens
+    if (path := folder / "chat_template.json").is_file():
+        config = json.loads(path.read_text(encoding="utf-8"))
+    found = config.get("chat_template")
+    if isinstance(found, list):  # several by name
+        found = {one["name"]: one["template"] for one in found}.get("default")
+    return found, tokens
+
+
+def _refused(model: Model, template: str, tokens: dict[str, object]) -> list[str]:
+    """What is wrong with a chat template, one sentence."""
+    chat = messages(model, "What is 1 + 1?")
+    fault = templates.fault(template, [chat, [*chat, {"role": "assistant", "content": "2"}]], tokens)
+    key = f"model.path={model.path}" if model.chat_template is None else f"model.chat_template={model.chat_template}"
+    return [f"{key}: its chat template {fault}; give another with model.chat_template=<file.jinja>"] if fault else []
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:
