@@ -21,6 +21,8 @@ VERBS = {
     "probe": "limo.probe.command",
     "report": "limo.report.command",
     "grade": "limo.grade",
+    "export": "limo.export",
+    "store": "limo.store.command",
 }
 """The module of each verb beside `run`, imported only when it is asked for; its `main` raises what is wrong."""
 OF_OVERRIDES = ("run", "plan", "probe")
@@ -74,10 +76,11 @@ def run(arguments: Sequence[str]) -> int:
         if not (known := not_submitted(error)):
             raise
         raise UserError(known) from None
-    except OSError as error:  # of the run folder: `job` answers for all others
-        if error.filename is None or isinstance(error, BrokenPipeError):
+    except (OSError, ValueError) as error:  # of the run folder and its log: `job` answers for all others
+        failed = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(failed, OSError) or failed.filename is None or isinstance(failed, BrokenPipeError):
             raise
-        raise refused(error, "hydra.run.dir") from None
+        raise refused(failed, "hydra.run.dir") from None
     return max(outcomes, default=DONE) if len(set(outcomes)) <= 1 else BROKEN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -44,7 +45,7 @@ def run(name: str, stage: Stage, folder: Path, python: str) -> None:
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if told.is_file():
-        full = f"{folder}: no space left on the disk; make room and run the same command again"
+        full = f"{folder}: {os.strerror(errno.ENOSPC)}; make room and run the same command again"
         raise UserError(told.read_text(encoding="utf-8") or full)
     if code:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -120,7 +120,6 @@ def run(config: Config, folder: Path) -> None:
     Raises UserError where the user can mend it (before any work wherever that can be known), StageError where a stage broke off.
     """
     store = Store(Path(config.store).absolute())
-    store.prepare()
     for name in TASKS:  # links of an earlier run, which may have read other files
         if (link := folder / name).is_symlink():
             link.unlink(missing_ok=True)
@@ -173,7 +172,7 @@ def missing(config: Config, store: Store) -> list[str]:
         if isinstance(stage, EvaluationStage) and pending(stage.model):
             stage = dataclasses.replace(stage, model=config.model)  # tuned weights are served as those they start from
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
-            sentences.extend(s for s in stage.missing() if s not in sentences)
+            sentences.extend(s for s in (*store.missing(), *stage.missing()) if s not in sentences)
         elif result is None:
             sentences.append(
                 f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`"
@@ -213,6 +212,7 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> Manifest:
         config=dump(stage),
         seconds=round(seconds, 2),
         finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        files={},
         versions={"limo": __version__, "python": platform.python_version(), **hardware.versions()},
         git=hardware.commit(),
         hardware=hardware.describe(),

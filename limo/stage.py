@@ -26,6 +26,7 @@ T = TypeVar("T")
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
 TOLD = "mistake.txt"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO if first else logging.WARNING, format="%(message)s", handlers=handlers, force=True
     )
+    logging.raiseExceptions = False  # a log that finds no room is no reason to print how it failed
     for noisy in ("httpx", "filelock", "transformers", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -135,14 +137,25 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as ended:  # no stage ends so: a library, told by SIGTERM to end, may call that success
         sys.exit(ended.code or 143)
-    except OSError as error:
-        if error.errno is None or (error.filename is None and error.errno != errno.ENOSPC):
-            raise
-        _tell(folder, f"{error.filename or folder}: {error.strerror}; mend that and run the same command again")
-        sys.exit(2)
-    except Exception:
+    except Exception as error:
+        if sentence := _of_the_disk(error, folder):
+            _tell(folder, sentence)
+            sys.exit(2)
         logging.getLogger(__name__).error(traceback.format_exc())
         sys.exit(1)
+
+
+def _of_the_disk(error: BaseException, folder: Path) -> str | None:
+    """What of a file or a disk broke a stage off, where the user can mend it; libraries may hide a full disk in other words."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename:
+        return f"{error.filename}: {error.strerror}; mend that and run the same command again"
+    cause: BaseException | None = error
+    while cause is not None:
+        for full in map(os.strerror, FULL):
+            if full in str(cause):
+                return f"{folder}: {full}; make room and run the same command again"
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _tell(folder: Path, sentence: str) -> None:

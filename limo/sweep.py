@@ -43,6 +43,7 @@ def job(cfg: DictConfig) -> None:
     """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
     if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and os.environ.get("SLURM_PROCID", "0") != "0":
         return  # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
+    logging.raiseExceptions = False  # a log that finds no room is no reason to print how it failed
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     # until the end it reads as broken off, whatever an earlier run said here
@@ -70,7 +71,10 @@ def _ending(run: Callable[[], None]) -> tuple[int, str | None]:
     except OSError as failed:
         if failed.errno in REFUSED:
             place = f"{failed.filename}: " if failed.filename else ""
-            return MISTAKEN, f"{place}{failed.strerror}; make room or choose another folder with hydra.run.dir=…"
+            return (
+                MISTAKEN,
+                f"{place}{failed.strerror}; mend that, or choose other folders with store=… and hydra.run.dir=…",
+            )
         return BROKEN, traceback.format_exc()
     except Exception as defect:
         if of_submitit(defect):

@@ -69,6 +69,7 @@ def stage(folder: Path, summary: object, seconds: float) -> None:
         git="0123456789ab",
         versions={"limo": "0.1.0", "torch": "2.13.0"},
         hardware="no GPU, 2 cores, 8 GiB",
+        files={},
     )
     records.write_record(folder / "manifest.json", manifest)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -128,7 +129,7 @@ def test_the_manifest_says_what_made_the_result(tmp_path: Path) -> None:
     manifest = json.loads((result / MANIFEST).read_text())
     assert manifest["config"]["text"] == "z"
     assert {"limo", "python", "torch", "transformers"} <= manifest["versions"].keys()
-    assert set(manifest["digests"]) >= {"lines.txt", "summary.json"}
+    assert set(manifest["files"]) >= {"lines.txt", "summary.json"}
     assert manifest["seconds"] > 0
 
 
@@ -185,19 +186,37 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
     assert keys() == before
 
 
-def test_a_digest_that_was_kept_by_half_enters_no_key(tmp_path: Path) -> None:
+def test_a_large_file_is_read_once_and_a_damaged_memory_of_it_enters_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limo.store.digests.SMALL", 3)
     store, source = Store(tmp_path / "store"), tmp_path / "in.txt"
     source.write_text("content")
     whole = store.digest(source)
     (kept,) = (tmp_path / "store" / "digests").iterdir()
-    for torn in ("", whole[:9]):
+    with monkeypatch.context() as sealed:
+        sealed.setattr("limo.store.digests.read_digest", lambda path: pytest.fail(f"{path} is read again"))
+        assert store.digest(source) == whole
+    text = kept.read_text()
+    for torn in ("", whole[:9], text[:-1], whole, f"0{text[1:]}" if text[0] != "0" else f"1{text[1:]}"):
         kept.write_text(torn)
         assert store.digest(source) == whole
-        assert kept.read_text() == whole
+        assert kept.read_text() == text
+
+
+@pytest.mark.parametrize("small", [0, 1 << 24])
+def test_an_edit_that_keeps_size_and_time_is_seen(small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limo.store.digests.SMALL", small)
+    store, source = Store(tmp_path / "store"), tmp_path / "in.txt"
+    source.write_text("one")
+    before, times = store.digest(source), source.stat()
+    source.write_text("two")
+    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert store.digest(source) != before
 
 
 def test_a_full_disk_inside_a_stage_is_said_even_when_the_sentence_finds_no_room(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no space left on the disk; make room"):
+    with pytest.raises(UserError, match="No space left on device; make room"):
         pipeline.make("counting", Counting(fail="full"), Store(tmp_path))
 
 
@@ -270,17 +289,53 @@ def test_an_exit_code_alone_is_no_result(fail: str, tmp_path: Path) -> None:
     assert (pipeline.make("counting", Counting(), Store(tmp_path)) / "lines.txt").is_file()
 
 
-@pytest.mark.parametrize("part", ["lines.txt", "summary.json", MANIFEST])
-def test_a_result_that_lost_a_part_is_set_aside_and_made_again(
-    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def flipped(path: Path) -> None:
+    """One bit of a file, its size and times as before."""
+    times, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+DAMAGES = {
+    "removed": Path.unlink,
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    "flipped": flipped,
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    # a flipped bit of a manifest may be in a word that means nothing to the result
+    [(p, d) for p in ("lines.txt", "summary.json", MANIFEST) for d in DAMAGES if (p, d) != (MANIFEST, "flipped")],
+)
+def test_a_result_that_is_not_what_was_stored_is_set_aside_and_made_again(
+    part: str, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path)
     result = pipeline.make("counting", Counting(), store)
-    (result / part).unlink() if part != MANIFEST else (result / part).write_text("")
+    made = (result / part).read_bytes()
+    DAMAGES[damage](result / part)
     assert store.find("counting", result.name) is None
     again = pipeline.make("counting", Counting(), store)
     assert again == result and (again / "lines.txt").read_text() == "x0\nx1\nx2\n"
-    assert (
-        "is damaged; it is now" in capsys.readouterr().out and (tmp_path / f"counting/{result.name}.damaged").is_dir()
-    )
+    told = capsys.readouterr().out
+    assert f"is damaged ({'its ' if part == MANIFEST else ''}{part}" in told, told
+    assert f"it is now {result.name}.damaged, to be made again" in told
+    assert (tmp_path / f"counting/{result.name}.damaged" / part).exists() or damage == "removed"
     assert pipeline.make("counting", Counting(), store) == again and "damaged" not in capsys.readouterr().out
+    assert part == MANIFEST or (again / part).read_bytes() == made
+
+
+def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    result = pipeline.make("counting", Counting(), store)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert pipeline.make("counting", Counting(), store) == result
+    with pytest.raises(UserError, match=r"store=.*: Read-only file system; choose a writable folder with store="):
+        pipeline.make("counting", Counting(steps=4), store)

@@ -283,7 +283,7 @@ def test_what_the_store_has_is_found(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     with store.building("data", pipeline.key(stages[0], store)) as (folder, _):
         (folder / "problems.jsonl").write_text("")
-        result = store.finish(folder, Manifest("data", "key", 1.0, ""))
+        result = store.finish(folder, Manifest("data", "key", 1.0, "", {}))
     found = survey(config)
     assert found["data"] == result and set(found.values()) == {None, result}
 

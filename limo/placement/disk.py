@@ -21,12 +21,12 @@ class Disk:
         return self.checkpoints + self.exported
 
     def lack(self, folder: Path, free: int) -> str | None:
-        """One sentence where `free` bytes on the disk of `folder` are too few; None where they do."""
+        """One sentence where the `free` bytes that can be had on the disk of `folder` are too few; None where they do."""
         if free >= self.bytes:
             return None
         return (
-            f"training needs about {self.bytes / 2**30:.1f} GiB of disk in {folder} (checkpoints and exported weights) and "
-            f"{free / 2**30:.1f} GiB are free; free some, or set store=<folder on a larger disk>, training.keep_checkpoints=1, "
+            f"training needs about {_size(self.bytes)} of disk in {folder} (checkpoints and exported weights) and "
+            f"{_size(free)} can be had; free some, or set store=<folder on a larger disk>, training.keep_checkpoints=1, "
             "or training=lora"
         )
 
@@ -42,3 +42,7 @@ def checkpoint(setup: Setup, trained: int) -> int:
 def disk(setup: Setup, weights: int, trained: int, keep: int, export: str) -> Disk:
     """What a training leaves on disk at its fullest, with `keep` checkpoints and `weights` exported as float32 or bfloat16."""
     return Disk(checkpoint(setup, trained) * (keep + 1), weights * (2 if export == "bfloat16" else 4))
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -63,7 +63,6 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
         )
     except ValidationError as error:
         raise UserError(describe(error)) from None
-    store.prepare()
     if missing := list(dict.fromkeys([*pipeline.missing(config, store), *stage.missing()])):
         raise UserError("\n".join(missing))
     made: dict[str, Path] = {}

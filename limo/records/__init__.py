@@ -3,7 +3,7 @@
 from limo.records.answers import RIGHT, Answer, Attempt, Grade
 from limo.records.examples import Dropped, Example, Origin
 from limo.records.files import Record, line, read, read_record, replacing, rows, write, write_json, write_record
-from limo.records.manifests import Manifest
+from limo.records.manifests import Manifest, Part
 from limo.records.problems import AnswerType, Gold, Problem
 from limo.records.record import record
 from limo.records.results import (
@@ -59,6 +59,7 @@ __all__ = [
     "Mended",
     "Origin",
     "OwnAnswers",
+    "Part",
     "Position",
     "ProbeSummary",
     "Problem",

@@ -9,6 +9,14 @@ from limo.records.record import record
 
 
 @record
+class Part:
+    """A file of a result."""
+
+    bytes: int
+    sha256: str
+
+
+@record
 class Manifest:
     """The birth certificate of a result."""
 
@@ -17,6 +25,8 @@ class Manifest:
     seconds: float
     finished: str
     """Local time with its zone, `2026-01-05T10:15:00+0000`."""
+    files: dict[str, Part]
+    """Path below the result -> what was stored; everything but the manifest."""
     version: int = 1
     """Of the stage's code."""
     config: Any = None
@@ -25,5 +35,3 @@ class Manifest:
     git: str | None = None
     """Commit of the checkout, `+changes` where it was not clean; None for an installed package."""
     hardware: str = ""
-    digests: dict[str, str] = field(default_factory=dict)
-    """File or folder of the result -> SHA-256 of its content."""

@@ -22,8 +22,12 @@ from limo.records import (
     TrainingSummary,
     read_record,
 )
+from limo.store import MANIFEST, Digests, fault
 
 T = TypeVar("T")
+
+READ = 1 << 20
+"""Bytes of a result's file that a report reads whole, such as `results.json`; larger ones it takes by name and size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,8 @@ def _once(runs: Iterable[Run]) -> list[Run]:
 
 
 def read(folder: Path) -> Run:
-    """One run; whatever is missing stays empty. Raises UserError naming a file that is damaged or of another version."""
+    """One run; whatever is missing stays empty. Raises UserError naming a result that is damaged, gone or of another version."""
+    _sound(folder)
     asked, status = _record(folder / "run.json", Asked), _record(folder / "status.json", Status) or Status()
     summaries: dict[str, object] = {}
     for task, kind in SUMMARIES.items():
@@ -129,6 +134,19 @@ def read(folder: Path) -> Run:
         base=base,
         tuned=tuned,
     )
+
+
+def _sound(folder: Path) -> None:
+    """Refuse a run whose results are not there any more, or are not what was stored: neither is the absence of a result."""
+    for task in TASKS:
+        result = folder / task
+        if result.is_symlink() and not result.exists():
+            raise UserError(
+                f"{result}: its result is not at {result.readlink()}; run the same command again to make it anew, "
+                "or move a run with limo export --pack or cp -rL, which take the results along"
+            )
+        if (result / MANIFEST).is_file() and (why := fault(result, Digests(), READ)):
+            raise UserError(f"{result} is damaged ({why}); run the same command again to make it anew")
 
 
 def curve(run: Run, column: str = "loss") -> tuple[list[float], list[float]]:

@@ -50,6 +50,8 @@ class TrainingStage(Stage):
     def missing(self) -> list[str]:
         how, strategy = self.training, self.strategy
         here = Machine.here(self.nodes)
+        # what a training that broke off holds is there to go on from, or to be written over
+        held = sum(f.stat().st_size for f in self.store.glob("training/*.partial/**/*") if f.is_file())
         return [
             *strategy.missing(),
             *self.optimizer.missing(),
@@ -59,7 +61,7 @@ class TrainingStage(Stage):
             *_cannot_split(strategy, self.optimizer, how),
             *_validation(how.validation),
             *_kernels(how, self.model),
-            *needs.lacks(how, self.optimizer, self.model, here, self.store, hardware.free_disk(self.store)),
+            *needs.lacks(how, self.optimizer, self.model, here, self.store, hardware.free_disk(self.store) + held),
         ]
 
     def run(self, folder: Path) -> None:
