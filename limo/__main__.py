@@ -11,7 +11,7 @@ import hydra
 from hydra._internal.utils import get_args
 
 from limo import StageError, UserError
-from limo.compose import MULTIRUN, in_words, jobs, overview, register_configs
+from limo.compose import in_words, jobs, overview, register_configs
 from limo.config import ROOT
 from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
@@ -61,13 +61,13 @@ def run(arguments: Sequence[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(overview())
         return DONE
-    arguments = sorted(arguments, key=lambda word: word not in MULTIRUN)  # Hydra takes no -m between overrides
+    arguments = sorted(arguments, key=_is_override)  # Hydra takes no option between overrides
     sys.argv[1:] = arguments
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed with a traceback
     asked = get_args(list(arguments))
     try:
-        if not (asked.cfg or asked.info or asked.shell_completion):
-            # before Hydra calls what its part of a recipe names
+        if not asked.shell_completion:
+            # before Hydra calls what its part of a recipe names, or makes the folder of a run
             jobs([*asked.overrides, *(["--config-dir", asked.config_dir] if asked.config_dir else [])])
         with in_words():
             register_configs()
@@ -82,6 +82,10 @@ def run(arguments: Sequence[str]) -> int:
             raise
         raise refused(failed, "hydra.run.dir") from None
     return max(outcomes, default=DONE) if len(set(outcomes)) <= 1 else BROKEN
+
+
+def _is_override(word: str) -> bool:
+    return not word.startswith("-") and ("=" in word or word.startswith(("+", "~")))
 
 
 def _tell(what: object, code: int) -> int:

@@ -6,11 +6,9 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,18 +18,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
 
-from limo import UserError, folders
-from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit
+from limo import UserError, folders, resolvers, trust
+from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit, refuse_name
 from limo.serial import load
 
-LONGEST_NAME = 200
-"""Longest folder name in bytes; file systems take 255."""
-
-OF_HYDRA = ("hydra.", "hydra_plugins.", "optuna.samplers.", "limo.sweep.Sweep")
-"""What a `_target_` may begin with in Hydra's own part of a config."""
 MULTIRUN = {"-m", "--multirun"}
 HELP = """\
 limo: choose data, train, evaluate and compare, as one declarative experiment
@@ -58,35 +51,18 @@ Every key with its value: python -m limo --cfg job. Any of them can be overridde
 
 
 def register_configs() -> None:
-    """Tell Hydra the schema, the folders of groups and recipes, and the resolver."""
+    """Tell Hydra the schema, the folders of groups and recipes, and the resolvers."""
     schema = OmegaConf.structured(Config)
     OmegaConf.set_readonly(schema, None)  # a frozen dataclass would refuse the groups and overrides that are to come
     ConfigStore.instance().store(name="schema", node=schema)
     folders.register()
-    OmegaConf.register_new_resolver("limo.run_dirname", run_dirname, replace=True)
+    resolvers.register()
 
 
 def overview() -> str:
     """The text of `--help`. Hydra's own composes a config and takes a second and a half to list the same groups."""
     groups = "\n".join(f"{group}: {', '.join(names)}" for group, names in folders.offered().items())
     return HELP.format(groups=groups)
-
-
-def run_dirname(overrides: str) -> str:
-    """The folder name of a run: its overrides, `default` without any.
-
-    Of a path the last part stays, and long names are cut; a digest tells both apart.
-    """
-
-    def digest(text: str) -> str:
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    short = re.sub(r"=([^=,]*/)([^=,/]*)", lambda m: f"={m[2]}~{digest(m[1] + m[2])[:6]}", overrides)
-    name = re.sub(r"[^\w.,=+~@()\[\]-]", "_", short) or "default"
-    if len(name.encode()) > LONGEST_NAME:
-        head = name.encode()[: LONGEST_NAME - 40].decode(errors="ignore")
-        name = f"{head}…{digest(overrides)[:12]}"
-    return name
 
 
 def compose(overrides: Sequence[str]) -> Config:
@@ -106,8 +82,9 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         asked = parser.parse_overrides(words)
         fixed = [one.input_line or "" for one in asked if not one.is_sweep_override()]
-        settings = hydra.compose("config", fixed, return_hydra_config=True).hydra
-        _refuse_foreign(OmegaConf.to_container(settings, resolve=False), "hydra")
+        config = hydra.compose("config", fixed, return_hydra_config=True)
+        refuse(config)
+        settings = config.hydra
         if settings.mode is not RunMode.MULTIRUN and not MULTIRUN & set(overrides):
             return [words]
         swept = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
@@ -115,14 +92,11 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         return [list(job) for batch in batches for job in batch]
 
 
-def _refuse_foreign(node: Any, key: str) -> None:
-    """Hydra calls what its own part of a config names: only classes of Hydra, of its plugins, and our callback may stand there."""
-    if isinstance(node, dict):
-        target = str(node.get("_target_", OF_HYDRA[0]))
-        if not target.startswith(OF_HYDRA):
-            raise UserError(f"{key}._target_: {target} is no class of Hydra or of its plugins; leave it out")
-        for name, child in node.items():
-            _refuse_foreign(child, f"{key}.{name}")
+def refuse(config: DictConfig) -> None:
+    """Raises UserError where a composed config would have Hydra call what is not its own, or write where no run belongs."""
+    trust.refuse_foreign(OmegaConf.to_container(config.hydra, resolve=False))  # type: ignore[arg-type]
+    with resolvers.bounded():
+        refuse_name(str(config.name))
 
 
 @contextlib.contextmanager
@@ -166,12 +140,12 @@ def build(cfg: DictConfig) -> Config:
     Raises UserError with the full key of the first value that does not fit. Imports neither torch nor vllm.
     """
     try:
-        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        tree = resolvers.resolved(cfg)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: has no value; give it one, {error.full_key}=…") from None
     except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key or 'config'}: {first_line(error)}") from None
-    parts = load(tree, allowed=("limo.", *(tree.get("plugins") or ())))
+        raise UserError(_unresolved(error)) from None
+    parts = load(tree, allowed=("limo", *(tree.get("plugins") or ())))
     try:
         config = Config(**parts)
     except ValidationError as error:
@@ -200,8 +174,10 @@ def sentence(error: Exception) -> str | None:
         return f"{error.__cause__.filename}: {error.__cause__.strerror}; choose a writable folder with hydra.run.dir=…"
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
-    if "is not in struct" in text or "not in 'Config'" in text or "could not delete" in text.lower():
+    if "is not in struct" in text or re.search(r"Key '[^']*' not in '\w+'", text) or "could not delete" in text.lower():
         return _no_key(error, text)
+    if isinstance(error, InterpolationResolutionError):
+        return _unresolved(error)
     if found := re.match(r"Error merging override (\S+)", text):
         return f"{found.group(1)}: {first_line(error.__cause__ or error)}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip() and "object_type" not in line)
@@ -229,11 +205,16 @@ def _no_override(error: OverrideParseException) -> str:
     )
 
 
+def _unresolved(error: OmegaConfBaseException) -> str:
+    said = re.sub(r"^\w+ raised while resolving interpolation: ", "", first_line(error))
+    return f"{error.full_key or 'config'}: {said}"
+
+
 def _no_key(error: Exception, text: str) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     known, wrong = getattr(cause, "parent_node", None), str(getattr(cause, "key", ""))
-    asked = re.search(r"'([^']+)' does not exist", text)
-    key = str(getattr(cause, "full_key", None) or wrong) or (asked.group(1) if asked else str(error))
+    asked = re.search(r"'([^']+)' does not exist|full_key: (\S+)", text)
+    key = str(getattr(cause, "full_key", None) or wrong) or (asked[1] or asked[2] if asked else str(error))
     near = difflib.get_close_matches(wrong, [str(name) for name in known], n=3) if isinstance(known, DictConfig) else []
     place = key.removesuffix(wrong)
     meant = f"; did you mean {' or '.join(place + name for name in near)}?" if near else ""

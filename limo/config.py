@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 import typing_extensions
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
+
+from limo import UserError
 
 if TYPE_CHECKING:
     from limo.attempts import Attempts
@@ -41,6 +43,7 @@ NEEDS = {
 }
 """Groups that each stage takes; `attempts` may be none."""
 STAGES = tuple(NEEDS)
+MADE = "__component__"
 NOTHING: Any = None
 """In place of the member of a group that no stage needs."""
 SLOTS = {
@@ -69,7 +72,14 @@ def component(cls: type[T]) -> type[T]:
     Its `__post_init__` raises ValueError with the value and the remedy. It is cheap to build: no file, network, GPU, torch.
     """
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    return validated(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[return-value]
+    made: Any = validated(frozen=True, kw_only=True, config=config)(cls)
+    setattr(made, MADE, True)
+    return made  # type: ignore[no-any-return]
+
+
+def is_component(value: object) -> bool:
+    """Whether it is a class that `component` made, not merely one that inherits from such a class."""
+    return isinstance(value, type) and MADE in vars(value)
 
 
 @component
@@ -85,7 +95,7 @@ class Config:
     store: str = "outputs/.store"
     """Where stage results are kept and found again."""
     plugins: tuple[str, ...] = ()
-    """Module prefixes, beside `limo.`, whose classes a config may name as `_target_`."""
+    """Modules and packages, beside `limo`, whose components a config may name as `_target_`."""
     python: dict[str, str | None] = field(default_factory=dict)
     """Another interpreter for a stage, for environments whose pins part; null takes this one."""
     data: Data = NOTHING
@@ -106,8 +116,13 @@ class Config:
                 raise ValueError(f"{key}: there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
         if not self.stages:
             raise ValueError(f"stages=[] leaves nothing to do; the stages are {', '.join(STAGES)}")
-        if not self.name.strip("/.") or ".." in Path(self.name).parts or Path(self.name).is_absolute():
-            raise ValueError(f"name={self.name!r} names no folder below outputs; give the run a plain name")
+        refuse_name(self.name)
+
+
+def refuse_name(name: str) -> None:
+    """Raises UserError where a run of that name would write elsewhere than below `outputs`."""
+    if not name.strip("/.") or ".." in Path(name).parts or Path(name).is_absolute():
+        raise UserError(f"name={name!r} names no folder below outputs; give the run a plain name")
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:
@@ -129,6 +144,11 @@ def describe(error: ValidationError, prefix: str = "") -> str:
 
 def first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def within(module: str, packages: Iterable[str]) -> bool:
+    """Whether a module is one of these, or below one of these packages."""
+    return any(f"{module}.".startswith(f"{package.rstrip('.')}.") for package in packages if package.strip("."))
 
 
 def locate(target: str) -> type:

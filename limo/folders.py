@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -18,6 +19,8 @@ from limo.config import ROOT
 
 RECIPES = "experiment"
 """The group of the recipes."""
+LARGEST, VALUES = 1 << 16, 10_000
+"""Bytes of a YAML file, and values in it, those of its aliases counted wherever they stand."""
 
 
 class Groups(ConfigSource):
@@ -51,12 +54,36 @@ class Groups(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         file = self.place(self._normalize_file_name(config_path))
         try:
-            text, config = file.read_text(encoding="utf-8"), OmegaConf.load(file)
+            text = _small(file)
+            config = OmegaConf.load(file)
+        except UserError:
+            raise
         except Exception as error:  # YAML errors have no common base with OmegaConf's
             raise UserError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
         if not isinstance(config, DictConfig):
             raise UserError(f"{file}: not a config; write keys with values")
         return ConfigResult(self.provider, self.full_path(), config, self._get_header_dict(text))
+
+
+def _small(file: Path) -> str:
+    """The text of a YAML file. Raises UserError where it, or what its aliases make of it, is no config that a person writes."""
+    if file.stat().st_size > LARGEST:
+        raise UserError(f"{file}: longer than {LARGEST >> 10} KiB; a config has a few lines")
+    text = file.read_text(encoding="utf-8")
+    if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > VALUES:
+        raise UserError(f"{file}: its aliases make more than {VALUES:,} values of it; write out what is meant")
+    return text
+
+
+def _values(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a node has, its aliases followed; endless where one holds itself."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = VALUES + 1  # until it is counted: what holds itself has no end
+        children = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_values(child, known) for child in children)
+    return known[id(node)]
 
 
 class Recipes(Groups):
@@ -137,13 +164,16 @@ def _files() -> Iterator[tuple[str, str, Path]]:
 
 def _names(folder: Path) -> dict[str, Path]:
     """Every file that is offered, by its path below the folder without `.yaml`."""
-    found = sorted(folder.rglob("[!_]*.yaml"))
+    found = sorted(file for file in folder.rglob("[!_]*.yaml") if file.is_file())
     return {file.relative_to(folder).as_posix().removesuffix(".yaml"): file for file in found}
 
 
 def _once(members: dict[str, Path]) -> list[str]:
     same: dict[str, list[str]] = {}
     for name, file in sorted(members.items()):
+        if file.stat().st_size > LARGEST:
+            same[name] = [name]
+            continue
         said = re.sub(r"^\s*(#.*)?\n", "", file.read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE)
         same.setdefault(said, []).append(name)
     return [" = ".join(names) for names in same.values()]

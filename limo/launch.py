@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 from limo import StageError, UserError, hardware, process
+from limo.serial import dump, plugins
 from limo.stage import SUMMARY, TOLD, Stage
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
 
 def run(name: str, stage: Stage, folder: Path, python: str) -> None:
     """Run a stage as a process of its own; returns when it succeeded."""
-    env = process.environment()
+    env = process.environment(**plugins(dump(stage)))
     if stage.ranks > 1:
         env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
     told = folder / TOLD
@@ -77,7 +78,8 @@ def command(stage: Stage, folder: Path, python: str) -> list[str]:
     host, port = os.environ.get("MASTER_ADDR") or socket.gethostname(), os.environ.get("MASTER_PORT") or "29500"
     agents = [[python, *TORCHRUN, "--node-rank", str(rank), *_meet(stage, host, port), *module] for rank in (0, 1)]
     others = "the other machine" if stage.nodes == 2 else f"each other machine, --node-rank 1 to {stage.nodes - 1},"
-    log.info(f"waiting for {others} to run: cd {shlex.quote(str(Path.cwd()))} && {shlex.join(agents[1])}")
+    said = [f"{name}={value}" for name, value in plugins(dump(stage)).items()]
+    log.info(f"waiting for {others} to run: cd {shlex.quote(str(Path.cwd()))} && {shlex.join([*said, *agents[1]])}")
     return agents[0]
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.dataclasses import is_pydantic_dataclass
 
 from limo import UserError
-from limo.config import describe, locate
+from limo.config import describe, is_component, locate, within
+
+PLUGINS = "LIMO_PLUGINS"
+"""Environment variable of a stage process: the modules beside `limo` whose components it may load."""
 
 
 def dump(value: Any, key: str = "") -> Any:
@@ -31,11 +34,14 @@ def dump(value: Any, key: str = "") -> Any:
     return str(value) if isinstance(value, Path) else plain(value, key)
 
 
-def load(node: Any, key: str = "", allowed: tuple[str, ...] | None = None) -> Any:
+def load(node: Any, key: str = "", allowed: Iterable[str] | None = None) -> Any:
     """The live object that `dump` wrote or a config says: every node with a `_target_` becomes that component.
 
-    `allowed`: module prefixes that a `_target_` may have; None for all. Raises UserError with the full key, innermost first.
+    `allowed`: modules and packages that may define it; None for limo's and those that the process which started this one
+    had at work. Raises UserError with the full key, innermost first.
     """
+    if allowed is None:
+        allowed = ("limo", *os.environ.get(PLUGINS, "").split(","))
     if isinstance(node, list):
         return [load(v, f"{key}[{i}]", allowed) for i, v in enumerate(node)]
     if not isinstance(node, dict):
@@ -49,6 +55,20 @@ def load(node: Any, key: str = "", allowed: tuple[str, ...] | None = None) -> An
         return kind(**values)
     except ValidationError as error:
         raise UserError(describe(error, key)) from None
+
+
+def plugins(node: Any) -> dict[str, str]:
+    """The environment in which another process may load what `dump` wrote."""
+    modules = {target.rpartition(".")[0] for target in _targets(node)}
+    found = sorted(module for module in modules if not within(module, ["limo"]))
+    return {PLUGINS: ",".join(found)} if found else {}
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from [node["_target_"]] if "_target_" in node else []
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+        yield from _targets(child)
 
 
 def fingerprint(value: Any, digest: Callable[[Path], str], key: str = "") -> Any:
@@ -96,16 +116,17 @@ def origin(kind: type, digest: Callable[[Path], str]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}" + (f"@{digest(Path(source))}" if source else "")
 
 
-def _component(target: str, key: str, allowed: tuple[str, ...] | None) -> Callable[..., Any]:
+def _component(target: str, key: str, allowed: Iterable[str]) -> Callable[..., Any]:
     """The component that a `_target_` names: nothing else is ever called, whatever a config or a stage's request says."""
-    if allowed is not None and not target.startswith(allowed):
-        raise UserError(
-            f"{key}: {target} is outside {', '.join(allowed)}; list its module prefix in `plugins` to allow it"
-        )
+    outside = f"is outside {', '.join(filter(None, allowed))}; list its module in `plugins` to allow it"
+    if not within(target.rpartition(".")[0], allowed):
+        raise UserError(f"{key}: {target} {outside}")
     try:
         found = locate(target)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{key}: {target} cannot be imported: {' '.join(str(error).split())}") from None
-    if not (isinstance(found, type) and is_pydantic_dataclass(found)):
+    if not is_component(found):
         raise UserError(f"{key}: {target} is no component; decorate its class with @component from limo.config")
+    if not within(found.__module__, allowed):
+        raise UserError(f"{key}: {target} is {found.__module__}.{found.__qualname__}, which {outside}")
     return found

@@ -24,9 +24,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from limo import StageError, UserError, pipeline
-from limo.compose import build
+from limo.compose import build, refuse
 from limo.config import first_line
 from limo.records import Asked, Status, read_record, write_record
+from limo.resolvers import saved
 
 log = logging.getLogger("limo")
 
@@ -96,7 +97,7 @@ def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
         chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
         raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
     config = build(cfg)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    (folder / "config.yaml").write_text(saved(cfg), encoding="utf-8")
     choices = settings.runtime.choices
     asked = Asked(
         name=config.name,
@@ -153,14 +154,12 @@ class Sweep(Callback):
     def _run_once(self) -> None:
         """Have Hydra, as it checks that all jobs compose, leave out those that compose to the config of an earlier one."""
         seen: dict[str, list[str]] = {}
-        compose_all = Sweeper.validate_batch_is_legal
 
         def check(sweeper: Any, batch: list[list[str]]) -> None:
-            if type(sweeper).__name__ != "BasicSweeper":  # one that searches counts on an answer to each of its jobs
-                return compose_all(sweeper, batch)
             distinct = []
             for words in batch:
                 config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(words))
+                refuse(config)
                 text = OmegaConf.to_yaml({name: config._get_node(name) for name in config if name != "hydra"})
                 first = seen.setdefault(text, words)
                 if first is words or "${hydra:" in text:
@@ -168,8 +167,8 @@ class Sweep(Callback):
                 else:
                     same = "is there twice" if first == words else f"composes to the same config as {' '.join(first)}"
                     log.warning(f"{' '.join(words)}: {same}; it runs once")
-            batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
-            return None
+            if type(sweeper).__name__ == "BasicSweeper":  # one that searches counts on an answer to each of its jobs
+                batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
 
         Sweeper.validate_batch_is_legal = check  # type: ignore[assignment, method-assign]
 

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from limo import UserError
-from limo.compose import compose, jobs, run_dirname
-from limo.serial import dump, fingerprint, load
-from tests.command import started
-
-
-def test_runs_that_differ_in_a_path_have_folders_of_their_own() -> None:
-    ours = "model.path=/a/weights,selection.size=3,stages=[data,selection],training/strategy=ddp"
-    folder = run_dirname(ours)
-    assert re.fullmatch(
-        r"model\.path=weights~\w{6},selection\.size=3,stages=\[data,selection\],training_strategy=ddp", folder
-    )
-    assert run_dirname(ours) == folder != run_dirname(ours.replace("/a/", "/b/"))
-    long = [run_dirname(f"key=…{'ü' * 300}{end}") for end in "ab"]
-    assert long[0] != long[1]
-    assert all(len(name.encode()) < 255 for name in long)
-
+from limo.compose import compose, jobs
+from limo.serial import dump, fingerprint, load, plugins
 
 PLUGIN = """
+import pydantic.dataclasses
+
 from limo.config import component
 
 class Plain:
@@ -44,6 +31,13 @@ class Crooked:
 @component
 class Silent:
     def scores(self, pool, seed): return {}
+
+class Heir(Mine):
+    pass
+
+@pydantic.dataclasses.dataclass
+class Foreign:
+    factor: float = 2.0
 
 def wipe(**_): raise SystemExit("called")
 """
@@ -70,7 +64,12 @@ def test_a_class_of_the_users_is_a_step_like_any_other(plugin: str) -> None:
         ("{_target_: limo_plugin.Gone}", "steps.mine._target_: limo_plugin.Gone cannot be imported"),
         ("{_target_: limo.store.shutil.rmtree}", "steps.mine._target_: limo.store.shutil.rmtree cannot be imported"),
         ("{_target_: limo.store.Store}", "steps.mine._target_: limo.store.Store is no component"),
-        ("{_target_: shutil.rmtree}", "steps.mine._target_: shutil.rmtree is outside limo., limo_plugin"),
+        ("{_target_: limo_plugin.Heir}", "steps.mine._target_: limo_plugin.Heir is no component"),
+        ("{_target_: limo_plugin.Foreign}", "steps.mine._target_: limo_plugin.Foreign is no component"),
+        ("{_target_: limo_plugins.Mine}", "steps.mine._target_: limo_plugins.Mine is outside limo, limo_plugin;"),
+        ("{_target_: limo_plugin.Mine, _partial_: true}", "steps.mine._partial_: there is no such key"),
+        ("{_target_: limo_plugin.Mine, _args_: [1]}", "steps.mine._args_: there is no such key"),
+        ("{_target_: shutil.rmtree}", "steps.mine._target_: shutil.rmtree is outside limo, limo_plugin"),
         ("{_target_: limo_plugin.Mine, factr: 1}", "steps.mine.factr: there is no such key"),
         ("{_target_: limo_plugin.Mine, factor: x}", "steps.mine.factor: Input should be a valid number"),
         ("{_target_: limo_plugin.Crooked}", r"Crooked is no Score: score\(candidates\) must be score\(pool, seed\)"),
@@ -121,9 +120,25 @@ def test_what_has_no_fingerprint_is_refused_with_its_key(value: object) -> None:
 
 
 def test_a_stages_request_calls_components_alone() -> None:
-    for target in ("os.system", "limo.store.Store", "builtins.eval", "limo.serial.dump"):
-        with pytest.raises(UserError, match=rf"^model._target_: {target} is no component"):
+    for target, why in (
+        ("os.system", "is outside limo;"),
+        ("limo_plugin.Mine", "is outside limo;"),
+        ("limo.store.Store", "is no component"),
+        ("limo.serial.dump", "is no component"),
+    ):
+        with pytest.raises(UserError, match=rf"^model._target_: {target} {why}"):
             load({"model": {"_target_": target, "command": "true"}})
+
+
+def test_a_stage_may_load_what_the_process_that_starts_it_had_at_work(
+    plugin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = compose([f"plugins=[{plugin}]", f"+selection.steps.mine={{_target_: {plugin}.Mine}}"]).selection.steps[
+        "mine"
+    ]
+    for name, value in plugins(dump({"step": [step]})).items():
+        monkeypatch.setenv(name, value)
+    assert load(dump(step)) == step
 
 
 @pytest.mark.parametrize(
@@ -142,19 +157,3 @@ def test_the_jobs_of_a_sweep_are_those_that_the_command_or_the_recipe_asks_for(
     found = jobs(overrides)
     configs = [dump(compose(job)) for job in found]
     assert len(found) == count and len({str(config) for config in configs}) == count
-
-
-@pytest.mark.parametrize(
-    ("node", "key"),
-    [
-        ("callbacks: {x: {_target_: limo.process.start, command: [touch, MADE]}}", "hydra.callbacks.x"),
-        ("launcher: {_target_: limo.process.start}", "hydra.launcher"),
-    ],
-)
-def test_a_recipe_makes_hydra_call_nothing_of_its_own(node: str, key: str, tmp_path: Path) -> None:
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments/evil.yaml").write_text(f"hydra: {{{node}}}\n")
-    done = started("+experiment=evil", cwd=tmp_path)
-    assert done.returncode == 2 and f"{key}._target_: limo.process.start is no class of Hydra" in done.stderr
-    started("plan", "+experiment=evil", cwd=tmp_path)
-    assert not (tmp_path / "MADE").exists()

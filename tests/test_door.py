@@ -39,7 +39,7 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
             ["stages=[data,cooking]"],
             "there is no stage cooking; the stages are data, attempts, selection, training, evaluation",
         ),
-        (["selection._target_=os.system"], "selection._target_: os.system is outside limo."),
+        (["selection._target_=os.system"], "selection._target_: os.system is outside limo;"),
         (["selection"], "selection: neither a verb nor key=value"),
         (["selection=null"], "limo: null is no member of a group"),
         (["stages=[]"], "stages=[] leaves nothing to do"),

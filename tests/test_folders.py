@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -80,6 +81,35 @@ def test_only_the_chosen_recipe_and_member_can_break_a_run(here: Path) -> None:
         compose(["+experiment=list"])
     told = limo("run", "+experiment=broken")
     assert told.returncode == 2 and told.stderr.count("\n") == 1 and "not valid YAML" in told.stderr
+
+
+def laughs(tie: str) -> str:
+    names = "abcdefghi"
+    lines = [f"{more}: &{more} {tie.format(', '.join([f'*{one}'] * 9))}" for one, more in itertools.pairwise(names)]
+    return "\n".join(["a: &a {x: 1}", *lines])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (laughs("[{}]"), "its aliases make more than 10,000 values"),
+        (laughs("{{<<: [{}]}}"), "its aliases make more than 10,000 values"),
+        ("a: &a [*a]", "its aliases make more than 10,000 values"),
+        (f"a: {'[' * 20_000}", "not valid YAML"),
+        (f"# {'x' * 100_000}\nseed: 1", "longer than 64 KiB"),
+        ("a: !!python/object/apply:os.system [touch MADE]", "not valid YAML .*could not determine a constructor"),
+    ],
+)
+def test_a_file_that_no_person_writes_is_refused_when_chosen_and_slows_nothing_else(
+    here: Path, text: str, sentence: str
+) -> None:
+    write(here / "experiments/bomb.yaml", text)
+    write(here / "conf/model/bomb.yaml", text)
+    for word in ("+experiment=bomb", "model=bomb"):
+        with pytest.raises(UserError, match=f"bomb.yaml: {sentence}"):
+            compose([word])
+    assert "bomb" in overview() and not (here / "MADE").exists()
+    assert compose(["+experiment=own"]).seed == 7
 
 
 def test_the_folder_of_another_program_is_left_alone_and_said_so(here: Path) -> None:

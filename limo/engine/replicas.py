@@ -17,7 +17,7 @@ from limo.engine.protocol import Completion, Engine, Request
 from limo.engine.wire import SAID, Asked, Said, Work, line
 from limo.models import Model
 from limo.placement import serving
-from limo.serial import dump
+from limo.serial import dump, plugins
 
 TICK = 0.5
 """Seconds between looks at the processes when none says anything."""
@@ -101,7 +101,8 @@ class Fleet:
 
     def begin(self, place: int) -> None:
         """Start a process; it says its window once the weights are loaded."""
-        log, environment = self.log(place), process.environment(**self.shares.environment(place))
+        may = plugins([self.work.engine, self.work.model])
+        log, environment = self.log(place), process.environment(**self.shares.environment(place), **may)
         with log.open("ab") as sink:
             child = process.Child([sys.executable, "-m", "limo.engine"], environment, stderr=sink)
         self.replicas[place] = Replica(place, child, log)
