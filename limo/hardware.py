@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -68,6 +69,31 @@ def visible(asked: str, every: Sequence[Gpu]) -> tuple[Gpu, ...]:
             return ()
         chosen += found
     return tuple(chosen[:1] if kind == "MIG-" else chosen)
+
+
+def unusable(python: str = sys.executable) -> list[str]:
+    """One sentence where the driver shows GPUs that the torch of this interpreter cannot use: it would compute on the CPU."""
+    if not (shown := gpus()):
+        return []
+    built, usable = _torch(python)
+    if usable == len(shown):
+        return []
+    return [
+        f"the driver shows {len(shown)} GPU{'s' if len(shown) > 1 else ''} ({shown[0].name}) and {built} of {python} can use "
+        f"{usable or 'none'} of them; install a driver that is new enough for it or a torch that is built for this driver, or set "
+        "CUDA_VISIBLE_DEVICES to what it shall use (empty for the CPU)"
+    ]
+
+
+@cache
+def _torch(python: str) -> tuple[str, int]:
+    """What torch another interpreter has, with the CUDA it is built for, and how many GPUs that can use."""
+    code = "import torch; print(f'torch {torch.__version__} for CUDA {torch.version.cuda}', torch.cuda.device_count(), sep=chr(9))"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    built, _, count = answer.stdout.strip().rpartition("\t")
+    return (
+        (built, int(count)) if answer.returncode == 0 and count.isdigit() else ("the torch, which does not start,", 0)
+    )
 
 
 def handles() -> list[str]:
@@ -137,13 +163,15 @@ def describe() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide numbers, of those that are installed."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {package: found for package in PACKAGES if (found := installed(package))}
+
+
+def installed(package: str) -> str | None:
+    """The version of a package by its name on the index; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def commit() -> str | None:

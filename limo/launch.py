@@ -29,7 +29,9 @@ QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
 
 def run(name: str, stage: Stage, folder: Path, python: str) -> None:
     """Run a stage as a process of its own; returns when it succeeded."""
-    env = process.environment(**plugins(dump(stage)))
+    env = process.environment(python, **plugins(dump(stage)))
+    for key, value in stage.environment.items():
+        env.setdefault(key, value)
     if stage.ranks > 1:
         env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
     told = folder / TOLD

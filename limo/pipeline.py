@@ -172,7 +172,9 @@ def missing(config: Config, store: Store) -> list[str]:
         if isinstance(stage, EvaluationStage) and pending(stage.model):
             stage = dataclasses.replace(stage, model=config.model)  # tuned weights are served as those they start from
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
-            sentences.extend(s for s in (*store.missing(), *stage.missing()) if s not in sentences)
+            python = config.python.get(stage_name(name)) or sys.executable
+            lacks = [*store.missing(), *(hardware.unusable(python) if stage.accelerated else ()), *stage.missing()]
+            sentences.extend(s for s in lacks if s not in sentences)
         elif result is None:
             sentences.append(
                 f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,14 @@ IDLE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 PR_SET_PDEATHSIG = 1
 
 
-def environment(**extra: str) -> dict[str, str]:
-    """This process's environment without what a launcher left in it: a stray LOCAL_RANK reads as 'already launched'."""
+def environment(python: str = sys.executable, **extra: str) -> dict[str, str]:
+    """This process's environment without what a launcher left in it: a stray LOCAL_RANK reads as 'already launched'.
+
+    Programs beside the interpreter come first, also where its environment was not activated: kernels are built with `ninja`.
+    """
     kept = {k: v for k, v in os.environ.items() if k not in DISTRIBUTED and not k.startswith(("TORCHELASTIC_", "PL_"))}
+    beside = os.path.dirname(shutil.which(python) or python)  # noqa: PTH120
+    kept["PATH"] = os.pathsep.join([beside, kept.get("PATH", os.defpath)])
     return IDLE | kept | extra
 
 

@@ -67,6 +67,8 @@ class Stage:
     """Run as `python -m <module> <folder>`."""
     version: ClassVar[int]
     """Raised when the same inputs would give another result."""
+    accelerated: ClassVar[bool] = False
+    """Whether it computes on GPUs where there are some."""
     products: ClassVar[tuple[str, ...]]
     """Files and folders that a finished result has, beside `summary.json`."""
 
@@ -82,6 +84,11 @@ class Stage:
     def nodes(self) -> int:
         """On how many machines it runs."""
         return 1
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its libraries are told by environment variables; what the user set there stays."""
+        return {}
 
     def missing(self) -> list[str]:
         """What this machine lacks to run it, one sentence each; asked before any work."""

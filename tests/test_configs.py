@@ -195,7 +195,7 @@ def test_the_papers_runs_are_what_the_paper_says(recipe: str, batch: int, sample
     config = compose([f"+experiment={recipe}"])
     training, optimizer = config.training, config.optimizer
     assert config.model.path == "Qwen/Qwen2.5-32B-Instruct"
-    assert config.model.attention == "flash_attention_2"
+    assert config.model.attention == "auto" and optimizer.fused
     assert (training.epochs, training.global_batch, training.max_length, training.precision) == (
         15,
         batch,

@@ -101,7 +101,7 @@ def test_a_missing_pool_and_a_folder_without_tokenizer_are_both_said_before_any_
 def test_the_papers_run_says_everything_that_is_missing_before_any_work(tmp_path: Path) -> None:
     done = started("+experiment=limo817", cwd=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
     told = done.stdout + done.stderr
-    for word in ("GAIR/LIMO", "Qwen/Qwen2.5-32B-Instruct", "GPU", "flash-attn"):
+    for word in ("GAIR/LIMO", "Qwen/Qwen2.5-32B-Instruct", "GPU"):
         assert word in told, told
     assert "Traceback" not in told
     assert done.returncode == 2

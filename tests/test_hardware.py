@@ -10,6 +10,7 @@ import pytest
 
 from limo import hardware
 from limo.hardware import Gpu, visible
+from tests.command import started
 
 GIB = 2**30
 EIGHT = tuple(Gpu("NVIDIA H100 80GB HBM3", 80 * GIB, f"GPU-{n}{n}{n}a-0000") for n in range(8))
@@ -113,3 +114,26 @@ def test_without_a_driver_there_are_no_gpus(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("nothing may be asked"))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert hardware.gpus() == ()
+
+
+@pytest.mark.parametrize(
+    ("usable", "said"), [("2", ""), ("0", "can use none of them"), ("1", "can use 1 of them"), ("", "does not start")]
+)
+def test_gpus_that_torch_cannot_use_are_no_reason_to_compute_on_the_cpu(
+    usable: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\n" + (f"printf 'torch 2.13.0 for CUDA 13.0\\t{usable}\\n'" if usable else "exit 1"))
+    python.chmod(0o755)
+    assert hardware.unusable(str(python)) == []
+    driver(tmp_path, monkeypatch, "NVIDIA L4, 23034, GPU-a\nNVIDIA L4, 23034, GPU-b")
+    hardware.gpus.cache_clear()
+    (sentence,) = hardware.unusable(str(python)) or [""]
+    assert said in sentence and (not said or "the driver shows 2 GPUs (NVIDIA L4)" in sentence)
+
+
+def test_the_command_refuses_gpus_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(tmp_path, monkeypatch, "NVIDIA L4, 23034, GPU-a\nNVIDIA L4, 23034, GPU-b")
+    done = started("stages=[data,selection,training]", "attempts=none", cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stdout + done.stderr
+    assert "the driver shows 2 GPUs (NVIDIA L4) and torch" in done.stdout + done.stderr

@@ -152,6 +152,7 @@ def stages(config: Config, kind: type[Stage]) -> list[Stage]:
 def on(monkeypatch: pytest.MonkeyPatch, gpus: str, memory: int, disk: int, build: str | None) -> None:
     """Pretend to such a machine, with that vLLM."""
     monkeypatch.setattr(hardware, "gpus", lambda: cards(gpus))
+    monkeypatch.setattr(hardware, "unusable", lambda *_: [])
     monkeypatch.setattr(hardware, "memory", lambda: memory * GIB)
     monkeypatch.setattr(hardware, "free_disk", lambda _: disk * GIB)
     for place in ("limo.models.reachable", "limo.data.hub.reachable"):

@@ -27,7 +27,8 @@ from limo.records import Example, TrainingSummary, write
 from limo.stage import request, summary
 from limo.training import Lora, Training, TrainingStage
 from limo.training.checkpoints import found
-from limo.training.export import ExportError, compare
+from limo.training.compare import ExportError, alone, compare
+from limo.training.export import same_tensors
 from limo.training.loggers import MLflow, TensorBoard, Wandb
 from limo.training.saving import Saving
 from limo.training.strategies import AutoStrategy, Ddp, Single, Strategy, Zero
@@ -346,13 +347,45 @@ def test_an_export_that_is_not_what_was_trained_is_noticed(trained: Path, tmp_pa
     probe = list(range(10))
     with torch.no_grad():
         reference = net(torch.tensor([probe])).logits[0]
-    compare(trained / "model", net, reference, probe, 1e-3)
-    with pytest.raises(ExportError, match="logits differ"):
-        compare(trained / "model", net, reference + torch.randn_like(reference), probe, 1e-3)
-    other = AutoModelForCausalLM.from_pretrained(trained / "model")
-    other.model.layers[0].mlp.up_proj.weight.data[0, 0] += 1
+    for check in (compare, alone):
+        check(trained / "model", reference, probe, 1e-3)
+        with pytest.raises(ExportError, match="logits differ"):
+            check(trained / "model", reference + torch.randn_like(reference), probe, 1e-3)
+    same_tensors(trained / "model", net)
+    net.model.layers[0].mlp.up_proj.weight.data[0, 0] += 1
     with pytest.raises(ExportError, match=r"up_proj.*not what was written"):
-        compare(trained / "model", other, reference, probe, 1e-3)
+        same_tensors(trained / "model", net)
+
+
+def test_kernels_that_patch_the_library_do_not_reach_the_check_of_the_export(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    kind = type(AutoModelForCausalLM.from_pretrained(base))
+    patch = tmp_path / "liger_kernel" / "transformers" / "monkey_patch.py"
+    patch.parent.mkdir(parents=True)
+    for package in (patch.parent, patch.parent.parent):
+        (package / "__init__.py").touch()
+    name = next(n for n in vars(sys.modules[kind.__module__]) if n.endswith("RMSNorm"))
+    patch.write_text(
+        f"import torch, {kind.__module__} as library\n"
+        "class Kernel(torch.nn.Module):\n"
+        "    def __init__(self, width, eps=1e-6):\n"
+        "        super().__init__()\n"
+        "        self.weight = torch.nn.Parameter(torch.ones(width))\n"
+        "    def forward(self, states):\n"
+        "        raise RuntimeError('0 active drivers')\n"
+        "def _apply_liger_kernel_to_instance(net, **how):\n"
+        f"    library.{name} = Kernel\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys.modules[kind.__module__], name, getattr(sys.modules[kind.__module__], name))
+    plain, patched = tmp_path / "plain", tmp_path / "patched"
+    for folder, liger in ((plain, False), (patched, True)):
+        folder.mkdir()
+        tiny.stage(folder, base, liger=liger).run(folder)
+    assert (patched / "model/model.safetensors").read_bytes() == (plain / "model/model.safetensors").read_bytes()
 
 
 def test_too_little_disk_is_said_before_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

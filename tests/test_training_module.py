@@ -188,9 +188,28 @@ def test_layers_that_mix_tokens_without_attention_cannot_be_packed(tmp_path) -> 
         other.refuse_leaks()
 
 
-def test_a_sliding_window_holds_inside_each_packed_example() -> None:
+def one_kernel(q, k, v, starts, _, longest, __, *, scale, window_size, enable_gqa):
+    """What `torch.nn.attention.varlen.varlen_attn` is to compute: [tokens, heads, dim], segments from `starts`, on any device."""
+    places = torch.arange(len(q))
+    segment = torch.bucketize(places, starts[1:], right=True)
+    back = places[:, None] - places[None, :]
+    seen = (segment[:, None] == segment[None, :]) & (back >= 0)
+    if window_size[0] >= 0:
+        seen &= back <= window_size[0]
+    assert longest == int(starts.diff().max()) and window_size[1] == 0 and starts.dtype == torch.int32
+    rows = (tensor.transpose(0, 1)[None] for tensor in (q, k, v))
+    found = torch.nn.functional.scaled_dot_product_attention(*rows, attn_mask=seen, scale=scale, enable_gqa=enable_gqa)
+    return found[0].transpose(0, 1)
+
+
+@pytest.mark.parametrize("window", [4, None])
+@pytest.mark.parametrize("kernel", [False, True])
+def test_packed_examples_attend_as_if_alone(kernel: bool, window: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import AutoModelForCausalLM, MistralConfig
 
+    attention.register()
+    monkeypatch.setattr(attention, "one_kernel", lambda *_: kernel)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", one_kernel)
     torch.manual_seed(0)
     shape = {
         "hidden_size": 32,
@@ -200,7 +219,7 @@ def test_a_sliding_window_holds_inside_each_packed_example() -> None:
         "num_key_value_heads": 2,
     }
     net = AutoModelForCausalLM.from_config(
-        MistralConfig(vocab_size=108, sliding_window=4, **shape), attn_implementation=NAME
+        MistralConfig(vocab_size=108, sliding_window=window, **shape), attn_implementation=NAME
     ).eval()
     one, two = torch.randint(0, 108, (9,)), torch.randint(0, 108, (3,))
     positions = torch.cat([torch.arange(9), torch.arange(3)])[None]

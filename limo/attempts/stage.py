@@ -21,6 +21,7 @@ class AttemptsStage(Stage):
 
     module: ClassVar[str] = "limo.attempts"
     version: ClassVar[int] = 2
+    accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("attempts.jsonl",)
 
     problems: Input

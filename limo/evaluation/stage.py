@@ -30,6 +30,7 @@ class EvaluationStage(Stage):
 
     module: ClassVar[str] = "limo.evaluation"
     version: ClassVar[int] = 2
+    accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("results.json",)
 
     evaluation: Evaluation

@@ -50,6 +50,8 @@ class Training:
     """Optimizer steps between checkpoints to resume from."""
     keep_checkpoints: int = runtime(default=1)
     """How many of those are kept while training."""
+    expandable_segments: bool = runtime(default=True)
+    """Let torch's allocator grow its blocks on GPUs: packs of ever different lengths fragment memory otherwise."""
     check_memory: bool = runtime(default=True)
     """Refuse before any work what is estimated not to fit in memory; false tries it."""
     keep_after: bool = runtime(default=False)

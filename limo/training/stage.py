@@ -25,6 +25,7 @@ class TrainingStage(Stage):
 
     module: ClassVar[str] = "limo.training"
     version: ClassVar[int] = 2
+    accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("model", "metrics.csv")
 
     training: Training
@@ -46,6 +47,11 @@ class TrainingStage(Stage):
     @property
     def nodes(self) -> int:
         return self.strategy.nodes
+
+    @property
+    def environment(self) -> dict[str, str]:
+        grows = self.training.expandable_segments and hardware.gpus()
+        return {"PYTORCH_ALLOC_CONF": "expandable_segments:True"} if grows else {}
 
     def missing(self) -> list[str]:
         how, strategy = self.training, self.strategy
@@ -104,6 +110,6 @@ def _kernels(how: Training, model: Model) -> list[str]:
         return lacks
     if how.precision == "32-true":
         lacks.append(f"{flash} has no float32; set training.precision=bf16-mixed, or model.attention=auto")
-    if importlib.util.find_spec("flash_attn") is None:
+    if not hardware.installed("flash-attn"):  # a module flash_attn may be that of flash-attn-4
         lacks.append(f"{flash}: flash-attn is not installed; install it, or set model.attention=auto")
     return lacks

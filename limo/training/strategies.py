@@ -85,8 +85,10 @@ class Zero(Strategy):
     """Optimizer states and update in main memory."""
     offload_weights: bool = False
     """Weights in main memory between uses; stage 3 only."""
-    pin_memory: bool = False
-    """Page-locked buffers for offloading: faster copies, more main memory."""
+    pin_memory: bool | None = None
+    """Page-locked buffers for offloading, which copy several times faster; null has them where there are GPUs."""
+    overlap_comm: bool | None = None
+    """Messages while the backward pass goes on; null has it where there are GPUs."""
     bucket: int = 200_000_000
     """Elements sent in one message."""
     persistence: int = 100_000
@@ -111,13 +113,12 @@ class Zero(Strategy):
         block: dict[str, Any] = {
             "stage": self.stage,
             "contiguous_gradients": True,
-            "overlap_comm": bool(hardware.gpus()),
+            "overlap_comm": _on_gpus(self.overlap_comm),
             "reduce_bucket_size": self.bucket,
         }
-        if self.offload_optimizer:
-            block["offload_optimizer"] = {"device": "cpu", "pin_memory": self.pin_memory}
-        if self.offload_weights:
-            block["offload_param"] = {"device": "cpu", "pin_memory": self.pin_memory}
+        away = {"device": "cpu", "pin_memory": _on_gpus(self.pin_memory)}
+        block |= {"offload_optimizer": away} if self.offload_optimizer else {}
+        block |= {"offload_param": away} if self.offload_weights else {}
         if self.stage == 3:
             few = self.persistence == 0
             block |= {
@@ -133,6 +134,10 @@ class Zero(Strategy):
         else:
             block |= {"allgather_bucket_size": self.bucket}
         return block
+
+
+def _on_gpus(asked: bool | None) -> bool:
+    return bool(hardware.gpus()) if asked is None else asked
 
 
 @component
