@@ -19,13 +19,14 @@ INTERRUPTED = 130
 VERBS = {
     "plan": "limo.plan.command",
     "probe": "limo.probe.command",
+    "rehearse": "limo.rehearse.command",
     "report": "limo.report.command",
     "grade": "limo.grade",
     "export": "limo.export",
     "store": "limo.store.command",
 }
 """The module of each verb beside `run`, imported only when it is asked for; its `main` raises what is wrong."""
-OF_OVERRIDES = ("run", "plan", "probe")
+OF_OVERRIDES = ("run", "plan", "probe", "rehearse")
 """Verbs that take the overrides of a run, which Hydra can complete."""
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from limo import StageError, UserError, hardware, process
 from limo.serial import dump, plugins
@@ -29,14 +30,9 @@ QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
 
 def run(name: str, stage: Stage, folder: Path, python: str) -> None:
     """Run a stage as a process of its own; returns when it succeeded."""
-    env = process.environment(python, **plugins(dump(stage)))
-    for key, value in stage.environment.items():
-        env.setdefault(key, value)
-    if stage.ranks > 1:
-        env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
     told = folder / TOLD
     told.unlink(missing_ok=True)
-    child = process.start(command(stage, folder, python), env)
+    child = start(stage, folder, python)
     # a handler that is there already is submitit's: SLURM sends SIGTERM before the signal on which the job is queued again
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if ours:
@@ -61,6 +57,16 @@ def run(name: str, stage: Stage, folder: Path, python: str) -> None:
         raise StageError(
             f"{name} ended without {lost}; its log is {folder / 'log.txt'}; run the same command again to resume"
         )
+
+
+def start(stage: Stage, folder: Path, python: str) -> subprocess.Popen[Any]:
+    """The process of a stage, of all its ranks on this machine."""
+    env = process.environment(python, **plugins(dump(stage)))
+    for key, value in stage.environment.items():
+        env.setdefault(key, value)
+    if stage.ranks > 1:
+        env.setdefault("OMP_NUM_THREADS", str(max(1, hardware.cores() // stage.ranks)))
+    return process.start(command(stage, folder, python), env)
 
 
 def command(stage: Stage, folder: Path, python: str) -> list[str]:

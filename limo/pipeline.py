@@ -121,11 +121,11 @@ def run(config: Config, folder: Path) -> None:
     """
     store = Store(Path(config.store).absolute())
     for name in TASKS:  # links of an earlier run, which may have read other files
-        if (link := folder / name).is_symlink():
-            link.unlink(missing_ok=True)
+        if (place := folder / name).is_symlink():
+            place.unlink(missing_ok=True)
     if sentences := missing(config, store):
         raise UserError("\n".join(sentences))
-    run_all(config, store, lambda name, result: _link(folder / name, result))
+    run_all(config, store, lambda name, result: link(folder / name, result))
 
 
 def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -> None:
@@ -233,12 +233,12 @@ def _enough(config: Config, data: Path) -> None:
         )
 
 
-def _link(link: Path, target: Path) -> None:
+def link(place: Path, target: Path) -> None:
     """Point a link of the run folder at a result, replacing an earlier one."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(link) as fresh:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(place) as fresh:
         fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.path.relpath(target, link.parent.resolve()), target_is_directory=True)
+        fresh.symlink_to(os.path.relpath(target, place.parent.resolve()), target_is_directory=True)
 
 
 def pending(value: object) -> bool:

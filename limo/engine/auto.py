@@ -17,7 +17,7 @@ from limo.models import Model
 log = logging.getLogger(__name__)
 
 SMALL = 10_000_000
-"""Parameters under which vLLM's start on a CPU outweighs its speed."""
+"""Parameters under which vLLM's start outweighs its speed."""
 
 
 @component
@@ -83,8 +83,8 @@ class AutoEngine:
 
 
 def _small(model: Model) -> list[str]:
-    """On a CPU, a model that transformers has answered with before vLLM has started (experiments/LOG.md)."""
+    """A model that transformers has answered with before vLLM has started (experiments/LOG.md, measured on a CPU)."""
     shape = model.shape()
-    if hardware.gpus() or shape is None or shape.parameters >= SMALL:
+    if shape is None or shape.parameters >= SMALL:
         return []
     return [f"vLLM takes longer to start than a model of {shape.parameters:,} parameters to answer"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ class Evaluation:
 
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     """Name -> benchmark; `~evaluation.benchmarks.<name>` leaves one out."""
+    limit: int | None = None
+    """Most questions of each benchmark, whatever its own limit; null caps none."""
+    max_tokens: int | None = None
+    """Longest answer in tokens, whatever a benchmark's own; null caps none."""
     data_dir: Path | None = runtime(default=None)
     """A local folder with the benchmarks' files; None takes each from its pinned repository."""
     base: bool = runtime(default=True)
@@ -31,6 +35,9 @@ class Evaluation:
     """A second model for the benchmarks that ask for one (`judge: true`); None leaves them to the rules."""
 
     def __post_init__(self) -> None:
+        for name, cap in (("limit", self.limit), ("max_tokens", self.max_tokens)):
+            if cap is not None and cap < 1:
+                raise ValueError(f"{name}={cap} must be 1 or more, or null")
         if isinstance(self.data_dir, Path) and not self.data_dir.expanduser().is_dir():
             raise ValueError(
                 f"data_dir={self.data_dir} is no folder; give the one that holds the benchmarks' JSONL files, or null"
@@ -41,8 +48,12 @@ class Evaluation:
         return {name: benchmark.source for name, benchmark in self.placed().items()}
 
     def placed(self) -> dict[str, Benchmark]:
-        """The benchmarks, each reading from `data_dir` where that is given."""
-        return {name: benchmark.at(self.data_dir) for name, benchmark in self.benchmarks.items()}
+        """The benchmarks, each under the caps of all and reading from `data_dir` where that is given."""
+        return {name: self._capped(benchmark).at(self.data_dir) for name, benchmark in self.benchmarks.items()}
+
+    def _capped(self, one: Benchmark) -> Benchmark:
+        limit = min((cap for cap in (one.limit, self.limit) if cap), default=None)
+        return replace(one, limit=limit, max_tokens=min(one.max_tokens, self.max_tokens or one.max_tokens))
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """What its results depend on: benchmarks with the content of their files, not where the files lie."""

@@ -47,7 +47,7 @@ def generations(
     for task in ("evaluation/base", "evaluation/tuned"):
         if config.evaluation and found.get(task, Path()) is None:
             length = _length(config.model, task.endswith("tuned"))
-            suite = {name: (b, questions(b)) for name, b in config.evaluation.benchmarks.items()}
+            suite = {name: (b, questions(b)) for name, b in config.evaluation.placed().items()}
             counts = [(n * b.samples, min(b.max_tokens, length)) for b, n in suite.values() if n is not None]
             answers = sum(count for count, _ in counts)
             mean = sum(count * cut for count, cut in counts) / answers if answers else 0.0

@@ -1,0 +1,163 @@
+"""A recipe made small: its own strategy, precision, packing, adapter, engine and suite over a few problems and a tiny model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from limo import StageError, hardware, process
+from limo.config import Config, component, held_to
+from limo.data import Data, missing
+from limo.models import Model
+from limo.records import Problem
+from limo.training import Training
+from limo.training.strategies import Single
+
+STEPS = 4
+"""Optimizer steps, with a checkpoint after each."""
+TOKENS = 48
+"""Longest answer."""
+
+
+@component
+class Few:
+    """The first problems of another source."""
+
+    source: Annotated[Data, held_to(Data)]
+    count: int
+
+    @property
+    def duplicates(self) -> str:
+        return str(getattr(self.source, "duplicates", "drop"))
+
+    def missing(self) -> list[str]:
+        return self.source.missing()
+
+    def problems(self) -> list[Problem]:
+        return self.source.problems()[: self.count]
+
+
+@dataclass(frozen=True)
+class Small:
+    """What is rehearsed, and what of the recipe is not."""
+
+    config: Config
+    untried: tuple[tuple[str, str], ...]
+    """Piece and reason."""
+
+
+def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
+    """The recipe with `count` problems, a tiny model in `folder`, and the lab's part in place of what is not at hand."""
+    untried = [*_data(config), *_suite(config), *_hardware(config)]
+    model, lacks = _model(config.model, lab.model, folder / "model", _split(config))
+    untried += lacks
+    data = lab.data if config.data.missing() else config.data
+    attempts = config.attempts and replace(
+        config.attempts,
+        model=model,
+        limit=count,
+        sampling=replace(config.attempts.sampling, samples=min(2, config.attempts.sampling.samples), max_tokens=TOKENS),
+    )
+    readable = {n: b for n, b in config.evaluation.placed().items() if not b.source.missing()}
+    judge = config.evaluation.judge and replace(config.evaluation.judge, model=model)
+    evaluation = replace(
+        config.evaluation,
+        benchmarks={
+            n: replace(b, samples=min(2, b.samples)) for n, b in (readable or lab.evaluation.benchmarks).items()
+        },
+        judge=judge,
+        base=True,
+        limit=2,
+        max_tokens=TOKENS,
+    )
+    made = replace(
+        config,
+        store=str(folder / ".store"),
+        data=Few(source=data, count=count),
+        model=model,
+        engine=config.engine.pick(config.model),  # the one that would serve the recipe's own model
+        attempts=attempts,
+        selection=replace(config.selection, size=max(1, count // 4)),
+        training=_training(config.training),
+        evaluation=evaluation,
+        stages=("data", *(("attempts",) if attempts else ()), "selection", "training", "evaluation"),
+    )
+    return Small(made, tuple(untried))
+
+
+def _data(config: Config) -> list[tuple[str, str]]:
+    return [("data", f"{sentence} (the lab's problems stand in)") for sentence in config.data.missing()]
+
+
+def _suite(config: Config) -> list[tuple[str, str]]:
+    return [("benchmarks", sentence) for sentence in missing(config.evaluation.sources())]
+
+
+def _hardware(config: Config) -> list[tuple[str, str]]:
+    """What of the recipe's placement this machine has not."""
+    lacks = []
+    if not hardware.gpus():
+        lacks.append(("GPUs", "this machine has none: kernels, memory and speed are not tried"))
+    if (nodes := config.training.strategy.nodes) > 1:
+        lacks.append(("several machines", f"training.strategy.nodes={nodes}: one is rehearsed"))
+    return lacks
+
+
+def _split(config: Config) -> int:
+    """GPUs among which the recipe's engine cuts a model, as far as they are here."""
+    return int(getattr(config.engine.pick(config.model), "tensor_parallel", 1)) if hardware.gpus() else 1
+
+
+def _model(asked: Model, lab: Model, folder: Path, split: int) -> tuple[Model, list[tuple[str, str]]]:
+    """The recipe's architecture, tokenizer and template, small, in `folder`; what of them is not at hand is the lab's."""
+    lacks = asked.missing()
+    shape = asked.shape()
+    sizes = None
+    if lacks:
+        if shape is None:
+            sizes = json.loads((lab.folder() / "config.json").read_text(encoding="utf-8"))
+        else:
+            sizes = {k: v for k, v in dataclasses.asdict(shape).items() if v is not None}
+    request: dict[str, Any] = {
+        "folder": str(folder),
+        "source": str(lab.local) if lacks else str(asked.local or asked.path),
+        "revision": None if lacks else asked.revision,
+        "sizes": sizes,
+        "split": split,
+    }
+    path = folder.with_suffix(".json")
+    path.write_text(json.dumps(request), encoding="utf-8")
+    command = [sys.executable, "-m", "limo.rehearse.weights", str(path)]
+    with process.start(command, stderr=subprocess.PIPE, text=True) as child:
+        _, said = child.communicate()
+    if child.returncode:
+        raise StageError(f"model: its architecture cannot be made small: {said.strip().splitlines()[-1]}")
+    own = replace(asked, path=str(folder.absolute()), revision=None, architecture=None)
+    if not lacks:
+        return own, [("the weights themselves", "a model of their architecture by chance stands in")]
+    why = f"{lacks[0]} (the lab's tokenizer and template stand in, the architecture is Qwen2's)"
+    return replace(own, system=lab.system, chat_template=None), [("tokenizer, chat template, weights", why)]
+
+
+def _training(asked: Training) -> Training:
+    """The same way of training for a few steps, on as many processes as this machine has for it."""
+    strategy = asked.strategy
+    if not isinstance(strategy, Single):
+        even = asked.micro_batch is None or asked.global_batch % (2 * asked.micro_batch) == 0
+        pair = 2 if even and hardware.cores() > 1 else 1
+        strategy = replace(strategy, nodes=1, devices=strategy.devices if hardware.gpus() else pair)
+    return replace(
+        asked,
+        epochs=None,
+        steps=STEPS,
+        checkpoint_every=1,
+        keep_after=False,
+        validation=None,
+        export_from="last",
+        strategy=strategy,
+    )
