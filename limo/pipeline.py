@@ -18,12 +18,12 @@ from limo.config import Config
 from limo.models import Model
 from limo.records import DataSummary, Manifest, replacing
 from limo.serial import dump, fingerprint
-from limo.stage import Pending, Stage, request, summary
+from limo.stage import Pending, Stage, lacks, pending, request, summary
 from limo.store import Store, key_of
 
 log = logging.getLogger(__name__)
 
-TASKS = ("data", "attempts", "grades", "solutions", "selection", "training", "evaluation/base", "evaluation/tuned")
+TASKS = ("data", "attempts", "grades", "solutions", "selection", "evaluation/base", "training", "evaluation/tuned")
 """Every task that a run may have, named as its folder."""
 
 Make = Callable[[str, Stage], Path]
@@ -38,20 +38,20 @@ def tasks(config: Config, make: Make) -> None:
     from limo.data import DataStage
     from limo.evaluation import EvaluationStage
 
-    tuned: Model | None = None
+    examples: Path | None = None
     if set(config.stages) - {"evaluation"}:
         sources = config.evaluation.sources() if config.evaluation else {}
         data = make("data", DataStage(data=config.data, protect=sources, seed=config.seed))
         tries = _attempts(config, make, data / "problems.jsonl")
         examples = _selection(config, make, data, *tries)
-        tuned = _training(config, make, examples)
-    if "evaluation" in config.stages:
-        parts: dict[str, Any] = {"evaluation": config.evaluation, "engine": config.engine, "seed": config.seed}
-        parts["store"] = Path(config.store).absolute()
-        if tuned is None or config.evaluation.base:
-            make("evaluation/base", EvaluationStage(model=config.model, **parts))
-        if tuned is not None:
-            make("evaluation/tuned", EvaluationStage(model=tuned, **parts))
+    trains, evaluates = "training" in config.stages, "evaluation" in config.stages
+    parts: dict[str, Any] = {"evaluation": config.evaluation, "engine": config.engine, "seed": config.seed}
+    parts["store"] = Path(config.store).absolute()
+    if evaluates and (config.evaluation.base or not trains):  # before the training: what cannot be served costs none
+        make("evaluation/base", EvaluationStage(model=config.model, **parts))
+    tuned = _training(config, make, examples)
+    if evaluates and tuned is not None:
+        make("evaluation/tuned", EvaluationStage(model=tuned, **parts))
 
 
 def _attempts(config: Config, make: Make, problems: Path) -> tuple[Path | None, Path | None]:
@@ -158,9 +158,8 @@ def make(name: str, stage: Stage, store: Store, python: str = sys.executable) ->
 
 
 def missing(config: Config, store: Store) -> list[str]:
-    """What this machine lacks for the stages that would run, one sentence each; nothing is started."""
-    from limo.evaluation import EvaluationStage
-
+    """What this machine lacks for the stages that would run, one sentence each; where nothing, their notes are logged."""
+    notes: list[str] = []
     sentences = [
         f"python.{name}={python}: no such program; give the path of a Python that has limo installed"
         for name, python in config.python.items()
@@ -169,12 +168,13 @@ def missing(config: Config, store: Store) -> list[str]:
 
     def ask(name: str, stage: Stage) -> Path:
         result = cached(name, stage, store)
-        if isinstance(stage, EvaluationStage) and pending(stage.model):
-            stage = dataclasses.replace(stage, model=config.model)  # tuned weights are served as those they start from
+        stage = standing_in(stage, config.model)
         if result is None and stage_name(name) in {*config.stages, "grades", "solutions"}:
             python = config.python.get(stage_name(name)) or sys.executable
-            lacks = [*store.missing(), *(hardware.unusable(python) if stage.accelerated else ()), *stage.missing()]
-            sentences.extend(s for s in lacks if s not in sentences)
+            unusable = hardware.unusable(python) if stage.accelerated else ()
+            found = (*store.missing(), *unusable, *lacks(stage, python))
+            sentences.extend(s for s in found if s not in sentences)
+            notes.extend(stage.notes() if not sentences else [])
         elif result is None:
             sentences.append(
                 f"stages={list(config.stages)} leaves out {name}, whose result is not in the store; add it to `stages`"
@@ -182,7 +182,18 @@ def missing(config: Config, store: Store) -> list[str]:
         return result or Pending.at(name)
 
     tasks(config, ask)
+    for note in dict.fromkeys(notes):
+        log.info(f"! {note}")
     return sentences
+
+
+def standing_in(stage: Stage, model: Model) -> Stage:
+    """A stage as it can be asked before any work: tuned weights are served as those they start from."""
+    from limo.evaluation import EvaluationStage
+
+    if isinstance(stage, EvaluationStage) and pending(stage.model):
+        return dataclasses.replace(stage, model=model)
+    return stage
 
 
 def cached(name: str, stage: Stage, store: Store) -> Path | None:
@@ -239,10 +250,3 @@ def link(place: Path, target: Path) -> None:
     with replacing(place) as fresh:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(os.path.relpath(target, place.parent.resolve()), target_is_directory=True)
-
-
-def pending(value: object) -> bool:
-    """Whether something in a stage is still to be made."""
-    if isinstance(value, Pending):
-        return True
-    return dataclasses.is_dataclass(value) and any(pending(getattr(value, f.name)) for f in dataclasses.fields(value))

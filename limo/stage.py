@@ -6,27 +6,33 @@ import errno
 import json
 import logging
 import os
+import shutil
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar, cast
 
-from pydantic import WrapValidator
+from pydantic import TypeAdapter, WrapValidator
 
 from limo import UserError
 from limo.config import component, runtime
+from limo.process import environment
 from limo.records import read_record, write_record
 from limo.serial import dump, load
 
 T = TypeVar("T")
 
+SENTENCES = TypeAdapter(list[str])
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
 TOLD = "mistake.txt"
 FULL = (errno.ENOSPC, errno.EDQUOT)
+MISSING = "--missing"
+"""In place of the folder: a stage comes over standard input, what its Python lacks goes out."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,13 @@ class Pending:
         if not self.identity:
             raise TypeError(f"{self.task} is still to be made: it has no fingerprint yet")
         return f"{self.task}@{self.identity}"
+
+
+def pending(value: object) -> bool:
+    """Whether something in a stage is still to be made."""
+    if isinstance(value, Pending):
+        return True
+    return is_dataclass(value) and any(pending(getattr(value, f.name)) for f in fields(value))
 
 
 def _awaited(value: object, check: Callable[[object], Path]) -> object:
@@ -94,6 +107,10 @@ class Stage:
         """What this machine lacks to run it, one sentence each; asked before any work."""
         return []
 
+    def notes(self) -> list[str]:
+        """What will go otherwise than one may expect, one sentence each; said before any work, and nothing is refused."""
+        return []
+
     def run(self, folder: Path) -> None:
         """Make the product inside `folder`; what an interrupted run left there may be used. Writes `summary.json`."""
         raise NotImplementedError
@@ -102,6 +119,22 @@ class Stage:
 def request(stage: Stage, folder: Path) -> None:
     """Write the work for a stage process into its folder."""
     (folder / REQUEST).write_text(json.dumps(dump(stage), indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def lacks(stage: Stage, python: str) -> list[str]:
+    """What a stage lacks, as the Python that will run it says: another one has other packages. One sentence each."""
+    if shutil.which(python) in (None, shutil.which(sys.executable)):
+        return stage.missing()
+    awaited = {f.name: Path(at.task) for f in fields(stage) if isinstance(at := getattr(stage, f.name), Pending)}
+    asked = json.dumps(dump(replace(stage, **awaited)))
+    command = [python, "-m", stage.module, MISSING]
+    child = subprocess.run(command, input=asked, env=environment(), capture_output=True, text=True, check=False)
+    if not child.returncode:
+        return SENTENCES.validate_json(child.stdout.splitlines()[-1])
+    last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+    return [
+        f"{python} cannot run {stage.module} ({last[:300]}); install this version of limo and what the stage needs there"
+    ]
 
 
 def summarise(folder: Path, summary: object) -> None:
@@ -116,6 +149,10 @@ def summary(folder: Path, kind: type[T]) -> T:
 
 def main() -> None:
     """Entry point of every stage process. Exit code 0 done, 2 the user's mistake (one sentence), 1 a defect (traceback)."""
+    if sys.argv[1:] == [MISSING]:
+        asked: Stage = load(json.load(sys.stdin))
+        print(json.dumps(asked.missing()))
+        return
     folder = Path(*sys.argv[1:])
     if len(sys.argv) != 2 or not (folder / REQUEST).is_file():
         name = Path(sys.argv[0]).parent.name

@@ -39,6 +39,7 @@ class Echo:
     """A folder where the replicas wait, each with a request in hand, until all are there."""
     refusal: str = runtime(default="")
     crash: str = runtime(default="")
+    """It cannot start, saying this; with a `grave` only once."""
 
     def missing(self, model: Model) -> list[str]:
         return []
@@ -49,7 +50,9 @@ class Echo:
     def open(self, model: Model, max_length: int, requests: int) -> Answers:
         if self.refusal:
             raise UserError(self.refusal)
-        if self.crash:
+        if self.crash and not self.grave.is_file():
+            if self.grave != Path("/dev/null"):
+                self.grave.touch()
             raise RuntimeError(self.crash)
         if self.helper:
             multiprocessing.get_context("spawn").Process(target=time.sleep, args=(LAST,)).start()

@@ -46,6 +46,7 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         (["name="], "name='' names no folder"),
         (["~model"], "model: nothing is chosen"),
         (["~selection"], "selection: nothing is chosen"),
+        (["model=qwen2.5-7b-instruct"], "optimizer: its settings were made for models of up to 10 million weights"),
         (["python.training=/no/python"], "python.training=/no/python: no such program"),
         (["model.chat_template=no.jinja"], "model.chat_template=no.jinja: no such file"),
         (["optimizer=muon", "training/strategy=zero2"], "optimizer=muon works on whole matrices"),

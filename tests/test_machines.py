@@ -56,7 +56,7 @@ def test_jobs_that_slurm_ends_cost_the_sweep_neither_its_report_nor_the_other_ru
     cluster: dict[str, str], tmp_path: Path
 ) -> None:
     python = tmp_path / "python"
-    kill = '[ "$SLURM_ARRAY_TASK_ID" = 1 ] && scancel "$SLURM_JOB_ID"'
+    kill = '[ "$3" != --missing ] && [ "$SLURM_ARRAY_TASK_ID" = 1 ] && scancel "$SLURM_JOB_ID"'
     python.write_text(f'#!/bin/sh\n{kill}\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     how = [
@@ -85,7 +85,8 @@ def test_jobs_that_slurm_ends_cost_the_sweep_neither_its_report_nor_the_other_ru
 
 def test_a_run_whose_time_is_up_stops_its_stage_and_says_how_to_go_on(cluster: dict[str, str], tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\nscancel --signal=USR2 "$SLURM_JOB_ID"\nsleep 3600\n')
+    asked = f'[ "$3" = --missing ] && exec {sys.executable} "$@"'
+    python.write_text(f'#!/bin/sh\n{asked}\nscancel --signal=USR2 "$SLURM_JOB_ID"\nsleep 3600\n')
     python.chmod(0o755)
     how = [*pooled(tmp_path), f"python.data={python}", "stages=[data]", "hydra.launcher.timeout_min=10"]
     done = started("-m", LAUNCHER, *how, cwd=tmp_path, **cluster)

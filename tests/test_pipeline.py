@@ -177,8 +177,8 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
         "grades",
         "solutions",
         "selection",
-        "training",
         "evaluation/base",
+        "training",
         "evaluation/tuned",
     ]
     (tmp_path / "store" / "completions").mkdir(parents=True)
@@ -339,3 +339,33 @@ def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path: Path, monkey
     assert pipeline.make("counting", Counting(), store) == result
     with pytest.raises(UserError, match=r"store=.*: Read-only file system; choose a writable folder with store="):
         pipeline.make("counting", Counting(steps=4), store)
+
+
+def other(folder: Path, name: str, does: str) -> Path:
+    """A second Python of the user's."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_each_stages_own_python_is_asked_for_what_it_lacks(tmp_path: Path) -> None:
+    same, bare = (
+        other(tmp_path, "same", f'exec {sys.executable} "$@"'),
+        other(tmp_path, "bare", "echo no limo >&2; exit 1"),
+    )
+    lacking = other(tmp_path, "lacking", "echo '[\"engine=vllm: vLLM is not installed\"]'")
+    pythons = [f"python.training={same}", f"python.attempts={bare}", f"python.evaluation={lacking}"]
+    config = compose([*pythons, "optimizer=muon", "training/strategy=zero2"])
+    found = pipeline.missing(config, Store(tmp_path / "store"))
+    assert [s for s in found if "cuts up" in s], "the same as here, of a stage whose examples are still to be made"
+    assert [s for s in found if s.startswith(f"{bare} cannot run limo.attempts (no limo)")]
+    assert "engine=vllm: vLLM is not installed" in found
+
+
+def test_what_a_context_cuts_is_said_before_any_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = compose(["evaluation.benchmarks.lab_main.max_tokens=512", "training.max_length=513"])
+    with caplog.at_level("INFO"):
+        assert pipeline.missing(config, Store(tmp_path)) == []
+    assert "! evaluation (lab_main): max_tokens=512 and the context of lab:base is 512 tokens" in caplog.text
+    assert "! training.max_length=513 is beyond the context of lab:base, 512 tokens" in caplog.text

@@ -40,7 +40,7 @@ from limo.selection import (
     Trait,
     Where,
 )
-from limo.selection.candidates import candidates
+from limo.selection.candidates import candidates, solve_rates
 from limo.selection.quality import scale
 from limo.serial import dump, load
 from limo.stage import summary
@@ -168,6 +168,15 @@ def test_solutions_must_be_right_as_graded_and_boxed() -> None:
     }
     assert set(Correct(rules=Rules(), box=False).drop(pool, 0)) == {"b#0", "e#0"}
     assert set(Boxed().drop(pool, 0)) == {"d#0"}
+
+
+def test_a_problem_most_of_whose_attempts_were_cut_was_not_measured() -> None:
+    def grades(problem: str, *verdicts: str) -> list[Grade]:
+        return [Grade(problem, n, verdict, None, "") for n, verdict in enumerate(verdicts)]
+
+    cut = grades("cut", "truncated", "truncated", "truncated", "correct")
+    half = grades("half", "truncated", "wrong", "truncated", "correct")
+    assert solve_rates([*cut, *half, *grades("hard", "wrong", "no_answer")]) == {"half": 0.25, "hard": 0.0}
 
 
 def test_solve_rates_outside_the_band_are_dropped_with_their_value_and_unknown_ones_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import ClassVar
@@ -14,13 +15,15 @@ from limo.models import Model
 from limo.records import AttemptsSummary, Problem
 from limo.stage import Input, Stage, summarise
 
+log = logging.getLogger(__name__)
+
 
 @component
 class AttemptsStage(Stage):
     """Sample the model at every problem: `attempts.jsonl`, in the order of the problems and samples."""
 
     module: ClassVar[str] = "limo.attempts"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("attempts.jsonl",)
 
@@ -32,7 +35,10 @@ class AttemptsStage(Stage):
     seed: int
 
     def missing(self) -> list[str]:
-        return [*self.model.missing(), *self.engine.missing(self.model)]
+        return [*self.model.missing(), *self.engine.missing(self.model), *self.attempts.lacks(self.model)]
+
+    def notes(self) -> list[str]:
+        return [f"attempts.sampling.{note}" for note in self.attempts.sampling.beyond(self.model)]
 
     def run(self, folder: Path) -> None:
         from limo.engine.sampling import sample
@@ -49,3 +55,5 @@ class AttemptsStage(Stage):
             tokens=sum(a.tokens for a in tries),
         )
         summarise(folder, found)
+        if found.warning:
+            log.info(f"! attempts: {found.warning}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -16,6 +17,9 @@ from limo.data.source import Data, blamed, missing
 from limo.data.table import Table
 from limo.records import Attempt, DataSummary, Problem
 from limo.stage import Stage, summarise
+
+FIRST = 20
+"""Rows of a pool that are read before any work."""
 
 
 @component
@@ -45,7 +49,17 @@ class DataStage(Stage):
 
     def missing(self) -> list[str]:
         name = "data." if isinstance(self.data, Table) else "data: "  # the sentences of a table begin with its key
-        return [*(f"{name}{sentence}" for sentence in self.data.missing()), *self._unread()]
+        lacks = [f"{name}{sentence}" for sentence in self.data.missing()] or self._first_rows()
+        return [*lacks, *self._unread()]
+
+    def _first_rows(self) -> list[str]:
+        """What is wrong with the first rows of a pool that lies here, one sentence."""
+        try:
+            if isinstance(self.data, Table) and self.data.here:
+                deque(itertools.islice(self.data.located(), FIRST), maxlen=0)
+        except UserError as fault:
+            return [f"data: {fault}"]
+        return []
 
     def run(self, folder: Path) -> None:
         rule = self._rule()

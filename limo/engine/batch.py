@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from limo import UserError
 from limo.engine.cache import Cache
 from limo.engine.decode import completion
 from limo.engine.protocol import Completion, Request
@@ -138,7 +139,13 @@ class TransformersSession:
             use_cache=True,
             logits_to_keep=1,
         )
-        return sample_tokens(answer.logits[:, -1], rows).unsqueeze(1)
+        logits = answer.logits[:, -1]
+        if ids.shape[1] > 1 and bool(logits.isnan().any()):  # a prompt: once an answer is enough
+            raise UserError(
+                "the logits of the model are NaN: its weights are damaged, or their numbers are too large for this dtype; "
+                "take another checkpoint, or engine.dtype=float32"
+            )
+        return sample_tokens(logits, rows).unsqueeze(1)
 
 
 def sample_tokens(logits: torch.Tensor, rows: Sequence[Row | None]) -> torch.Tensor:

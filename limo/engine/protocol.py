@@ -40,6 +40,16 @@ class Sampling:
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be 1 or more")
 
+    def beyond(self, model: Model) -> list[str]:
+        """That an answer cannot have `max_tokens`, one sentence; nothing where the model's context holds so many, or is not known."""
+        shape = model.shape()
+        if shape is None or self.max_tokens < shape.max_position_embeddings:
+            return []
+        return [
+            f"max_tokens={self.max_tokens:,} and the context of {model.path} is {shape.max_position_embeddings:,} tokens, prompt "
+            "included: answers are cut where it ends"
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

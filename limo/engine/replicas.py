@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import os
 import re
 import selectors
@@ -19,10 +21,16 @@ from limo.models import Model
 from limo.placement import serving
 from limo.serial import dump, plugins
 
+log = logging.getLogger(__name__)
+
 TICK = 0.5
 """Seconds between looks at the processes when none says anything."""
 LIVES = 2
 """How many processes may die under a request before it is given up."""
+STARTS = 2
+"""How often a place may fail to load its weights: a port or memory that another has not yet given back is free the next time."""
+LINGER = 5.0
+"""Seconds that a process that says no more gets to end by itself, so that its own exit code is known."""
 GRACE = 25.0
 """Seconds that a process gets to end when it is no longer needed."""
 ERROR = re.compile(r"\b[A-Z]\w*(Error|Exception): .+")
@@ -60,7 +68,7 @@ def serve(
     """Place in `requests` and completion, as they finish; the requests are begun in the order given.
 
     `logs` is the stem of the files for what the processes print; `on_tokens` hears how many more tokens were generated.
-    Raises UserError with the end of a process's log where it cannot start, or where a request outlived two processes.
+    Raises UserError with the end of a process's log where it cannot start twice, or where a request outlived two processes.
     """
     fleet = Fleet(engine, model, requests, max_length, logs)
     try:
@@ -90,6 +98,7 @@ class Fleet:
         self.waiting = deque(range(len(requests)))
         self.left = len(requests)
         self.deaths: Counter[int] = Counter()
+        self.failed: Counter[int] = Counter()
         self.replicas: dict[int, Replica] = {}
         self.selector = selectors.DefaultSelector()
         self.work = Work(dump(engine), dump(model), max_length, len(requests), [])
@@ -143,12 +152,19 @@ class Fleet:
     def replace(self, replica: Replica) -> None:
         """Put a dead process's requests back and start another in its place, or give up with a UserError."""
         self.selector.unregister(replica.child)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            replica.child.process.wait(LINGER)
+        code = replica.child.process.poll()
         process.stop(replica.child.process)
         replica.child.kill()
         del self.replicas[replica.place]
         self.deaths.update(replica.busy)
-        if not replica.window or any(self.deaths[n] >= LIVES for n in replica.busy):
-            raise UserError(_obituary(self.engine, replica))
+        self.failed[replica.place] += not replica.window
+        twice = any(self.deaths[n] >= LIVES for n in replica.busy)
+        obituary = _obituary(self.engine, replica, code, twice)
+        if twice or self.failed[replica.place] >= STARTS:
+            raise UserError(obituary)
+        log.info(f"! {obituary}; started once more")
         self.waiting.extendleft(sorted(replica.busy, reverse=True))
         self.begin(replica.place)
 
@@ -195,15 +211,18 @@ class Shares:
         return every[place % len(every) :: self.count] or every[place % len(every) :][:1]
 
 
-def _obituary(engine: Engine, replica: Replica) -> str:
-    code = replica.child.process.returncode
-    how = f"was killed by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
-    if code == -9:
-        how += " (often: out of memory)"
-    when = "before it could answer" if not replica.window else "twice under the same request"
+def _obituary(engine: Engine, replica: Replica, code: int | None, twice: bool) -> str:
+    """Why a process ended: the error that it wrote, or how it was ended where it wrote none."""
     words = last_words(replica.log.read_text(encoding="utf-8", errors="replace"))
-    name = type(engine).__name__.lower()
-    return f"engine={name}: its process {how} {when}{words and f' ({words})'}; finished answers are kept; its log is {replica.log}"
+    when = (
+        "twice under the same request" if twice else "while it answered" if replica.window else "before it could answer"
+    )
+    if code is not None and code < 0:
+        how = f"its process was killed by signal {-code}" + (" (often: out of memory)" if code == -9 else "")
+        cause = f"{how} {when}" + (f"; its last words: {words}" if words else "")
+    else:
+        cause = f"{words or f'exit code {code}'}; its process ended {when}"
+    return f"engine={type(engine).__name__.lower()}: {cause}; finished answers are kept; its log is {replica.log}"
 
 
 def last_words(text: str) -> str:

@@ -18,7 +18,7 @@ from limo.engine.completions import Completions, Writer, key_of
 from limo.engine.decode import dtype
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
-from limo.models import Model, load_tokenizer, prompt_ids
+from limo.models import Model, end_ids, load_tokenizer, prompt_ids
 from limo.records import Attempt
 from limo.serial import fingerprint
 from limo.store import Store
@@ -41,11 +41,13 @@ class Group:
     sampling: Sampling
     expected: float | None = None
     """Tokens of an answer, as far as known; the longest begin first. None expects max_tokens."""
+    foreign: bool = False
+    """They hold what a model wrote: one that spells a control token is not asked, instead of ending the work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One answer wanted: which, and the request for it; None when its prompt leaves no room for an answer."""
+    """One answer wanted: which, and the request for it; None where its prompt leaves no room or spells a control token."""
 
     problem: str
     sample: int
@@ -65,9 +67,10 @@ def sample(
     scope: str,
     store: Path,
     expected: float | None = None,
+    foreign: bool = False,
 ) -> list[Attempt]:
     """The attempts at (id, text) questions, by question in the order given, then by sample."""
-    return sample_all(engine, model, [Group(scope, questions, sampling, expected)], seed, store)[0]
+    return sample_all(engine, model, [Group(scope, questions, sampling, expected, foreign)], seed, store)[0]
 
 
 def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int, store: Path) -> list[list[Attempt]]:
@@ -86,6 +89,7 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     about = {
         "model": model.fingerprint(digest)["weights"],
         "engine": fingerprint(engine, digest) | {"dtype": dtype(engine.dtype, model)},
+        "ends": end_ids(tokenizer, model),
     }
     completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
     found = completions.find(set(wanted))
@@ -117,8 +121,13 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
         raise UserError(f"{group.scope}: two questions have the same id; ids must be unique")
     asks = []
     for problem, question in group.questions:
-        prompt = tuple(prompt_ids(tokenizer, model, question))
-        room = min(sampling.max_tokens, context - len(prompt))
+        try:
+            prompt = tuple(prompt_ids(tokenizer, model, question))
+            room = min(sampling.max_tokens, context - len(prompt))
+        except UserError as fault:
+            if not group.foreign:
+                raise UserError(f"{group.scope}, question {problem}: {fault}") from None
+            prompt, room = (), 0
         expected = min(group.expected or sampling.max_tokens, room)
         for number in range(sampling.samples):
             own = seed_of(seed, group.scope, problem, number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from limo import hardware
 from limo.config import component, runtime
 from limo.engine.decode import dtype, item_bytes
-from limo.models import Architecture, Model, end_ids, load_tokenizer
+from limo.models import Architecture, Model, end_ids, load_tokenizer, load_weights
 from limo.placement import kv_bytes, lacks
 
 if TYPE_CHECKING:
@@ -60,19 +60,16 @@ class Transformers:
         weights = load(model, self.dtype, self.adapter)
         tokenizer = load_tokenizer(model)
         batch = self.batch_size or _affordable(weights, max_length, max(1, self.replicas))
-        ends = frozenset(end_ids(tokenizer, model.folder()))
+        ends = frozenset(end_ids(tokenizer, model))
         return TransformersSession(weights, tokenizer, ends, max(1, min(batch, requests)))
 
 
 def load(model: Model, asked: str, adapter: Path | None = None) -> PreTrainedModel:
     """The weights for inference in the number format asked for (`auto` or a dtype), on the GPU where there is one."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     precision = dtype(asked, model)
-    weights = AutoModelForCausalLM.from_pretrained(
-        model.folder(), dtype=getattr(torch, precision), attn_implementation=_attention(model, precision)
-    )
+    weights = load_weights(model, dtype=getattr(torch, precision), attn_implementation=_attention(model, precision))
     if adapter is not None:
         from peft import PeftModel
 

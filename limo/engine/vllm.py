@@ -99,7 +99,8 @@ class Vllm:
         else:
             os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # would win over the size given here
             space, batch = _cpu_cache(self, model, max_length, batch)
-            options |= {"kv_cache_memory_bytes": space, "enforce_eager": True}
+            # of a prompt taken in pieces, vLLM draws tokens to throw away and turns the generator back, which a CPU's cannot
+            options |= {"kv_cache_memory_bytes": space, "enforce_eager": True, "enable_chunked_prefill": False}
         if self.adapter is not None:
             options |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(self.adapter)}
         from vllm import LLM
@@ -115,7 +116,7 @@ class Vllm:
             **options,
         )
         tokenizer = load_tokenizer(model)
-        return VllmSession(llm.llm_engine, tokenizer, end_ids(tokenizer, folder), batch, self.adapter)
+        return VllmSession(llm.llm_engine, tokenizer, end_ids(tokenizer, model), batch, self.adapter)
 
 
 def build() -> str | None:

@@ -99,17 +99,19 @@ def query(question: str, case: Case, answer: str) -> Query:
 
 
 def ask(judge: Judge, queries: Sequence[Query], store: Path) -> list[bool | None]:
-    """The judge's verdicts in the order of the queries: True, False, or None where its reply is not one of the two
-    words.
+    """The judge's verdicts in the order of the queries: True, False, or None where it has no reply of one of the
+    two words.
 
     Greedy, from one start of the engine; replies are kept with the completions in `store`, so that each distinct query
-    is asked once, in this run and in later ones.
+    is asked once, in this run and in later ones. One that spells a control token is not asked: it has no reply.
     """
     from limo.engine.sampling import sample
 
     distinct = {q.id: q.write(judge.prompt) for q in queries}
     sampling = Sampling(max_tokens=judge.max_tokens)
-    replies = sample(judge.engine, judge.model, list(distinct.items()), sampling, seed=0, scope="judge", store=store)
+    replies = sample(
+        judge.engine, judge.model, list(distinct.items()), sampling, seed=0, scope="judge", store=store, foreign=True
+    )
     verdicts = {reply.problem: parse(reply.text) for reply in replies}
     return [verdicts[q.id] for q in queries]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,7 +30,7 @@ class EvaluationStage(Stage):
     """Ask, grade, measure. Writes `results.json`, and per benchmark `answers.jsonl`, a row for each answer."""
 
     module: ClassVar[str] = "limo.evaluation"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("results.json",)
 
@@ -42,6 +43,13 @@ class EvaluationStage(Stage):
 
     def missing(self) -> list[str]:
         return [*self.evaluation.missing(), *self.model.missing(), *self.engine.missing(self.model)]
+
+    def notes(self) -> list[str]:
+        said = defaultdict(list)
+        for name, benchmark in self.evaluation.benchmarks.items():
+            for note in benchmark.sampling.beyond(self.model):
+                said[note].append(name)
+        return [f"evaluation ({', '.join(names)}): {note}" for note, names in said.items()]
 
     def run(self, folder: Path) -> None:
         from limo.engine.sampling import Group, sample_all

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from limo.config import component
+from limo.config import component, runtime
 from limo.optimizers.schedule import NotNegative, Schedule
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Optimizer:
     weight_decay: NotNegative = 0.0
     """Decoupled; on matrices and embeddings, not on norms and biases."""
     schedule: Schedule = Schedule()
+    largest: float | None = runtime(default=None)
+    """Weights of the largest model that these settings were made for; a larger one is refused. Null asks nothing."""
 
     @property
     def title(self) -> str:

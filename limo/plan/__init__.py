@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limo import hardware
+from limo import hardware, pipeline
 from limo.config import Config
 from limo.hardware import Gpu
 from limo.models import Architecture
@@ -17,6 +17,8 @@ from limo.plan import target
 from limo.plan.amounts import Amounts, amounts
 from limo.plan.generation import Generation, generations, place
 from limo.plan.training import TrainingPlan, training
+from limo.records import AttemptsSummary
+from limo.stage import Pending, Stage, summary
 from limo.training import needs
 
 TEXT = 2 * 3.5
@@ -44,6 +46,8 @@ class Plan:
     """Bytes that the disk of the store has left."""
     refused: tuple[str, ...]
     """What the machine given lacks: the sentences with which a run is refused on it."""
+    notes: tuple[str, ...]
+    """What will go otherwise than one may expect."""
 
 
 def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], host: int = 0) -> Plan:
@@ -67,6 +71,7 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
         generations=answers,
         disk=disk(config, shape, machine, answers, found),
         free=free,
+        notes=tuple(dict.fromkeys(_notes(config, found))),
         refused=tuple(dict.fromkeys(_refused(config, given, sizes, found, free if trains else None))),
     )
 
@@ -91,18 +96,40 @@ def disk(
     return taken
 
 
+def _notes(config: Config, found: Mapping[str, Path | None]) -> list[str]:
+    """What the stages to be run say of themselves, and what those in the store came to."""
+    said: list[str] = []
+
+    def look(name: str, stage: Stage) -> Path:
+        place = found.get(name)
+        if place is None:
+            said.extend(pipeline.standing_in(stage, config.model).notes())
+        elif name == "attempts" and (warning := summary(place, AttemptsSummary).warning):
+            said.append(f"attempts: {warning}")
+        return place or Pending.at(name)
+
+    pipeline.tasks(config, look)
+    return said
+
+
 def _refused(
     config: Config, given: Machine, sizes: Amounts, found: Mapping[str, Path | None], free: int | None
 ) -> Iterator[str]:
     if free is not None:
         store = Path(config.store).absolute()
         yield from needs.lacks(config.training, config.optimizer, config.model, given, store, free)
+        yield from config.model.faults(training=True)
+    if config.attempts and found.get("attempts", Path()) is None:
+        yield from config.attempts.lacks(config.attempts.model or config.model)
     for one in generations(config, given, sizes, found):
         yield from one.lacks
+        yield from one.model.faults()
     suite = config.evaluation
     judged = any(found.get(task, Path()) is None for task in ("evaluation/base", "evaluation/tuned"))
     if judged and suite and suite.judge and any(benchmark.judge for benchmark in suite.benchmarks.values()):
-        yield from (f"evaluation.judge: {s}" for s in place(suite.judge.engine, suite.judge.model, given)[1])
+        judge = suite.judge
+        lacks = [*place(judge.engine, judge.model, given)[1], *judge.model.faults()]
+        yield from (f"evaluation.judge: {lack}" for lack in lacks)
 
 
 __all__ = ["Plan", "TrainingPlan", "plan"]

@@ -22,6 +22,7 @@ class Generation:
     """Answers that an engine has to give in one task."""
 
     task: str
+    model: Model
     answers: int | None
     """None where the number of questions is not known yet."""
     tokens: float | None
@@ -76,7 +77,7 @@ def _one(
     if shape and sheet and tokens is not None and not lack:
         split = placed.tensor_parallel
         hours = tokens / cost.tokens_per_second(shape, sheet, split, PROMPT + length) * split / 3600
-    return Generation(task, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
+    return Generation(task, model, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
 
 
 def place(engine: Engine, model: Model, machine: Machine) -> tuple[Serving, list[str]]:

@@ -11,7 +11,7 @@ WIDTH = 42
 
 def text(plan: Plan) -> str:
     """The whole plan."""
-    parts = [_head(plan), _refused(plan), _tasks(plan)]
+    parts = [_head(plan), _refused(plan), _notes(plan), _tasks(plan)]
     if plan.training:
         parts.append(_memory(plan, plan.training))
     parts += [_time(plan), _disk(plan), _assumptions(plan)]
@@ -35,6 +35,10 @@ def _head(plan: Plan) -> str:
 def _refused(plan: Plan) -> str:
     where = "Refused" if plan.seen else "Refused on this machine"
     return "\n".join([where, *(f"  {sentence}" for sentence in plan.refused)]) if plan.refused else ""
+
+
+def _notes(plan: Plan) -> str:
+    return "\n".join(f"! {note}" for note in plan.notes)
 
 
 def _tasks(plan: Plan) -> str:

@@ -17,7 +17,7 @@ class ProbeStage(Stage):
     """Measure a base on selected examples; writes `summary.json`, and its own answers as `attempts.jsonl` and `grades.jsonl`."""
 
     module: ClassVar[str] = "limo.probe.measure"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     products: ClassVar[tuple[str, ...]] = ("attempts.jsonl", "grades.jsonl")
 
     examples: Input
@@ -40,6 +40,9 @@ class ProbeStage(Stage):
 
     def missing(self) -> list[str]:
         return [*self.model.missing(), *self.engine.missing(self.model)]
+
+    def notes(self) -> list[str]:
+        return [f"probe: {note}" for note in self.sampling.beyond(self.model)]
 
     def run(self, folder: Path) -> None:
         from limo.probe.measure import probe

@@ -25,6 +25,10 @@ class DataSummary:
     """Benchmarks that could not be read here."""
 
 
+CUT = 0.05
+"""Share of attempts from which a cut is called a problem."""
+
+
 @record
 class AttemptsSummary:
     """How a model tried the pool."""
@@ -35,6 +39,17 @@ class AttemptsSummary:
     """Why answers ended -> share."""
     tokens: int
     """Generated, in all."""
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence where many attempts were cut: what they would have come to is not known."""
+        cut = 1 - self.finish.get("stop", 0.0)
+        if not self.attempts or cut < CUT:
+            return None
+        return (
+            f"{100 * cut:.0f} % were cut at max_tokens or at the end of the context; a problem most of whose attempts were cut before "
+            "an answer has no solve rate; raise attempts.sampling.max_tokens"
+        )
 
 
 @record

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from limo.records import AttemptsSummary
 from limo.report.settings import Setting, describe, names_of, share
 
 ALARM = 0.05
@@ -69,6 +70,10 @@ def _training(settings: Sequence[Setting]) -> Iterator[Note]:
 
 def _data(settings: Sequence[Setting]) -> Iterator[Note]:
     said = [run.data for setting in settings for run in setting.runs if run.data]
+    tried = [run.summaries.get("attempts") for setting in settings for run in setting.runs]
+    for one in tried:
+        if isinstance(one, AttemptsSummary) and one.warning:
+            yield "problem", f"attempts: {one.warning}"
     leaks: dict[str, int] = {}
     for one in said:
         leaks |= one.leaks

@@ -20,7 +20,7 @@ def candidates(
 ) -> list[Example]:
     """Every solution that may be learned from, by id: `<problem>#<n>` of the source, `<problem>#a<sample>` of a model.
 
-    `scores.solve_rate` is the share of the problem's attempts that were right, where there were any.
+    `scores.solve_rate` is the share of the problem's attempts that were right, where most were not cut.
     `checked` are grades of the source's solutions.
     """
     checks = {(g.problem, g.sample): g.verdict for g in checked}
@@ -64,8 +64,11 @@ def _example(
 
 
 def solve_rates(grades: Iterable[Grade]) -> dict[str, float]:
-    """The share of right attempts of every problem that was tried."""
-    outcomes: dict[str, list[bool]] = defaultdict(list)
+    """The share of right attempts of every problem that was measured: of one most of whose attempts were cut before an answer
+    nobody knows how hard it is.
+    """
+    outcomes: dict[str, list[Grade]] = defaultdict(list)
     for grade in grades:
-        outcomes[grade.problem].append(grade.correct)
-    return {problem: sum(held) / len(held) for problem, held in outcomes.items()}
+        outcomes[grade.problem].append(grade)
+    measured = {p: held for p, held in outcomes.items() if 2 * sum(g.verdict == "truncated" for g in held) <= len(held)}
+    return {problem: sum(g.correct for g in held) / len(held) for problem, held in measured.items()}

@@ -45,7 +45,7 @@ class Correct:
 class SolveRate:
     """How often the problem was solved must lie in a band: the paper keeps what 1 to 3 of 32 attempts solve.
 
-    Problems without attempts are kept, and counted in the summary under `unmeasured`.
+    Problems without attempts, or most of whose attempts were cut, are kept, and counted in the summary under `unmeasured`.
     """
 
     low: float = 0.0

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from limo import UserError
-from limo.models import Model, messages, prompt_ids
+from limo.models import Model, answer_ids, prompt_ids
 from limo.records import Example, replacing
 from limo.store import content_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same example would become other ids: part of the key of cached ids."""
 
 FILES = (
@@ -46,40 +46,15 @@ class Encoded:
 def encode(tokenizer: PreTrainedTokenizerBase, model: Model, example: Example) -> Encoded:
     """Render one example: the prompt exactly as at inference, then the answer up to and including the end-of-turn token.
 
-    Prompt and answer are tokenised apart, because generation also starts from the ids of the prompt alone. What a template
-    writes after the end-of-turn token (a line break in ChatML) is left out: generation has stopped there.
-
-    Raises UserError where the template does not let an answer be told from its prompt, or an answer from its end.
+    Prompt and answer are tokenised apart, because generation also starts from the ids of the prompt alone. Raises UserError
+    naming the example where its text or the template does not let the two be told apart, or the answer from its end.
     """
-    prompt = prompt_ids(tokenizer, model, example.question)
-    chat = messages(model, example.question)
-    before = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    answer = [*chat, {"role": "assistant", "content": example.solution}]
-    whole = str(tokenizer.apply_chat_template(answer, tokenize=False))
-    if not whole.startswith(str(before)):
-        raise UserError(
-            f"model.path={model.path}: its chat template renders an answered conversation differently from the prompt that asks it "
-            f"(example {example.id}); give a template without that with model.chat_template=<file.jinja>"
-        )
-    rest = whole[len(str(before)) :]
-    if not example.solution.strip() or example.solution.strip() not in rest:
-        empty = not example.solution.strip()
-        what = "the solution is empty" if empty else "the chat template changes the text of the solution"
-        raise UserError(
-            f"example {example.id}: {what}; drop it in the selection, or set model.chat_template=<file.jinja>"
-        )
-    ids = list(tokenizer(rest, add_special_tokens=False)["input_ids"])
-    special = _special(tokenizer)
-    ends = [place for place, token in enumerate(ids) if token in special]
-    if not ends:
-        raise UserError(
-            f"model.path={model.path}: its chat template ends an answer without an end token, so generation would never stop; "
-            "give a template that ends with one with model.chat_template=<file.jinja>"
-        )
-    if _inside(tokenizer, example.solution, ids[ends[-1]]):
-        token = tokenizer.convert_ids_to_tokens(ids[ends[-1]])
-        raise UserError(f"example {example.id}: its solution contains the end token {token} as text; drop or clean it")
-    return Encoded(example.id, (*prompt, *ids[: ends[-1] + 1]), len(prompt))
+    try:
+        prompt = prompt_ids(tokenizer, model, example.question)
+        answer = answer_ids(tokenizer, model, example.question, example.solution)
+    except UserError as fault:
+        raise UserError(f"model.path={model.path}, example {example.id}: {fault}") from None
+    return Encoded(example.id, (*prompt, *answer), len(prompt))
 
 
 def encode_all(
@@ -130,12 +105,3 @@ def cut_to_length(encoded: Sequence[Encoded], max_length: int, overlong: Overlon
 def _some(names: Sequence[str], limit: int = 5) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def _special(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    added = tokenizer.added_tokens_decoder.items()
-    return set(tokenizer.all_special_ids) | {i for i, token in added if token.special}
-
-
-def _inside(tokenizer: PreTrainedTokenizerBase, text: str, token: int) -> bool:
-    return token in tokenizer(text, add_special_tokens=False)["input_ids"]

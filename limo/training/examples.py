@@ -35,12 +35,6 @@ class Prepared:
     batch_plan: BatchPlan
     pad: int
 
-    @property
-    def whole(self) -> Encoded:
-        """One that ends as the template ends an answer."""
-        cut = set(self.overlong)
-        return next((e for e in self.every if e.id not in cut), self.every[0])
-
     def batches(self, reduction: Reduction, rank: int, start: int) -> Iterator[Batch]:
         """The micro-batches of one rank from optimizer step `start` on."""
         return batches(self.batch_plan, self.encoded, self.layout, reduction, self.pad, rank, start)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from limo.models import Model, end_ids, load_tokenizer
+from limo.models import Model, end_ids, load_tokenizer, load_weights
 from limo.training.adapter import Lora
 from limo.training.checkpoints import remove
 from limo.training.compare import ExportError, alone, compare
@@ -26,11 +26,11 @@ TOLERANCE = {"32-true/float32": 1e-3, "other": 0.05, "quantized": 0.5}
 """Largest root-mean-square difference of logits, relative to their spread: rounding to 16 bits moves them by about a hundredth."""
 
 
-def export(module: Module, folder: Path, name: str, tried: list[int], end: int) -> None:
+def export(module: Module, folder: Path, name: str, tried: list[int]) -> None:
     """Write `<folder>/<name>/` (weights, tokenizer, chat template, generation config) and compare it; all ranks must call it.
 
     With an adapter the merged weights go there, and the adapter itself into `<folder>/adapter/`. `tried`: token ids of the one
-    forward that is compared; `end`: the token that ends a turn.
+    forward that is compared.
     """
     reference = logits(module, tried)
     state = gather(module)
@@ -42,7 +42,7 @@ def export(module: Module, folder: Path, name: str, tried: list[int], end: int) 
         adapter = module.training_config.adapter
         net = _full(module, state) if adapter is None else _merged(module, adapter, state, folder)
         save_weights(net, partial)
-        save_tokenizer(module.base_model, partial, end)
+        save_tokenizer(module.base_model, partial)
         same_tensors(partial, net)
         compared = alone if module.training_config.liger else compare  # liger patches the library that would check it
         compared(partial, reference, tried, tolerance(module.training_config))
@@ -120,11 +120,7 @@ def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
 
 
 def _merged(module: Module, adapter: Lora, state: dict[str, torch.Tensor], folder: Path) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-
-    base = AutoModelForCausalLM.from_pretrained(
-        module.base_model.folder(), dtype=torch.float32, attn_implementation="sdpa"
-    )
+    base = load_weights(module.base_model, dtype=torch.float32, attn_implementation="sdpa")
     wrapped = adapter.wrap(base, 0, mixed=True)
     unexpected = wrapped.load_state_dict(state, strict=False).unexpected_keys
     if unexpected or not state:
@@ -156,13 +152,13 @@ def same_tensors(folder: Path, written: PreTrainedModel) -> None:
                     raise ExportError(f"{folder}: {name} is not what was written")
 
 
-def save_tokenizer(model: Model, folder: Path, end: int) -> None:
+def save_tokenizer(model: Model, folder: Path) -> None:
     """The tokenizer with the template of this training, and a generation config that stops at the token the training taught."""
-    load_tokenizer(model).save_pretrained(folder)
+    tokenizer = load_tokenizer(model)
+    tokenizer.save_pretrained(folder)
     path = model.folder() / "generation_config.json"
     settings: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tokenizer = load_tokenizer(model)
-    settings["eos_token_id"] = sorted({end, *end_ids(tokenizer, model.folder())})
+    settings["eos_token_id"] = end_ids(tokenizer, model)
     settings.setdefault("pad_token_id", tokenizer.pad_token_id)
     (folder / "generation_config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
 

@@ -62,10 +62,10 @@ def train(stage: TrainingStage, folder: Path) -> None:
     work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
     headline = _headline(module, prepared, start)
     step_log = StepLog(module, headline, folder, prepared.encoded, _peak(rank.count), work)
-    end = prepared.whole.tokens
+    tried = list(prepared.every[0].tokens[:64])
 
     def write(name: str) -> None:
-        export(module, folder, name, list(end[:64]), end[-1])
+        export(module, folder, name, tried)
 
     every = prepared.batch_plan.per_epoch if training.checkpoint_every == "epoch" else training.checkpoint_every
     better = (lambda: write("best")) if training.export_from == "best" else None

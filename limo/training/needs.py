@@ -119,7 +119,9 @@ def lacks(
     training: Training, optimizer: Optimizer, model: Model, machine: Machine, folder: Path, free: int
 ) -> list[str]:
     """What a machine with `free` bytes of disk at `folder` lacks for a training, one sentence each."""
-    shape, found = model.shape(), []
+    shape = model.shape()
+    found = model.outgrows("optimizer", optimizer.largest, "optimizer=adamw")
+    found += model.outgrows("training", training.largest, "training=full or training=lora")
     strategy, gpus = training.resolve(shape, machine.gpus), len(machine.gpus)
     if gpus and strategy.devices > gpus:
         found.append(

@@ -64,6 +64,8 @@ class Training:
     adapter: Lora | None = None
     """null trains every weight."""
     strategy: Strategy = AutoStrategy()
+    largest: float | None = runtime(default=None)
+    """Weights of the largest model that these settings were made for; a larger one is refused. Null asks nothing."""
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):

@@ -62,12 +62,21 @@ class TrainingStage(Stage):
             *strategy.missing(),
             *self.optimizer.missing(),
             *self.logger.missing(),
-            *self.model.missing(),
+            *self.model.missing(training=True),
             *(how.adapter.missing() if how.adapter else []),
             *_cannot_split(strategy, self.optimizer, how),
             *_validation(how.validation),
             *_kernels(how, self.model),
             *needs.lacks(how, self.optimizer, self.model, here, self.store, hardware.free_disk(self.store) + held),
+        ]
+
+    def notes(self) -> list[str]:
+        shape, longest = self.model.shape(), self.training.max_length
+        if shape is None or longest <= shape.max_position_embeddings:
+            return []
+        return [
+            f"training.max_length={longest:,} is beyond the context of {self.model.path}, {shape.max_position_embeddings:,} tokens: "
+            "longer examples train positions that the model does not know"
         ]
 
     def run(self, folder: Path) -> None:

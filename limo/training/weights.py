@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from limo import UserError
-from limo.models import Model
+from limo.models import Model, load_weights
 from limo.optimizers import Optimizer
 from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero
@@ -18,20 +18,17 @@ if TYPE_CHECKING:
 
 def load(model: Model, training: Training, strategy: Strategy, attention: str) -> PreTrainedModel:
     """The pretrained weights in the dtype that this training keeps them in."""
-    from transformers import AutoModelForCausalLM
-
     extra = training.adapter.quantization() if training.adapter is not None else {}
     try:
-        net = AutoModelForCausalLM.from_pretrained(
-            model.folder(), dtype=kept(training, strategy), attn_implementation=attention, **extra
-        )
+        return load_weights(model, dtype=kept(training, strategy), attn_implementation=attention, **extra)
+    except UserError:
+        raise
     except (ValueError, ImportError) as error:
         if training.packing and "attn" in str(error).lower():
             raise UserError(
                 f"model.path={model.path}: {str(error).splitlines()[0]}; set training.packing=false or model.attention"
             ) from None
         raise
-    return net  # type: ignore[no-any-return]
 
 
 def kept(training: Training, strategy: Strategy) -> torch.dtype:

@@ -80,6 +80,16 @@ def test_auto_takes_vllm_for_real_weights(smollm2: Path, vllm: None) -> None:
     assert isinstance(AutoEngine().pick(Model(path=str(smollm2))), Vllm)
 
 
+def test_vllm_draws_from_a_queue_longer_than_it_takes_in_at_once(vllm: None, tmp_path: Path) -> None:
+    """More than 4,096 prompt tokens wait: on a CPU, vLLM by default takes one of the prompts in pieces and dies of its seed."""
+    folder = tiny.model(tmp_path / "base", hidden_size=128)
+    questions = [(str(i), "x" * 150 + str(i)) for i in range(60)]
+    drawn = Sampling(samples=1, temperature=0.7, max_tokens=4)
+    model = Model(path=str(folder), dtype="float32")
+    got = sample(Vllm(batch_size=64), model, questions, drawn, 0, "queue", tmp_path)
+    assert len(got) == 60 and sum(a.prompt_tokens for a in got) > 2 * 4096
+
+
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, Path]]:
     """A tiny model, a LoRA adapter of it that changes its answers, and the two merged."""

@@ -1,0 +1,182 @@
+"""A causal language model by hub id or folder and the way it is asked: the member of the group `model`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import WrapValidator
+
+from limo import UserError
+from limo.config import PACKAGE, component
+from limo.hub import reachable
+from limo.models.chat import template_faults
+from limo.models.files import weight_faults, weight_files
+from limo.models.look import look
+from limo.models.shape import Architecture, read_shape
+from limo.stage import Pending
+
+
+def _named(value: object, check: Callable[[object], str]) -> object:
+    return value if isinstance(value, Pending) else check(str(value) if isinstance(value, Path) else value)
+
+
+WEIGHTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+
+
+@component
+class Model:
+    """A causal language model and the way it is asked."""
+
+    path: Annotated[str, WrapValidator(_named)]
+    """A hub id (`Qwen/Qwen2.5-32B-Instruct`), a local folder, or `lab:<name>` for a base that ships with the package."""
+    revision: str | None = None
+    """Commit of the hub repository; None takes its main branch, and a result made from it is kept when that moves."""
+    system: str | None = None
+    """System prompt of training, attempts and evaluation alike; None sends none."""
+    chat_template: Path | None = None
+    """A Jinja file used in place of the tokenizer's own template (for base models that have none)."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """In which the weights are loaded for sampling; training has its own precision."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """`auto` takes FlashAttention-2 on a GPU where it is installed, else PyTorch's own kernel."""
+    reasons: bool = False
+    """It thinks at length before it answers; the plan then counts on long answers."""
+    architecture: Architecture | None = None
+    """For planning without the weights; read from `config.json` where they are here."""
+
+    @property
+    def local(self) -> Path | None:
+        """The folder of a local or shipped model; None for a hub id."""
+        if self.path.startswith("lab:"):
+            return PACKAGE / "lab" / "bases" / self.path.removeprefix("lab:")
+        path = Path(self.path).expanduser()
+        looks_local = (
+            path.is_absolute() or self.path.startswith((".", "~")) or path.is_dir() or self.path.count("/") != 1
+        )
+        return path if looks_local else None
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
+        """Weights by content where they are local, by repository and revision on a hub."""
+        path: object = self.path
+        if isinstance(path, Pending):
+            weights = path.fingerprint(digest)
+        else:
+            weights = digest(self.local) if self.local else f"{self.path}@{self.revision or 'main'}"
+        template = digest(self.chat_template) if self.chat_template else None
+        return {"weights": weights, "system": self.system, "template": template, "dtype": self.dtype}
+
+    def at(self, weights: Path) -> Model:
+        """The same model with other weights, such as those that a training makes or is still to make."""
+        return replace(self, path=weights, revision=None)  # type: ignore[arg-type]
+
+    @property
+    def here(self) -> Path | None:
+        """The folder on this machine, of a hub id the cached one; None where something is still to be downloaded."""
+        if (folder := self.local) is not None:
+            return folder if (folder / "config.json").is_file() else None
+        if (cached := _cached(self.path, self.revision)) is None:
+            return None
+        try:
+            whole = all(file.is_file() for file in weight_files(cached))
+        except UserError:
+            return None
+        return cached if whole else None
+
+    def missing(self, training: bool = False) -> list[str]:
+        """What keeps these weights from being loaded and asked here, or from being trained, one sentence each; asked before
+        any work. The hub is asked only for ids not cached.
+        """
+        return self._absent() or self.faults(training)
+
+    def faults(self, training: bool = False) -> list[str]:
+        """What is wrong with the files that are here, one sentence each: adapters, weights, chat template, end tokens, tokenizer."""
+        if (folder := self.here) is None:
+            return []
+        try:
+            read_shape(folder)
+            if lacks := _adapter(folder) or weight_faults(folder):
+                return [f"model.path={self.path}: {lack}" for lack in lacks]
+            return template_faults(self, folder) or look(self, folder, training)
+        except UserError as fault:
+            return [str(fault)]
+        except (OSError, ValueError) as error:  # a JSON file of the tokenizer, mostly
+            return [f"model.path={self.path}: a file in it cannot be read ({error}); download it anew"]
+
+    def folder(self) -> Path:
+        """The local folder that holds config, tokenizer and weights; downloaded from the hub where needed."""
+        if lacks := self._absent():
+            raise UserError(lacks[0])
+        if (folder := self.local) is not None:
+            return folder
+        from huggingface_hub import snapshot_download
+
+        fresh = self.here is None
+        folder = Path(snapshot_download(self.path, revision=self.revision, allow_patterns=list(WEIGHTS)))
+        if fresh and (lacks := self.faults()):
+            raise UserError(lacks[0])
+        return folder
+
+    def shape(self) -> Architecture | None:
+        """The architecture, from `config.json` where the weights are here, else from the config."""
+        folder = self.local if self.local else _cached(self.path, self.revision)
+        known = read_shape(folder) if folder and (folder / "config.json").is_file() else None
+        return known or self.architecture
+
+    def outgrows(self, group: str, largest: float | None, instead: str) -> list[str]:
+        """That settings were made for smaller models than this, one sentence; nothing where its size is not known."""
+        shape = self.shape()
+        if largest is None or shape is None or shape.parameters <= largest:
+            return []
+        return [
+            f"{group}: its settings were made for models of up to {largest / 1e6:,.0f} million weights and {self.path} has "
+            f"{shape.parameters / 1e6:,.0f} million; take {instead}, or set {group}.largest=null to keep them"
+        ]
+
+    def _absent(self) -> list[str]:
+        """What is not here, one sentence."""
+        key = f"model.path={self.path}"
+        if self.chat_template is not None and not self.chat_template.is_file():
+            return [
+                f"model.chat_template={self.chat_template}: no such file; give the path of a Jinja template, or null"
+            ]
+        if (folder := self.local) is None:
+            if _cached(self.path, self.revision) or reachable(self.path, self.revision, "model"):
+                return []
+            return [
+                f"{key}: not in the local Hugging Face cache and the hub cannot be reached or refuses; "
+                f"download it where there is network (hf download {self.path}) and set model.path to the folder"
+            ]
+        if not folder.is_dir():
+            return [f"{key}: no such folder; give a folder with Hugging Face weights or a hub id"]
+        if not (folder / "config.json").is_file():
+            return [f"{key}: {lack}" for lack in _adapter(folder)] or [
+                f"{key}: no config.json in it; it is not a Hugging Face model folder"
+            ]
+        if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+            return [f"{key}: no tokenizer in it (tokenizer.json); save the tokenizer beside the weights"]
+        return []
+
+
+def _adapter(folder: Path) -> list[str]:
+    """Why a folder with an adapter in it is no model: transformers would apply it, or load another base, without a word."""
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return []
+    if (folder / "config.json").is_file():
+        return [
+            f"an adapter lies beside its weights ({path.name}); move its files into a folder of their own, and set "
+            "engine.adapter=<that folder> where it is wanted"
+        ]
+    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    return [f"it is an adapter, not a model; set model.path={base or '<its base>'} engine.adapter={folder}"]
+
+
+def _cached(repository: str, revision: str | None) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
