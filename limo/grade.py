@@ -18,11 +18,15 @@ from limo.engine.auto import AutoEngine
 from limo.evaluation.judge import Judge, regrade
 from limo.grading import Rules, grade_all
 from limo.grading.foreign import GOLD, RESPONSE, Submitted, listed, read_row
+from limo.grading.match.compare import unwrap
 from limo.models import Model
 from limo.records import Grade
 
 STORE = Path("outputs/.store")
 """Where a judge's replies are kept, so that the same answer is judged once."""
+
+WORDS = 25
+"""A gold answer of more is a text."""
 
 Graded = tuple[Submitted, Grade]
 
@@ -32,7 +36,9 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     try:
         judge = judge_of(options.judge) if options.judge else None
-        run(options.cases, options.out, Rules(name=options.rules), options.jobs, options.field, judge)
+        run(
+            options.cases, options.out, Rules(name=options.rules, gold=options.gold), options.jobs, options.field, judge
+        )
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -73,6 +79,11 @@ def describe(graded: Sequence[Graded], seconds: float) -> str:
         f"{len(graded)} cases in {seconds:.1f} s ({1000 * seconds / len(graded):.2f} s per 1000): "
         + ", ".join(f"{count} {name}" for name, count in counts.most_common())
     ]
+    if unread := [answer for answer, grade in graded if _unread(answer, grade)]:
+        lines.append(
+            f"{len(unread)} of {len(graded)} gold answers ({100 * len(unread) / len(graded):.1f} %) could not be read as answers, "
+            f"such as {str(unread[0].case.gold)[:60]!r}; give the final answer, alone, in \\boxed{{}} or after ####"
+        )
     known = [(answer, grade) for answer, grade in graded if answer.expected is not None]
     if known:
         lines.append(_errors("agreement", known))
@@ -84,6 +95,13 @@ def describe(graded: Sequence[Graded], seconds: float) -> str:
         if len(kinds) > 1:
             lines += [_errors(f"  {kind or 'other'}", kinds[kind]) for kind in sorted(kinds)]
     return "\n".join(lines)
+
+
+def _unread(answer: Submitted, grade: Grade) -> bool:
+    """Whether no answer to compare with is in its gold: none at all, or a whole text."""
+    return grade.verdict == "gold_unparsed" or (
+        not grade.correct and len(unwrap(str(answer.case.gold)).split()) > WORDS
+    )
 
 
 def judge_of(settings: Sequence[str]) -> Judge:
@@ -125,6 +143,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (0: one a core)")
     parser.add_argument(
         "--rules", choices=("limo", "paper"), default="limo", help="paper: what LIMO's published grader accepts"
+    )
+    parser.add_argument(
+        "--gold",
+        choices=("all", "any"),
+        default="all",
+        help="what a list of gold answers means: all of them are the answer (except spellings of one), or any one of them is accepted",
     )
     parser.add_argument(
         "--judge",

@@ -70,6 +70,7 @@ def test_without_out_the_verdicts_are_the_standard_output(tmp_path: Path, capsys
         ({"expected_answer": 1, "generation": "2"}, 1, ["2"]),
         ({"ground_truth": "1", "output": {"completion": "2"}}, "1", ["2"]),
         ({"reference": "1", "text": 2}, "1", ["2"]),
+        ({"input": "?", "output": "2", "gts": "1"}, "1", ["2"]),
         (
             {"answer": "1", "response": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "2"}]},
             "1",
@@ -88,6 +89,35 @@ def test_it_reads_what_other_harnesses_write(row: dict[str, Any], gold: object, 
 def test_why_the_model_stopped_and_the_options_are_read() -> None:
     [answer] = read_row({"gold": "B", "output": "x", "finish_reason": "max_tokens", "choices": ["1", "2"]}, "here")
     assert answer.case == Case("B", "x", finish="length", choices={"A": "1", "B": "2"})
+
+
+def test_each_of_several_answers_says_why_it_ended() -> None:
+    outputs = [{"text": "x", "finish_reason": "stop"}, {"text": "y", "finish_reason": "length"}]
+    read = read_row({"gold": "1", "outputs": outputs}, "here")
+    assert [answer.case.finish for answer in read] == ["stop", "length"]
+
+
+def test_a_list_of_golds_means_what_the_command_says(tmp_path: Path) -> None:
+    cases = write(tmp_path / "c", {"gold": ["1", "2"], "response": "\\boxed{2}"})
+    for gold, expected in (("any", True), ("all", False)):
+        assert limo("grade", str(cases), "--out", str(tmp_path / "o"), "--gold", gold, "--jobs", "1") == 0
+        assert lines(tmp_path / "o")[0]["correct"] is expected
+
+
+def test_golds_without_an_answer_are_counted_at_the_end_and_half_a_character_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = write(
+        tmp_path / "c",
+        '{"id": "a\\ud83d", "gold": "5", "response": "\\\\boxed{6\\ud83d}"}',
+        '{"gold": NaN, "response": "5"}',
+        {"gold": "She sells nine eggs " * 9, "response": "18"},
+        {"gold": "9 * 2 = 18 dollars a day.\n#### 18", "response": "17"},
+    )
+    assert limo("grade", str(cases), "--out", str(tmp_path / "o"), "--jobs", "1") == 0
+    assert [row["verdict"] for row in lines(tmp_path / "o")] == ["wrong", "gold_unparsed", "wrong", "wrong"]
+    assert lines(tmp_path / "o")[0]["id"] == "a\ufffd"
+    assert "2 of 4 gold answers (50.0 %) could not be read as answers, such as 'nan'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

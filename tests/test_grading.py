@@ -515,6 +515,38 @@ def test_equal_answers_in_different_forms(gold: str, answer: str, expected: bool
     assert correct(gold, answer) == expected
 
 
+def kinds() -> dict[str, list[str]]:
+    """The pairs of answers.txt by kind."""
+    sections = (Path(__file__).parent / "answers.txt").read_text(encoding="utf-8").split("\n# ")[1:]
+    return {name: pairs for name, *pairs in ([line for line in part.splitlines() if line] for part in sections)}
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_pairs_of_every_kind_that_graders_get_wrong(kind: str) -> None:
+    errors = []
+    for pair in kinds()[kind]:
+        gold, response = pair[2:].split(" ~ ", 1)
+        text = f"So the result is \\boxed{{{response[2:]}}}." if response.startswith("[]") else response
+        given = json.loads(gold) if gold.startswith(('"', '["')) else gold
+        found = grade(Case(given, text))
+        if found.correct != pair.startswith("+"):
+            errors.append(f"{pair}: {found.verdict} by {found.rule}, from {found.answer}")
+    assert not errors, "\n".join(errors)
+
+
+def test_a_list_of_golds_is_one_answer_or_several_accepted_ones() -> None:
+    anyone = Rules(gold="any")
+    assert correct(["1", "2"], "1, 2") and not correct(["1", "2"], "1")
+    assert correct(["1", "2"], "2", anyone) and not correct(["1", "2"], "3", anyone)
+    assert not correct(["1", "2"], "1, 2", anyone)
+    assert correct({"a": 1, "b": 2}, "1, 2", anyone) and not correct({"a": 1, "b": 2}, "1", anyone)
+    assert correct(["1/2", "0.5"], "0.5") and not correct(["1", "1"], "1")
+
+
+def test_a_gold_that_is_none_is_not_the_answers_fault() -> None:
+    assert [verdict(gold, "5") for gold in (float("nan"), "NaN", "", "####")] == ["gold_unparsed"] * 4
+
+
 def test_a_choice_is_its_letter_or_the_text_of_its_option() -> None:
     options = {"A": "1", "B": "\\frac{1}{2}", "C": "x+1", "D": "none of these"}
     for gold in ("B", "(B)", "\\frac12"):

@@ -485,6 +485,16 @@ def test_the_same_answers_differ_by_nothing_whatever_the_limit(tmp_path: Path) -
     assert "+0.0" in page[page.index("One against the other") :]
 
 
+def test_answers_that_could_not_be_graded_are_a_problem(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    path = run / "evaluation/tuned/results.json"
+    found = records.read_results(path)
+    main = replace(found.benchmarks["main"], verdicts={"correct": 9, "timeout": 2, "ungraded": 1})
+    records.write_results(path, replace(found, benchmarks={**found.benchmarks, "main": main}))
+    said = "main: answers were not graded and count as wrong (timeout 2, ungraded 1); see answers.jsonl"
+    assert ("problem", said) in notes(shown(run))
+
+
 def test_the_note_on_top_says_the_numbers_of_the_table(tmp_path: Path) -> None:
     for seed, cut in enumerate((0.21, 0.16, 0.11)):
         run = write_run(tmp_path, seed=seed)

@@ -9,7 +9,7 @@ from limo import UserError
 from limo.grading.rules import TYPES, Case
 from limo.records import Grade
 
-GOLD = "gold gold_answer ground_truth groundtruth gt target reference reference_answer expected_answer label answer"
+GOLD = "gold gold_answer ground_truth groundtruth gt gts target reference reference_answer expected_answer label answer"
 """Names of the field that holds the right answer; the first one that a row has counts."""
 RESPONSE = (
     "response responses completion completions generation generated_text generated_responses model_output output outputs resps code text "
@@ -53,11 +53,11 @@ def read_row(row: dict[str, Any], where: str, field: str | None = None) -> list[
     if name is None or row[name] is None:
         raise UserError(f"{where}: no gold answer; give one of {listed(GOLD)}")
     gold = row[name]
-    texts = _texts(row, name, where, field)
+    held, texts = _texts(row, name, where, field)
     expected = row.get("expected")
     if expected is not None and expected not in (True, False):
         raise UserError(f"{where}: expected is {expected!r}; give true or false, or leave it out")
-    kind, choices, finishes = _type(row, where), _choices(row.get("choices")), _finishes(row, len(texts))
+    kind, choices, finishes = _type(row, where), _choices(row.get("choices")), _finishes(row, held, len(texts))
     answers = []
     for sample, (text, finish) in enumerate(zip(texts, finishes, strict=True)):
         answers.append(
@@ -99,7 +99,8 @@ def listed(names: str) -> str:
     return ", ".join(names.split())
 
 
-def _texts(row: dict[str, Any], gold: str, where: str, field: str | None) -> list[str]:
+def _texts(row: dict[str, Any], gold: str, where: str, field: str | None) -> tuple[Any, list[str]]:
+    """What the field of the responses holds, and the texts in it."""
     name = field or _first({k: v for k, v in row.items() if k != gold}, RESPONSE)
     if name is None:
         raise UserError(f"{where}: no response; give one of {listed(RESPONSE)}, or name another by --field")
@@ -108,7 +109,7 @@ def _texts(row: dict[str, Any], gold: str, where: str, field: str | None) -> lis
     texts = responses(row[name])
     if texts is None:
         raise UserError(f"{where}: {name} holds no text; give what the model wrote, or name another field by --field")
-    return texts
+    return row[name], texts
 
 
 def _type(row: dict[str, Any], where: str) -> str:
@@ -125,9 +126,11 @@ def _choices(given: Any) -> dict[str, str] | None:
     return {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) and given else None
 
 
-def _finishes(row: dict[str, Any], count: int) -> list[str]:
-    """Why the model stopped, for each of the answers."""
+def _finishes(row: dict[str, Any], held: Any, count: int) -> list[str]:
+    """Why the model stopped, for each of the answers, as the row or the answers themselves tell."""
     given = _value(row, FINISH)
+    if given is None and isinstance(held, list) and all(isinstance(item, dict) for item in held):
+        given = [_value(item, FINISH) for item in held]
     reasons = [*given, *[given] * count][:count] if isinstance(given, list) else [given] * count
     return ["length" if reason in CUT else "stop" for reason in reasons]
 

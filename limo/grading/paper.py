@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from math import isclose
 
-from limo.grading.answers import unit
+from limo.grading.answers.number import spelled
 from limo.grading.formulas.equivalence import same
 from limo.grading.formulas.evaluate import value
 from limo.grading.formulas.numbers import Number, inexact, real
@@ -85,7 +85,7 @@ def strip(text: str) -> str:
         s = pattern.sub(r"\1\2", s) or s
     for old in ("^{\\circ}", "^\\circ", "\\$", "$", "\\(", "\\)"):
         s = s.replace(old, "")
-    s = unit.spelled(s) or s
+    s = spelled(s) or s
     s = re.sub(r"\\text\{(.*?)\}", r"\1", s)
     for old in ("x=", "y=", "z=", "x\\in", "y\\in", "z\\in", "x\\to", "y\\to", "z\\to"):
         s = s.replace(old, "")

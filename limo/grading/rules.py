@@ -32,6 +32,8 @@ class Rules:
     """Largest relative difference between two numbers of which one is a decimal; integers and closed forms compare exactly."""
     order: Literal["any", "given"] = "any"
     """Whether a bare list (`1, 2`) may come in any order. Tuples, intervals and matrices never may; sets always may."""
+    gold: Literal["all", "any"] = "all"
+    """A list of golds: `all` of them are the answer, except where they are one answer spelt in several ways; or `any` one is accepted."""
     unit: Literal["stated", "ignored", "required"] = "stated"
     """`stated`: a unit may be left out, but two different units differ. `ignored`: units don't count. `required`: as the gold has it."""
 

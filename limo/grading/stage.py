@@ -19,7 +19,7 @@ class GradingStage(Stage):
     """Grade every attempt against its problem's gold answer: `grades.jsonl`, one Grade an attempt, in the order of the attempts."""
 
     module: ClassVar[str] = "limo.grading"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     products: ClassVar[tuple[str, ...]] = ("grades.jsonl",)
 
     problems: Input

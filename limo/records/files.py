@@ -51,11 +51,18 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 except json.JSONDecodeError as error:
                     what = error.msg.removesuffix(" at")
                     raise UserError(f"{path}, line {number}: not valid JSON ({what} at column {error.colno})") from None
+                if "\\ud" in line.lower():
+                    row = json.loads(_encodable(json.dumps(row, ensure_ascii=False)))
                 if not isinstance(row, dict):
                     raise UserError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
                 yield number, row
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _encodable(text: str) -> str:
+    """With U+FFFD for each half of a character that a file cannot hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read(path: Path, kind: type[Record]) -> list[Record]:

@@ -11,12 +11,22 @@ from limo.report.settings import Setting, describe, names_of, share
 ALARM = 0.05
 """Share of answers from which a truncation, a missing answer or a repetition is called a problem."""
 
+LOST = ("timeout", "ungraded")
+"""Verdicts that say nothing of the answer."""
+
 Note = tuple[Literal["problem", "note"], str]
 
 
 def notes(settings: Sequence[Setting]) -> list[Note]:
     """Problems first; each sentence once, with the benchmarks it holds for."""
-    found = [*_failures(settings), *_answers(settings), *_training(settings), *_data(settings), *_strength(settings)]
+    found = [
+        *_failures(settings),
+        *_answers(settings),
+        *_ungraded(settings),
+        *_training(settings),
+        *_data(settings),
+        *_strength(settings),
+    ]
     return sorted(dict.fromkeys(found), key=lambda note: note[0] != "problem")
 
 
@@ -57,6 +67,17 @@ def _answers(settings: Sequence[Setting]) -> Iterator[Note]:
                 where = ", ".join(f"{n} {100 * s:.1f} %" for n, s in sorted(over.items(), key=lambda item: -item[1]))
                 kind: Literal["problem", "note"] = "problem" if weights == "tuned" else "note"
                 yield kind, f"{weights} model: {what} ({where}); {remedy}"
+
+
+def _ungraded(settings: Sequence[Setting]) -> Iterator[Note]:
+    """Answers that count as wrong for a reason that lies not in them."""
+    for setting in settings:
+        for results in (*setting.tuned, *setting.bases):
+            for name, found in results.benchmarks.items():
+                lost = {verdict: n for verdict in LOST if (n := found.verdicts.get(verdict, 0))}
+                if lost:
+                    said = ", ".join(f"{verdict} {n}" for verdict, n in lost.items())
+                    yield "problem", f"{name}: answers were not graded and count as wrong ({said}); see answers.jsonl"
 
 
 def _training(settings: Sequence[Setting]) -> Iterator[Note]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from limo.grading.answers.normalise import normalise, tight
-from limo.grading.answers.prose import Found, bare, clean, letter, phrase, prose
+from limo.grading.answers.prose import Found, bare, clean, letter, phrase, prose, worked
 from limo.grading.rules import Case, Rules
 from limo.records import Grade
 
@@ -36,7 +36,7 @@ def extract(case: Case, rules: Rules) -> Found | Grade:
     if cut:
         return nothing
     text = clean(text)
-    if len(text) <= 300 and tight(normalise(text)) == tight(normalise(str(case.gold))):
+    if len(text) <= 300 and not worked(text) and tight(normalise(text)) == tight(normalise(str(case.gold))):
         return Found(text, "whole response")
     if not wants_letter(case) and bare(text):
         return Found(text, "whole response")
@@ -46,7 +46,8 @@ def extract(case: Case, rules: Rules) -> Found | Grade:
     found = found or phrase(text)
     if found is None and rules.fallback == "prose":
         found = prose(text)
-    return found or nothing
+    # a sentence has no formulas without marks, so its `5 m` is a length
+    return Found(re.sub(r"(?<=\d) ([mgl])$", r" \\text{\1}", found.text), found.rule) if found else nothing
 
 
 def after_reasoning(text: str) -> tuple[str, bool]:

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from limo.grading.answers.number import DIGITS, MARKS, signed
+from limo.grading.answers.unit import ABOUT, compound
 from limo.grading.formulas.symbols import names, pairs
 
 _NAMED = names(
@@ -29,7 +31,7 @@ _SYNONYMS = {"thinspace": " "} | pairs(
     "dfrac:frac tfrac:frac cfrac:frac dbinom:binom tbinom:binom leq:le leqslant:le leqq:le geq:ge geqslant:ge geqq:ge lt:< gt:> neq:ne "
     "div:/ varnothing:emptyset varphi:phi varepsilon:epsilon dots:ldots cdots:ldots dotsc:ldots lbrace:{ rbrace:} lvert:| rvert:| vert:| "
     "mid:| lbrack:[ rbrack:] land:wedge lor:vee implies:Rightarrow simeq:approx doteq:approx operatorname*:operatorname ast:* prime:' "
-    "colon:: backslash:setminus"
+    "colon:: backslash:setminus textsuperscript:^"
 )
 _DROPPED = (
     "left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|scriptstyle|limits|nolimits"
@@ -43,13 +45,20 @@ _FUNCTIONS = names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh sech csch coth log ln lg exp sqrt min "
     "max gcd lcm det deg"
 )
+_CIRCLED = re.compile(r"(?<=[①-⑳])[\s、,，]*(?=[①-⑳])")
+_TH = r"\s*(st|nd|rd|th)"
+_ORDINAL = re.compile(
+    rf"(\d+)\s*(?:\^\s*)?(?:\{{\s*\\(?:{_TEXT})\s*\{{{_TH}\s*\}}\s*\}}|\\(?:{_TEXT})\s*\{{{_TH}\s*\}}|\{{{_TH}\s*\}}|{_TH}(?![a-zA-Z]))"
+)
+_ZEROS = pairs("hundred:2 thousand:3 million:6 billion:9 trillion:12 万:4 亿:8")
+_TIMES = re.compile(rf"(?<=\d)\s*(?:\\text\s*\{{\s*({'|'.join(_ZEROS)})\s*\}}|({'|'.join(_ZEROS)})(?![a-zA-Z]))")
 
 
 @lru_cache(maxsize=8192)
 def normalise(text: str) -> str:
     """An answer in one spelling: ASCII where it can be, no delimiters, sizes or spacing commands, plain numbers."""
     s = re.sub(r"^(\*{1,3}|_{1,2})(?=[^*_\s])(.*[^*_\s])\1$", r"\2", text.strip(), flags=re.S)
-    s = s.translate(_TRANSLATION)
+    s = _CIRCLED.sub(", ", s).translate(_TRANSLATION)
     if not s.isascii():
         s = unicodedata.normalize("NFKC", s).translate(_TRANSLATION)
     if s.isdigit():
@@ -58,7 +67,7 @@ def normalise(text: str) -> str:
     s = re.sub(rf"(?<!\\)\\\\(?=(?:{_COMMANDS})(?![a-zA-Z]))", r"\\", s)
     s = re.sub(r"\\n(?![a-zA-Z])|\\\\n(?![a-zA-Z])", " ", s)
     s = unbox(s)
-    s = re.sub(r"\\(?:tag|label|phantom|vphantom|hspace|vspace|color|hskip)\*?\{[^{}]*\}", " ", s)
+    s = re.sub(r"\\(?:tag|label|phantom|vphantom|hspace|vspace|(?:text)?color|hskip)\*?\{[^{}]*\}", " ", s)
     s = s.replace("\\left.", "").replace("\\right.", "")
     s = re.sub(rf"\\(?:{_DROPPED})(?![a-zA-Z])\s*", "", s)
     s = re.sub(
@@ -66,7 +75,7 @@ def normalise(text: str) -> str:
     )
     s = re.sub(r"\\degrees?(?![a-zA-Z])", r"^\\circ ", s)
     s = re.sub(r"\\([a-zA-Z]+)\*?", _synonym, s)
-    s = re.sub(r"\\+\$|[$€£¥]|\\(?:euro|pounds)(?![a-zA-Z])", "", s)
+    s = re.sub(rf"\\+\$|[{MARKS}]|\\(?:euro|pounds)(?![a-zA-Z])", "", signed(s))
     s = re.sub(r"(?<!\\)\\[()\[\]]", "", s)
     s = _numbers(s)
     s = re.sub(r"(?<!\\)\\[,;:!> ]|(?<!\\)~|\\q?quad(?![a-zA-Z])|&(?=\s*=)", " ", s)
@@ -75,6 +84,7 @@ def normalise(text: str) -> str:
 
 def _meaning(s: str) -> str:
     """Words, numbers and operators in one spelling, where sizes and spacing are gone."""
+    s = _TIMES.sub(lambda m: f"*10^{{{_ZEROS[m[1] or m[2]]}}}", _ORDINAL.sub(_cardinal, s))
     s = re.sub(rf"\\(?:{_TEXT})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}", _words, s)
     s = re.sub(r"\\operatorname\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 ", s)
     s = s.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ").replace("==", "=")
@@ -96,6 +106,7 @@ def _meaning(s: str) -> str:
     return s.lstrip(" ,;:").rstrip(" ,;:.")
 
 
+@lru_cache(maxsize=8192)
 def tight(text: str) -> str:
     """A normalised answer without spaces and needless braces: equal strings are equal answers."""
     s = re.sub(r"(\\[a-zA-Z]+) (?=[a-zA-Z])", "\\1\0", text).replace(" ", "").replace("\0", " ")
@@ -108,7 +119,7 @@ def words(text: str) -> str:
     """An answer as text: no markup, no punctuation, lower case."""
     s = normalise(text)
     s = re.sub(r"\\text\{([^{}]*)\}", r"\1", s)
-    return re.sub(r"[\s$*_{}\\.,;:!?'\"“”‘’]+", "", s).casefold()
+    return re.sub(r"(?:[\s$*_{}\\,;!?'\"“”‘’]|[.:](?!\d))+", "", s).casefold()
 
 
 def same_words(a: str, b: str) -> bool:
@@ -159,15 +170,19 @@ def _words(match: re.Match[str]) -> str:
     if (between := re.fullmatch(rf"(.+?)\s+{_AND}", bare)) or (between := re.fullmatch(rf"{_AND}\s+(.+?)", bare)):
         part = f" \\text{{{between[1]}}} "
         return f"{part}, " if bare.startswith(between[1]) else f" ,{part}"
+    if amount := re.fullmatch(
+        rf"(?:{ABOUT}\s*)?(-?{DIGITS}(?:/\d+)?)\s*(?!(?:and|or)\b)([a-zA-Z][a-zA-Z\s/]*(?:\^\{{?\d\}}?)?)?", bare
+    ):
+        word = amount[2] or ""
+        return f" {amount[1]} \\text{{{word}}} " if len(word) > 1 or word in _UNITS else f" {amount[1]} {word} "
     if re.search(r"\d", bare) and not set(re.findall(r"[^\W\d_]{2,}", bare)) - {"and", "or"}:
         return f" {bare} "
-    if bare.lstrip("\\") in _FUNCTIONS:
+    if compound(bare):
+        return f" {bare} "
+    counts = re.search(r"[\d)}/*]\s*$|\\cdot\s*$", match.string[: match.start()].rstrip(" ~"))
+    if bare.lstrip("\\") in _FUNCTIONS and not (counts and bare == "min"):
         return "\\" + bare.lstrip("\\") + " "
-    if (
-        len(bare) == 1
-        and bare in _UNITS
-        and re.search(r"[\d)}/*]\s*$|\\cdot\s*$", match.string[: match.start()].rstrip(" ~"))
-    ):
+    if len(bare) == 1 and bare in _UNITS and counts:
         return f" \\text{{{bare}}} "
     if re.fullmatch(r"[a-zA-Z]{1,3}(?:\s*/\s*[a-zA-Z]{1,3})+(?:\^\{?-?\d\}?)?", bare) and re.search(
         r"[\d)}]\s*$", match.string[: match.start()].rstrip(" ~")
@@ -179,6 +194,13 @@ def _words(match: re.Match[str]) -> str:
     if not re.fullmatch(r"[\w\s.,'\"/%°()-]*", bare):
         return " " + bare + " "
     return f" \\text{{{bare}}} "
+
+
+def _cardinal(match: re.Match[str]) -> str:
+    """An ordinal's ending is a unit, in one spelling; what is no ordinal stays."""
+    number, end = int(match[1][-2:]), match[match.lastindex or 0]
+    right = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{match[1]} \\text{{th}} " if end == right else match[0]
 
 
 def _numbers(s: str) -> str:

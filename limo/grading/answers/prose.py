@@ -6,6 +6,8 @@ import itertools
 import re
 from dataclasses import dataclass
 
+from limo.grading.answers.number import DIGITS, signed
+from limo.grading.answers.unit import NAMED
 from limo.grading.formulas.symbols import names
 
 _ENDS = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>?|<\|end▁of▁sentence\|>|</s>")
@@ -31,7 +33,8 @@ _REASON = re.compile(
 _LITTLE = names("so is we it to of be by if as an at on the thus hence therefore")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$((?:[^$\\]|\\.)+?)\$", re.S)
 _NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.\\^{-])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\%|%|percent))?"
+    rf"(?<![A-Za-z0-9_.\\^{{-])[-−]?{DIGITS}(?:\s*/\s*\d+(?:\.\d+)?)?"
+    rf"(?:\s*(?:\\%|%|percent)|\s*{NAMED}(?:(?:,? and|,)?\s+{DIGITS}\s*{NAMED})*)?"
 )
 _WORDS = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}\s+[a-zA-Z]{2,}")
 _BOUND = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]\s*(?:[<>]=?|≤|≥|\\[lg]eq?)\s*[-−]?\d+(?:\.\d+|/\d+)?")
@@ -69,7 +72,7 @@ def clean(text: str) -> str:
     """A text without chat marks, pious hopes and denials ("the answer is not 5")."""
     # patterns that start with spaces take quadratic time on long runs of them
     text = re.sub(r"[ \t]+", " ", re.sub(r"\n\s*\n", "\n\n", text))
-    return _DENIED.sub("", _HOPE.sub("", _ENDS.split(text)[0]).strip()).strip()
+    return signed(_DENIED.sub("", _HOPE.sub("", _ENDS.split(text)[0]).strip()).strip())
 
 
 def bare(text: str) -> bool:
@@ -112,6 +115,11 @@ def letter(text: str) -> Found | None:
         return Found(alone.pop(), "prose")
     last = re.search(r"(?<![A-Za-z'])([A-Z])\W*$", text)
     return Found(last[1], "prose") if last and not re.search(r"\bnot\s+\S*$", text[: last.start()], re.I) else None
+
+
+def worked(text: str) -> bool:
+    """Whether a text marks its answer by `####` or `<answer>`."""
+    return _MARK.search(text) is not None
 
 
 def phrase(text: str) -> Found | None:

@@ -7,7 +7,10 @@ import dataclasses
 import re
 from typing import Literal
 
+from limo.grading.answers.extract import adjacent, find_boxes
 from limo.grading.answers.normalise import normalise, same_words, tight
+from limo.grading.answers.prose import clean, phrase, worked
+from limo.grading.match.condition import beside
 from limo.grading.match.forms import match
 from limo.grading.match.relation import members
 from limo.grading.match.shape import Shape, shape
@@ -29,8 +32,8 @@ def compare(gold: object, answer: str, answer_type: str, rules: Rules, choices: 
     if isinstance(gold, float) and gold.is_integer():
         gold = int(gold)
     right, given = normalise(unwrap(str(gold))), normalise(answer)
-    if not right:
-        return Result("gold_unparsed", "empty gold")
+    if not right or right.lower() == "nan":
+        return Result("gold_unparsed", "no gold")
     if choices or answer_type == "letter" or (answer_type == "auto" and _bare_letter(right)):
         result = _choice(right, given, rules, choices or {})
         if result or choices or answer_type == "letter":
@@ -45,15 +48,20 @@ def compare(gold: object, answer: str, answer_type: str, rules: Rules, choices: 
         return Result(same_words(right, given), "same text")
     if answer_type == "integer":
         return _whole(right, given, rules)
-    return _typed(shape(right), shape(given), answer_type, rules)
+
+    def same(one: str, other: str) -> Result:
+        return _typed(shape(one), shape(other), answer_type, rules)
+
+    conditional = beside(right, given, rules, same)
+    return same(right, given) if conditional is None else conditional
 
 
 def unwrap(gold: str) -> str:
-    """What is boxed in a gold answer that is a worked solution."""
-    from limo.grading.answers.extract import find_boxes
-
-    boxes = find_boxes(gold) if "\\boxed" in gold else None
-    return gold[slice(*boxes[0][1:])] if boxes and len(boxes) == 1 else gold
+    """The answer of a gold answer that is a worked solution: what is boxed, after `####` or after an answer phrase."""
+    if "\\boxed" in gold and (boxes := find_boxes(gold)):
+        return adjacent(gold, boxes)
+    found = phrase(clean(gold)) if worked(gold) or "\n" in gold else None
+    return found.text if found else gold
 
 
 def structured(gold: object) -> list[tuple[str, str]] | None:
@@ -71,7 +79,11 @@ def structured(gold: object) -> list[tuple[str, str]] | None:
 
 
 def _parts(parts: list[tuple[str, str]], answer: str, answer_type: str, rules: Rules) -> Result:
-    """All parts are needed, in order unless the type says otherwise."""
+    """All parts are needed, in order unless the type says otherwise, or any one of them, by the rules or as spellings of one answer."""
+    listed = len(parts) > 1 and not any(name for name, _ in parts)
+    if listed and (rules.gold == "any" or _one_answer([value for _, value in parts], rules)):
+        each = [compare(value, answer, answer_type, rules) for _, value in parts]
+        return next((result for result in each if result), each[0])
     given = shape(normalise(answer))
     if len(parts) == 1:
         return compare(parts[0][1], answer, "auto", rules)
@@ -84,6 +96,11 @@ def _parts(parts: list[tuple[str, str]], answer: str, answer_type: str, rules: R
     whole = Shape("list", ", ".join(part.text for part in right), tuple(right))
     answers = Shape("list", given.text, tuple(members(given)))
     return match(whole, answers, dataclasses.replace(rules, order=order))
+
+
+def _one_answer(values: list[str], rules: Rules) -> bool:
+    """Whether a list holds the same answer in several spellings, so that one of them is meant to be enough."""
+    return len(set(values)) > 1 and all(compare(values[0], value, "auto", rules) for value in values[1:])
 
 
 def _typed(right: Shape, given: Shape, answer_type: str, rules: Rules) -> Result:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from limo.grading.answers.unit import compound
+
 OPENING = "([{"
 CLOSING = ")]}"
 
@@ -45,7 +47,7 @@ def shape(text: str) -> Shape:
             if inner.kind in ("group", "set", "matrix", "union", "relation"):
                 return inner
     items = split(text, (",", ";", "and", "or", "或", "和"))
-    if len(items) > 1:
+    if len(items) > 1 and not compound(text):
         return Shape("list", text, tuple(shape(item) for item in items))
     union = split(text, ("\\cup",))
     if len(union) > 1:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from limo.grading.answers import unit
 from limo.grading.answers.normalise import same_words, tight
+from limo.grading.answers.number import spelled
 from limo.grading.formulas import equivalence, symbolic
 from limo.grading.formulas.parse import tree
 from limo.grading.formulas.tree import Node, opaque, symbols
@@ -40,9 +41,16 @@ def values(gold: str, given: str, rules: Rules) -> Result:
         return _percent(right, answer, right_percent, answer_percent, rules)
     right, right_unit = unit.without_unit(gold)
     answer, answer_unit = unit.without_unit(given)
+    if bool(right_unit) != bool(answer_unit):
+        right, right_unit = unit.without_unit(gold, lone=True)
+        answer, answer_unit = unit.without_unit(given, lone=True)
     if right != gold or answer != given:
         if rules.unit == "required" and right_unit != answer_unit:
             return Result(False, "unit")
+        if rules.unit == "stated" and right_unit and answer_unit and right_unit != answer_unit:
+            (one, base), (other, same) = unit.in_bases(right_unit), unit.in_bases(answer_unit)
+            if base == same:
+                return _bare(f"({right})*({one})", f"({answer})*({other})", rules)
         inner = _bare(right, answer, rules)
         if inner and rules.unit == "stated" and not unit.same_unit(right_unit, answer_unit):
             return Result(False, "unit")
@@ -55,6 +63,8 @@ def values(gold: str, given: str, rules: Rules) -> Result:
 
 
 def _percent(gold: str, given: str, gold_percent: bool, given_percent: bool, rules: Rules) -> Result:
+    if gold_percent != given_percent and (unit.without_unit(gold)[1] or unit.without_unit(given)[1]):
+        return Result(False, "unit")
     if gold_percent == given_percent or rules.percent == "either":
         result = values(gold, given, rules)
         if result or gold_percent == given_percent:
@@ -85,8 +95,8 @@ def _bare(gold: str, given: str, rules: Rules) -> Result:
     if len(ratio[0]) == len(ratio[1]) > 1:
         return _ratio(ratio[0], ratio[1], rules)
     for one, other in ((gold, given), (given, gold)):
-        if (digits_ := unit.spelled(one)) is not None:
-            return Result(bool(_bare(digits_, unit.spelled(other) or other, rules)), "number word")
+        if (digits_ := spelled(one)) is not None:
+            return Result(bool(_bare(digits_, spelled(other) or other, rules)), "number word")
     if same_words(gold, given) and wordy(gold) and wordy(given):
         return Result(True, "same text")
     if same_words(gold, given) and re.fullmatch(r"[A-Za-z ]+", re.sub(r"\\text\{([^{}]*)\}", r"\1", gold)):
