@@ -118,6 +118,8 @@ def in_words() -> Iterator[None]:
         if isinstance(error, UserError) or not (known := sentence(error)):
             raise
         raise UserError(known) from None
+    except RecursionError:
+        raise UserError("a recipe or group inherits itself; take that out of its `defaults`") from None
 
 
 def _with_folder(overrides: Sequence[str]) -> list[str]:

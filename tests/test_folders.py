@@ -170,3 +170,9 @@ def test_what_makes_the_same_config_is_listed_once(here: Path) -> None:
     assert recipes.count("limo817 = same") == 1
     assert not {"limo817", "same"} & set(recipes)
     assert "mine = mine2" in listed("model")
+
+
+def test_a_recipe_that_inherits_itself_is_said_in_a_sentence(here: Path) -> None:
+    write(here / "experiments/circle.yaml", "defaults: [circle, _self_]\n")
+    with pytest.raises(UserError, match="inherits itself"):
+        compose(["+experiment=circle"])

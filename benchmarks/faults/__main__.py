@@ -36,6 +36,7 @@ class Outcome:
     note: str
     steps: int = 0
     answers: int = 0
+    ending: float = 0.0
 
 
 def every() -> list[Fault]:
@@ -51,7 +52,7 @@ def attempt(fault: Fault, roads: dict[str, Road], where: Path) -> Outcome:
         try:
             note = fault.how(case)
             case.empty()
-            return Outcome(fault, SURVIVED, note, case.steps, case.answers)
+            return Outcome(fault, SURVIVED, note, case.steps, case.answers, case.ending)
         except VoidError as missed:
             outcome = Outcome(fault, VOID, str(missed))
         except UntriedError as reason:
@@ -112,6 +113,7 @@ def table(outcomes: list[Outcome]) -> str:
         lines += [f"{state}: {o.fault.group}: {o.fault.name}: {o.note}" for o in outcomes if o.state == state]
     steps, answers = max((o.steps for o in outcomes), default=0), sum(o.answers for o in outcomes)
     lines.append(f"work done twice: at most {steps} training steps after a fault, {answers} answers in all")
+    lines.append(f"slowest end after a signal: {max((o.ending for o in outcomes), default=0.0):.1f} s")
     lines.append(f"{total[SURVIVED]} of {total[SURVIVED] + total[LOST]} survived")
     return "\n".join(lines)
 
