@@ -119,7 +119,7 @@ def in_words() -> Iterator[None]:
             raise
         raise UserError(known) from None
     except RecursionError:
-        raise UserError("a recipe or group inherits itself; take that out of its `defaults`") from None
+        raise UserError("a recipe or a member inherits itself, by way of its defaults; take one of those out") from None
 
 
 def _with_folder(overrides: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
 from pathlib import Path
@@ -44,6 +45,10 @@ NEEDS = {
 """Groups that each stage takes; `attempts` may be none."""
 STAGES = tuple(NEEDS)
 MADE = "__component__"
+INVITATION = re.compile(
+    r"weights_only|trust_remote_code|allow_pickle|safe_globals|INSECURE|arbitrary code|still be loaded|trust(ed)? (the )?source",
+    re.I,
+)
 NOTHING: Any = None
 """In place of the member of a group that no stage needs."""
 SLOTS = {
@@ -143,7 +148,12 @@ def describe(error: ValidationError, prefix: str = "") -> str:
 
 
 def first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return quoted(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+
+
+def quoted(words: str) -> str:
+    """What a library says, without the sentences that invite to load what may run code."""
+    return " ".join(part for part in re.split(r"(?<=[.;])\s+", words) if not INVITATION.search(part))
 
 
 def within(module: str, packages: Iterable[str]) -> bool:

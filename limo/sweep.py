@@ -7,7 +7,6 @@ import errno
 import logging
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -117,19 +116,6 @@ def submits(settings: Any) -> bool:
     return "submitit" in settings.launcher._target_
 
 
-def register(folder: Path) -> str:
-    """A new folder in which the jobs of this sweep register; those that sweeps of this machine left when they were killed go."""
-    here = f".sweep-{socket.gethostname()}-"
-    for left in folder.glob(f"{here}*"):
-        try:
-            os.kill(int(left.name.removeprefix(here).partition("-")[0]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(left, ignore_errors=True)
-        except PermissionError:  # it lives, and is another user's
-            continue
-    return tempfile.mkdtemp(prefix=f"{here}{os.getpid()}-", dir=folder)
-
-
 def of_submitit(error: Exception) -> bool:
     return type(error).__module__.startswith("submitit.")
 
@@ -160,7 +146,7 @@ class Sweep(Callback):
         folder = Path(config.hydra.sweep.dir).absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            os.environ[SWEEP] = register(folder)
+            os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
             sys.exit(MISTAKEN)  # Hydra would make a warning of an exception

@@ -24,6 +24,7 @@ class Echo:
     dtype: str = "float32"
     mark: str = ""
     """Enters every answer."""
+    finish: str = "stop"
     replicas: int = runtime(default=1)
     tensor_parallel: int = runtime(default=1)
     gate: Path | None = runtime(default=None)
@@ -94,4 +95,4 @@ class Answers:
         self.answered += 1
         self.generated += len(request.prompt)
         text = f"{self.engine.mark}{request.prompt[-3]} {request.seed}"
-        yield number, Completion(text=text, finish="stop", tokens=len(request.prompt))
+        yield number, Completion(text=text, finish=self.engine.finish, tokens=len(request.prompt))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import json
 import random
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -181,6 +183,87 @@ def test_what_is_no_text_is_refused_and_what_is_nothing_is_no_answer(tmp_path: P
     for question in (5, ["a message"], {"role": "user"}):
         with pytest.raises(UserError, match=r"line 1: column 'question' holds .*, which is no text"):
             Files(path=jsonl(tmp_path / "p.jsonl", [{"question": question, "answer": "1"}])).problems()
+
+
+HALF = '{"question": "a \\ud83d b", "answer": "\\ud83d\\ude00", "solution": null}'
+
+
+def test_cells_of_any_kind_become_text_in_one_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        '{"question": "n", "answer": NaN}',
+        '{"question": "i", "answer": -Infinity}',
+        '{"question": "e", "answer": 1e999}',
+    ]
+    found = Files(path=jsonl(tmp_path / "a.jsonl", [*rows, HALF])).problems()
+    assert [p.gold.value for p in found] == ["", "", "", "\U0001f600"]
+    assert found[-1].question == "a \ufffd b"
+    assert "a.jsonl, line 4: 1 half characters" in caplog.text
+    (marked := tmp_path / "marked.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(ROWS).encode())
+    assert len(Files(path=marked).problems()) == 3
+
+
+def test_dates_and_numbers_that_are_none_can_be_carried_along(tmp_path: Path) -> None:
+    from datetime import date
+
+    rows = [{"question": "q", "answer": "1", "day": date(2026, 1, 2), "share": float("nan"), "deep": {"answer": "7"}}]
+    path = write_as(tmp_path / "a.parquet", rows)
+    (one,) = Files(path=path, answer="deep.answer", meta=("day", "share")).problems()
+    assert (one.gold.value, one.meta) == ("7", {"day": "2026-01-02", "share": None})
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "sentence"),
+    [
+        ({"question": b"what?", "answer": "1"}, {}, "column 'question' holds bytes, which is no text"),
+        ({"question": {"text": "q"}, "answer": "1"}, {}, "column 'question' holds an object, which is no text"),
+        ({"question": "q", "answer": b"1"}, {}, "column 'answer' holds bytes, which is no answer"),
+        ({"question": "q", "answer": "1", "s": [{"role": "user"}]}, {"solution": "s"}, "column 's' holds an object"),
+        ({"question": "q", "answer": "1"}, {"solution": "question.text"}, "no column 'question.text' among"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_type(
+    row: dict[str, Any], columns: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    path = write_as(tmp_path / "a.parquet", [row])
+    with pytest.raises(UserError, match=f"a.parquet, row 1: {sentence}"):
+        Files(path=path, **columns).problems()
+
+
+@pytest.mark.parametrize("ending", ["jsonl.gz", "csv.gz", "json.gz", "JSONL", "Csv"])
+def test_packed_files_and_endings_in_any_case_are_read(ending: str, tmp_path: Path) -> None:
+    plain = write_as(tmp_path / f"plain.{ending.lower().removesuffix('.gz')}", ROWS)
+    path = tmp_path / f"pool.{ending}"
+    path.write_bytes(gzip.compress(plain.read_bytes()) if ending.endswith("gz") else plain.read_bytes())
+    assert Files(path=path).problems() == Files(path=plain).problems()
+
+
+def bombs(folder: Path) -> Iterator[tuple[str, str]]:
+    """Files that hold no problem but a great deal of something, and what is said of them."""
+    import pyarrow
+    import pyarrow.parquet
+
+    mib = 1 << 20
+    for name, part, said in (
+        ("line.jsonl.gz", b"0" * mib, "line 1: longer than 64 million characters"),
+        ("list.json.gz", b"[" * mib + b"\n", "unpacks to more than 200 times its size"),
+    ):
+        (folder / name).write_bytes(gzip.compress(part) * 192)
+        yield name, said
+    (folder / "deep.jsonl").write_text('{"question": ' + "[" * 100_000)
+    yield "deep.jsonl", "no JSON that anybody means"
+    (folder / "digits.jsonl").write_text('{"question": ' + "1" * 100_000 + "}")
+    yield "digits.jsonl", "no JSON that anybody means"
+    (folder / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"question": "q"}' * 99)[:30])
+    yield "cut.jsonl.gz", "damaged"
+    long = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 65536, pyarrow.int32()), ["x" * 50_000])
+    pyarrow.parquet.write_table(pyarrow.table({"question": long, "answer": ["1"] * 65536}), folder / "bomb.parquet")
+    yield "bomb.parquet", "unpacks to more than 200 times its size"
+
+
+def test_a_small_file_that_holds_a_great_deal_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    for name, said in bombs(tmp_path):
+        with pytest.raises(UserError, match=f"{name}.*{said}"):
+            Files(path=tmp_path / name).problems()
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".json", ".csv", ".tsv"])

@@ -25,6 +25,7 @@ from engines import Echo
 from waiting import gone, until
 
 from limo import UserError, hardware
+from limo.config import first_line
 from limo.engine import Completion, Engine, Request, Sampling
 from limo.engine.auto import AutoEngine
 from limo.engine.completions import Completions, key_of
@@ -260,6 +261,12 @@ def test_a_prompt_without_room_for_an_answer_gives_a_row(tmp_path: Path, model: 
     assert full.finish == short.finish == "stop"
 
 
+def test_an_answer_says_whether_the_context_or_the_limit_cut_it(tmp_path: Path, model: Model) -> None:
+    questions = [("long", "x" * 200), ("short", "x")]
+    long, short = sample(Echo(finish="length"), model, questions, Sampling(max_tokens=100), 0, "cut", tmp_path)
+    assert (long.finish, short.finish) == ("context", "length")
+
+
 def test_fewer_answers_than_asked_for_are_an_error(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +350,13 @@ def test_the_last_words_are_the_error_itself_and_not_a_pointer_to_it() -> None:
     log = f"INFO x\n(EngineCore pid=7) ERROR 11-24 ValueError: Available memory is less\nTraceback\n{pointer}"
     assert last_words(log) == "ValueError: Available memory is less"
     assert last_words("a\nKilled\n") == "Killed" and last_words("") == ""
+
+
+def test_no_sentence_passes_on_an_invitation_to_load_what_may_run_code() -> None:
+    invited = "_pickle.UnpicklingError: Weights only load failed. Re-running `torch.load` with `weights_only=False` will likely succeed."
+    assert last_words(f"x\n{invited}") == "UnpicklingError: Weights only load failed."
+    remote = ValueError("x contains custom code; pass trust_remote_code=True to load it. Give another.")
+    assert first_line(remote) == "x contains custom code; Give another."
 
 
 def test_each_replica_has_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,12 @@ def test_a_file_that_no_person_writes_is_refused_when_chosen_and_slows_nothing_e
     assert compose(["+experiment=own"]).seed == 7
 
 
+def test_a_recipe_that_inherits_itself_is_said_so(here: Path) -> None:
+    write(here / "experiments/heir.yaml", "defaults: [heir, _self_]")
+    with pytest.raises(UserError, match="inherits itself"):
+        compose(["+experiment=heir"])
+
+
 def test_the_folder_of_another_program_is_left_alone_and_said_so(here: Path) -> None:
     write(here / "conf/config.yaml", "model: theirs\n")
     write(here / "conf/model/lab.yaml", MODEL)
@@ -170,9 +176,3 @@ def test_what_makes_the_same_config_is_listed_once(here: Path) -> None:
     assert recipes.count("limo817 = same") == 1
     assert not {"limo817", "same"} & set(recipes)
     assert "mine = mine2" in listed("model")
-
-
-def test_a_recipe_that_inherits_itself_is_said_in_a_sentence(here: Path) -> None:
-    write(here / "experiments/circle.yaml", "defaults: [circle, _self_]\n")
-    with pytest.raises(UserError, match="inherits itself"):
-        compose(["+experiment=circle"])

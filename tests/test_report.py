@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import itertools
 import math
 import random
@@ -202,6 +203,22 @@ def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tm
     assert len(rows) == 1 + 11 * 2 * 3
     values = [float(line.rsplit(",", 18)[-11]) for line in sheet(shown(sweep)).splitlines()[1:]]
     assert all(0 <= v <= 1 for v in values)
+
+
+def test_words_of_others_are_no_markup_and_no_formula(tmp_path: Path) -> None:
+    evil = "=cmd|' /C calc'!A0 <script>alert(1)</script> | [x](https://x.y) `b`\n\n# h\n<img src=x>"
+    run = write_run(tmp_path, seed=0)
+    asked = records.Asked(evil, ("selection=random", f"model.system={evil}"), 0, evil, 300)
+    records.write_record(run / "run.json", asked)
+    results(run / "evaluation" / "tuned", evil, {evil: benchmark({"q": (1, 0)}, lost=0.5)})
+    report.write(report.read([tmp_path]), tmp_path)
+    note = (tmp_path / report.NOTE).read_text()
+    shown_ = [line for line in note.splitlines() if not line.startswith("    ")]  # an indented block is shown as it is
+    assert not [line for line in shown_ if re.search(r"(?<!\\)[<`]|(?<!\\)\]\(|(?<!\\)://", line)]
+    assert not [line for line in shown_ if line.startswith(("# h", "<"))]
+    for row in csv.reader((tmp_path / report.SHEET).open(newline="")):
+        assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    assert "<script" not in (tmp_path / report.PAGE).read_text()
 
 
 def test_a_failed_run_is_named_with_its_reason_and_the_others_stand(sweep: Path, pages: dict[str, str]) -> None:
@@ -505,6 +522,20 @@ def test_the_note_on_top_says_the_numbers_of_the_table(tmp_path: Path) -> None:
     page = report.write(report.read([tmp_path]), tmp_path).read_text()
     part = page[page.index('id="answers"') : page.index('id="training"')]
     assert '<span class="alarm">16.0</span>' in part
+
+
+def test_the_advice_fits_the_cause_of_a_cut_answer(tmp_path: Path) -> None:
+    ended = {"at_limit": {"length": 1.0}, "by_context": {"context": 1.0}, "no_room": {"prompt_too_long": 1.0}}
+    one = benchmark({"q": (1,)})
+    found = records.Results("m", {k: replace(one, finish=v) for k, v in ended.items()}, 1.0, one.interval, 64)
+    run = write_run(tmp_path)
+    records.write_results(run / "evaluation" / "tuned" / records.RESULTS, found)
+    said = [sentence for _, sentence in notes(shown(tmp_path)) if sentence.startswith("tuned model")]
+    assert "answers were cut at max_tokens (at_limit 100.0 %); raise max_tokens" in said[0]
+    assert (
+        "where the model's context of 64 tokens ends (by_context 100.0 %); take a model of a longer context" in said[1]
+    )
+    assert "no room for an answer in the model's context of 64 tokens (no_room 100.0 %)" in said[2]
 
 
 def numbers(folders: Sequence[Path]) -> dict[str, tuple[object, ...]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -18,15 +16,7 @@ from tests.waiting import LAST, until
 
 def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
     fixed = [*pooled(tmp_path), "stages=[data,selection]", "name=sweep"]
-    killed, other = (
-        tmp_path / f"outputs/sweep/.sweep-{socket.gethostname()}-{pid}-x" for pid in (2**22 + 1, os.getpid())
-    )
-    killed.mkdir(parents=True)
-    other.mkdir()
     done = started("-m", *fixed, "selection=random,longest", "selection.size=1,3", cwd=tmp_path)
-    assert list((tmp_path / "outputs/sweep").glob(".sweep*")) == [other], (
-        "of a sweep that was killed, and of one that runs"
-    )
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
     assert "2 of 4 runs failed" in told

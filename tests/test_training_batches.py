@@ -113,3 +113,9 @@ def test_every_target_is_the_token_after_its_place_in_the_same_example(packed: b
     assert pairs == [(12, 13), (13, 14), (21, 22), (22, 23)]
     assert torch.equal(flat[batch.where + 1], batch.targets)
     assert batch.ids.shape == ((1, 7) if packed else (2, 4))
+
+
+def test_the_examples_of_a_step_are_said_as_they_are() -> None:
+    for count, said in ((5, "5"), (32, "32"), (40, "8 to 32")):
+        layout = Layout(global_batch=32, ranks=1, micro_batch=None, max_tokens=90, packed=True)
+        assert plan_batches(encoded([5] * count), layout, 0, epochs=2, steps=None).sizes == said

@@ -36,7 +36,6 @@ class Outcome:
     note: str
     steps: int = 0
     answers: int = 0
-    ending: float = 0.0
 
 
 def every() -> list[Fault]:
@@ -52,7 +51,7 @@ def attempt(fault: Fault, roads: dict[str, Road], where: Path) -> Outcome:
         try:
             note = fault.how(case)
             case.empty()
-            return Outcome(fault, SURVIVED, note, case.steps, case.answers, case.ending)
+            return Outcome(fault, SURVIVED, note, case.steps, case.answers)
         except VoidError as missed:
             outcome = Outcome(fault, VOID, str(missed))
         except UntriedError as reason:
@@ -113,7 +112,6 @@ def table(outcomes: list[Outcome]) -> str:
         lines += [f"{state}: {o.fault.group}: {o.fault.name}: {o.note}" for o in outcomes if o.state == state]
     steps, answers = max((o.steps for o in outcomes), default=0), sum(o.answers for o in outcomes)
     lines.append(f"work done twice: at most {steps} training steps after a fault, {answers} answers in all")
-    lines.append(f"slowest end after a signal: {max((o.ending for o in outcomes), default=0.0):.1f} s")
     lines.append(f"{total[SURVIVED]} of {total[SURVIVED] + total[LOST]} survived")
     return "\n".join(lines)
 

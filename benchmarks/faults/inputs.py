@@ -22,12 +22,12 @@ def jsonl(*rows: object) -> bytes:
 
 
 def parquet(path: Path) -> None:
-    """A few hundred bytes that hold 65,536 times the same 40 kB."""
+    """A few hundred bytes that hold 65,536 times the same 100 kB."""
     import pyarrow
     import pyarrow.parquet
 
     same = pyarrow.DictionaryArray.from_arrays(
-        pyarrow.array([0] * 65_536, pyarrow.int32()), pyarrow.array(["x" * 40_000])
+        pyarrow.array([0] * 65_536, pyarrow.int32()), pyarrow.array(["x" * 100_000])
     )
     table = pyarrow.table({"question": same, "answer": pyarrow.array(["3"] * 65_536).dictionary_encode()})
     pyarrow.parquet.write_table(table, path, compression="zstd")

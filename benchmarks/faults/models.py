@@ -115,7 +115,7 @@ def _refused(harm: Callable[[Path], object]) -> Callable[[Case], str]:
         harm(folder)
         done = case.run("stages=[evaluation]", f"model.path={folder}")
         harmless(case, done.peak)
-        refused(done, "model.path")
+        refused(done)
         if "weights_only" in done.text:
             raise LostError(f"it advises to load it unsafely: {last(done.text)}")
         return last(done.text)[:80]

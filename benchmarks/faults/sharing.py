@@ -11,22 +11,12 @@ import tarfile
 from pathlib import Path
 
 from benchmarks.faults import moments
-from benchmarks.faults.case import (
-    READER,
-    Case,
-    Done,
-    Fault,
-    LostError,
-    UntriedError,
-    again,
-    last,
-    no_traceback,
-    refused,
-)
+from benchmarks.faults.case import Case, Done, Fault, LostError, UntriedError, again, last, no_traceback, refused
 from benchmarks.faults.disks import same_results
 from benchmarks.faults.road import RUN, differences, products
 
 SWEEP = ("-m", "selection=limo,random", "stages=[data,attempts,selection]")
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
 def faults() -> list[Fault]:
@@ -103,17 +93,17 @@ def reader(case: Case) -> str:
     os.chown(home, 65534, 65534) if os.geteuid() == 0 else None
     try:
         can = subprocess.run(
-            [*READER, sys.executable, "-c", "import limo"], capture_output=True, text=True, check=False
+            [*NOBODY, sys.executable, "-c", "import limo"], capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise UntriedError(f"setpriv: {error.strerror}") from None
     if can.returncode:
-        raise UntriedError(f"another user cannot be played: {last(can.stderr)}")
+        raise UntriedError(f"nobody cannot use this installation: {last(can.stderr)}")
     store = case.folder / "store"
     case.store.rename(store)
     shutil.rmtree(case.folder / "outputs")
     (case.folder / "outputs").symlink_to(home)
-    done = case.run(f"store={store}", before=READER, HOME=str(home))
+    done = case.run(f"store={store}", before=NOBODY, HOME=str(home))
     same_results(case, done)
     return again(done.text)
 
@@ -167,10 +157,10 @@ def own_data(case: Case) -> str:
     pool.write_text("".join(row % (i, i + 1) for i in range(9)), encoding="utf-8")
     succeeded(case.run(words=words))
     old = pool.stat()
-    pool.write_text("".join(row % (i, 0 if i == 4 else i + 1) for i in range(9)), encoding="utf-8")
+    pool.write_text("".join(row % (i, i + 2) if i == 4 else row % (i, i + 1) for i in range(9)), encoding="utf-8")
     os.utime(pool, ns=(old.st_atime_ns, old.st_mtime_ns))
     done = case.run(words=words)
     succeeded(done)
-    if '"value": "0"' in (case.folder / "outputs/own/data/problems.jsonl").read_text(encoding="utf-8"):
+    if '"answer":"6"' in (case.folder / "outputs/own/data/problems.jsonl").read_text(encoding="utf-8").replace(" ", ""):
         return again(done.text)
     raise LostError("the problems of the old file are used")

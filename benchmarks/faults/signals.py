@@ -14,8 +14,8 @@ from benchmarks.faults import moments
 from benchmarks.faults.case import Case, Done, Fault, LostError, Running, VoidError, again, no_traceback
 from benchmarks.faults.moments import Moment, answered, at_work, said, step, there
 
-PAUSES = {"worker": 10.0, "stage": 2.0, "command": 2.0}
-"""Seconds that a process is stopped; a grading worker longer than the limit of an item."""
+PAUSE = 10.0
+"""Seconds that a process is stopped: longer than the limit of an item to be graded."""
 ENDS = {SIGTERM: (143,), SIGINT: (130,), SIGHUP: (-SIGHUP, 129), SIGKILL: (-SIGKILL,)}
 """Exit codes of a command that gets a signal itself."""
 
@@ -130,9 +130,7 @@ def hit(case: Case, strike: Strike) -> str:
     running = case.start()
     moments.reach(case, running, MOMENTS[strike.moment], strike.moment)
     send(running, strike)
-    begun = time.monotonic()
     done = running.wait()
-    case.ending = time.monotonic() - begun if done.code else 0.0
     case.empty()
     if strike.moment in SHORT_LIVED and not MOMENTS[strike.moment](case, running):
         raise VoidError(f"{strike.moment}: it was over before the signal came")
@@ -140,7 +138,7 @@ def hit(case: Case, strike: Strike) -> str:
     if done.code == 0:
         case.same()
         return f"went on; {again(done.text)}"
-    return f"ended in {case.ending:.1f} s; then {case.heal()}"
+    return case.heal()
 
 
 def send(running: Running, strike: Strike) -> None:
@@ -153,7 +151,7 @@ def send(running: Running, strike: Strike) -> None:
         for word in strike.how.split():
             victim.send_signal(signal.Signals[f"SIG{word}"])
         if strike.how == "STOP":
-            time.sleep(PAUSES[strike.victim])
+            time.sleep(PAUSE)
             victim.send_signal(signal.SIGCONT)
     except psutil.NoSuchProcess:
         raise VoidError(f"the {strike.victim} had ended") from None

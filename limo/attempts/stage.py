@@ -23,7 +23,7 @@ class AttemptsStage(Stage):
     """Sample the model at every problem: `attempts.jsonl`, in the order of the problems and samples."""
 
     module: ClassVar[str] = "limo.attempts"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("attempts.jsonl",)
 

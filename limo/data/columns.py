@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -49,9 +50,10 @@ class Columns:
     def problem(self, place: str, row: Mapping[str, Any]) -> Problem:
         """The row as a problem; one without an answer has an empty one. Raises UserError naming the place."""
         question = self._cell(place, row, "question", self.question)
-        if not isinstance(question, str) or not question.strip():
-            what = "no question" if isinstance(question, str) or question is None else f"{question!r}, which is no text"
-            raise UserError(f"{place}: column {self.question!r} holds {what}; mend or remove the row")
+        if question is None or (isinstance(question, str) and not question.strip()):
+            raise UserError(f"{place}: column {self.question!r} holds no question; mend or remove the row")
+        if not isinstance(question, str):
+            raise UserError(f"{place}: {_no_text(self.question, question)}")
         question = question.strip()
         solutions = self._solutions(place, row)
         if self.answer is None:
@@ -70,14 +72,15 @@ class Columns:
         name = made if self.id is None else as_text(self._cell(place, row, "id", self.id))
         if not name:
             raise UserError(f"{place}: column {self.id!r} holds no id; fill it, or set id=null")
-        meta = {column: self._cell(place, row, "meta", column) for column in self.meta}
+        meta = {column: as_fact(self._cell(place, row, "meta", column)) for column in self.meta}
         return Problem(name, question, gold, solutions, meta)
 
     def _gold(self, place: str, row: Mapping[str, Any], column: str) -> tuple[Gold, tuple[str, ...]]:
         """The answer of a row, and the solution that stands before its mark."""
         cell = self._cell(place, row, "answer", column)
-        if isinstance(cell, bool):
-            raise UserError(f"{place}: column {column!r} holds {cell}, which is no answer; write it as text")
+        if isinstance(cell, bool | bytes):
+            held = named(cell) if isinstance(cell, bytes) else cell
+            raise UserError(f"{place}: column {column!r} holds {held}, which is no answer; write it as text")
         if self.answer_marker is None:
             return as_gold(cell), ()
         worked, mark, answer = cell.rpartition(self.answer_marker) if isinstance(cell, str) else ("", "", "")
@@ -94,21 +97,38 @@ class Columns:
         if self.solution is None:
             return ()
         held = self._cell(place, row, "solution", self.solution)
-        return tuple(filter(None, map(as_text, held if isinstance(held, list | tuple) else [held])))
+        every = held if isinstance(held, list | tuple) else [held]
+        texts = [self._text(place, self.solution, one) for one in every if one is not None]
+        return tuple(filter(None, (text.strip() for text in texts)))
+
+    def _text(self, place: str, column: str, value: object) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return as_text(value)
+        raise UserError(f"{place}: {_no_text(column, value)}")
 
     def _cell(self, place: str, row: Mapping[str, Any], key: str, column: str) -> Any:
-        if column not in row:
+        """What stands in a column; `reward_model.ground_truth` is what stands in an object in one."""
+        try:
+            return cell(row, column)
+        except KeyError:
             raise UserError(
                 f"{place}: no column {column!r} among {', '.join(map(str, row))}; name the right one with {key}=…"
-            )
-        return row[column]
+            ) from None
 
     def content(self, row: Mapping[str, Any], index: int) -> list[Any]:
         """All that is read of a row, as it stands: what the digest of a table is made of."""
-        name = str(index if self.id is None else row[self.id])
+        name = str(index if self.id is None else cell(row, self.id))
         extra = {k: row[c] for k, c in sorted(self.extra_columns.items()) if c in row}
-        further = [row[c] for c in (self.solution, *self.meta) if c is not None]
-        return [name, row[self.question], None if self.answer is None else row[self.answer], extra, *further]
+        further = [cell(row, c) for c in (self.solution, *self.meta) if c is not None]
+        return [
+            name,
+            cell(row, self.question),
+            None if self.answer is None else cell(row, self.answer),
+            extra,
+            *further,
+        ]
 
 
 def as_gold(value: Any) -> Gold:
@@ -124,9 +144,48 @@ def as_gold(value: Any) -> Gold:
 
 
 def as_text(value: Any) -> str:
-    """A cell as text: 27.0 is 27, a list or an object is JSON, nothing is empty."""
-    if value is None or value != value:  # a missing number in a data frame is NaN
+    """A cell as text: 27.0 is 27, a list or an object is JSON; nothing, and a number that is not finite, is empty."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return (json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)).strip()
+
+
+def as_fact(value: Any) -> Any:
+    """A cell as JSON has it: dates and the like as text, a number that is not finite as nothing."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list | tuple):
+        return [as_fact(part) for part in value]
+    if isinstance(value, dict):
+        return {str(key): as_fact(part) for key, part in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def cell(row: Mapping[str, Any], column: str) -> Any:
+    """What stands in a column, or in an object in it: `reward_model.ground_truth`. Raises KeyError."""
+    if column in row:
+        return row[column]
+    outer, _, inner = column.partition(".")
+    held = row[outer]
+    if not inner or not isinstance(held, Mapping):
+        raise KeyError(column)
+    return cell(held, inner)
+
+
+def named(value: object) -> str:
+    """The type of a cell in words."""
+    words = {
+        bytes: "bytes",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        dict: "an object",
+        list: "a list",
+    }
+    return words.get(type(value), type(value).__name__)
+
+
+def _no_text(column: str, value: object) -> str:
+    return f"column {column!r} holds {named(value)}, which is no text; name a column of texts"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,11 @@ from typing import Any
 from limo import UserError, records
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+"""Endings, in any case; all but the last may be packed: `.jsonl.gz`."""
+LIST = 1 << 29
+"""Characters of a JSON list, which is read at once."""
+BATCH = 1 << 28
+"""Bytes that the rows of a Parquet file which are in memory at once may take."""
 WANTED = "a JSONL, JSON, CSV, TSV or Parquet file"
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
@@ -19,23 +23,33 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 def read(file: Path) -> Rows:
     """The rows of a file with their places. Raises UserError naming file and line of what cannot be read."""
-    if file.suffix not in FORMATS:
-        raise UserError(f"{file}: the ending {file.suffix!r} is none of {', '.join(FORMATS)}; convert the file")
+    kind = ending(file)
+    if kind not in FORMATS:
+        raise UserError(
+            f"{file}: the ending {kind!r} is none of {', '.join(FORMATS)}, or one of them and .gz; convert the file"
+        )
     if lacks := absent([file]):
         raise UserError(lacks[0])
     try:
-        if file.suffix in (".jsonl", ".ndjson"):
+        if kind in (".jsonl", ".ndjson"):
             yield from _lines(file)
-        elif file.suffix == ".json":
+        elif kind == ".json":
             yield from _json(file)
-        elif file.suffix in (".csv", ".tsv"):
-            yield from _csv(file, "\t" if file.suffix == ".tsv" else ",")
+        elif kind in (".csv", ".tsv"):
+            yield from _csv(file, "\t" if kind == ".tsv" else ",")
         else:
             yield from _parquet(file)
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start}); convert the file") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror or error}); give a readable file") from None
+
+
+def ending(file: Path) -> str:
+    """What a file's name says it is, whatever the case; of a packed text, what is packed."""
+    name = file.name.lower()
+    inner = Path(name.removesuffix(".gz")).suffix
+    return Path(name).suffix if inner in ("", ".parquet") else inner
 
 
 def absent(files: Iterable[Path]) -> list[str]:
@@ -52,16 +66,19 @@ def _lines(file: Path) -> Rows:
 
 
 def _json(file: Path) -> Rows:
-    text = file.read_text(encoding="utf-8")
-    if text.lstrip().startswith("{"):  # some repositories name a file of JSON lines `.json`
+    parts = records.lines(file)
+    first = next((line for line in parts if line.strip()), "")
+    if first.lstrip().startswith("{"):  # some repositories name a file of JSON lines `.json`
         yield from _lines(file)
         return
-    try:
-        table = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{file}, line {error.lineno}: not valid JSON ({error.msg}); a file of one object a line ends in .jsonl"
-        ) from None
+    text, length = [first], len(first)
+    for line in parts:
+        text.append(line)
+        if (length := length + len(line)) > LIST:
+            raise UserError(
+                f"{file}: a list of more than {LIST >> 20} million characters; write one object a line, as .jsonl"
+            )
+    table = records.parsed("".join(text), file)
     if not isinstance(table, list):
         raise UserError(f"{file}: expected a list of objects, found {type(table).__name__}")
     for number, row in enumerate(table, 1):
@@ -71,28 +88,37 @@ def _json(file: Path) -> Rows:
 
 
 def _csv(file: Path, delimiter: str) -> Rows:
-    csv.field_size_limit(1 << 30)  # a long solution is one field
-    with file.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter=delimiter, strict=True)
-        try:
-            for row in reader:
-                if None in row or None in row.values():
-                    columns = len(reader.fieldnames or ())
-                    raise UserError(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
-                yield f"{file}, line {reader.line_num}", dict(row)
-        except csv.Error as error:
-            raise UserError(f"{file}, after line {reader.line_num}: {error}; mend the file") from None
+    csv.field_size_limit(records.LONGEST)  # a long solution is one field
+    reader = csv.DictReader(records.lines(file, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                columns = len(reader.fieldnames or ())
+                raise UserError(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
+            yield f"{file}, line {reader.line_num}", dict(row)
+    except csv.Error as error:
+        raise UserError(f"{file}, after line {reader.line_num}: {error}; mend the file") from None
 
 
 def _parquet(file: Path) -> Rows:
     import pyarrow  # type: ignore[import-untyped]
     import pyarrow.parquet  # type: ignore[import-untyped]
 
+    number, left = 0, records.allowance(file)
     try:
-        number = 0
-        for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
+        table = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
+        for batch in table.iter_batches(batch_size=_batch(table.metadata), use_threads=False):
             for row in batch.to_pylist():
+                if (left := left - records.EACH - records.weight(row)) < 0:
+                    raise records.overfull(file)
                 number += 1
                 yield f"{file}, row {number}", row
     except pyarrow.ArrowException as error:
         raise UserError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def _batch(metadata: Any) -> int:
+    """So many rows that they fit whatever they hold: no value is longer than its column of a row group, unpacked."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    longest = max((g.column(i).total_uncompressed_size for g in groups for i in range(g.num_columns)), default=1)
+    return max(1, min(1024, BATCH // max(1, longest)))

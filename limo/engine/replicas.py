@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from limo import UserError, hardware, process
+from limo.config import quoted
 from limo.engine.protocol import Completion, Engine, Request
 from limo.engine.wire import SAID, Asked, Said, Work, line
 from limo.models import Model
@@ -231,4 +232,4 @@ def last_words(text: str) -> str:
     errors = [line for line in lines if ERROR.search(line) and "See root cause above" not in line]
     last = errors[-1] if errors else lines[-1] if lines else ""
     found = ERROR.search(last)
-    return last[found.start() if found else 0 :][:300]
+    return quoted(last[found.start() if found else 0 :])[:300]

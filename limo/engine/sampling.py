@@ -104,7 +104,8 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
         raise UserError(
             f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them"
         )
-    return [[_attempt(ask, found) for ask in part] for part in asks]
+    pairs = zip(groups, asks, strict=True)
+    return [[_attempt(ask, found, group.sampling.max_tokens) for ask in part] for group, part in pairs]
 
 
 def seed_of(seed: int, scope: str, problem: str, sample: int) -> int:
@@ -114,9 +115,7 @@ def seed_of(seed: int, scope: str, problem: str, sample: int) -> int:
 
 
 def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: int) -> list[Ask]:
-    shape = model.shape()
-    context = shape.max_position_embeddings if shape else 0
-    sampling = group.sampling
+    context, sampling = model.context or 0, group.sampling
     if len({name for name, _ in group.questions}) < len(group.questions):
         raise UserError(f"{group.scope}: two questions have the same id; ids must be unique")
     asks = []
@@ -171,6 +170,8 @@ def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, kno
     return found
 
 
-def _attempt(ask: Ask, found: dict[str, Completion]) -> Attempt:
+def _attempt(ask: Ask, found: dict[str, Completion], max_tokens: int) -> Attempt:
     got = found[ask.key] if ask.request else Completion(text="", finish="prompt_too_long", tokens=0)
-    return Attempt(ask.problem, ask.sample, ask.seed, got.text, got.finish, ask.prompt_tokens, got.tokens)
+    by_context = got.finish == "length" and ask.request is not None and ask.request.max_tokens < max_tokens
+    finish = "context" if by_context else got.finish
+    return Attempt(ask.problem, ask.sample, ask.seed, got.text, finish, ask.prompt_tokens, got.tokens)

@@ -30,7 +30,7 @@ class EvaluationStage(Stage):
     """Ask, grade, measure. Writes `results.json`, and per benchmark `answers.jsonl`, a row for each answer."""
 
     module: ClassVar[str] = "limo.evaluation"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("results.json",)
 
@@ -75,7 +75,7 @@ class EvaluationStage(Stage):
             for one in asked
         }
         mean, over = statistics.mean_of([(result.accuracy, result.interval) for result in found.values()])
-        write_results(folder / RESULTS, Results(self.model.path, found, mean, over))
+        write_results(folder / RESULTS, Results(self.model.path, found, mean, over, self.model.context))
         said = EvaluationSummary(
             model=self.model.path,
             accuracy=mean,

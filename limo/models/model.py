@@ -126,6 +126,11 @@ class Model:
         known = read_shape(folder) if folder and (folder / "config.json").is_file() else None
         return known or self.architecture
 
+    @property
+    def context(self) -> int | None:
+        """Tokens of prompt and answer together that it has room for, where that is known."""
+        return shape.max_position_embeddings if (shape := self.shape()) else None
+
     def outgrows(self, group: str, largest: float | None, instead: str) -> list[str]:
         """That settings were made for smaller models than this, one sentence; nothing where its size is not known."""
         shape = self.shape()

@@ -95,7 +95,7 @@ def answered(answers: Sequence[Attempt]) -> OwnAnswers:
     """How long the base's own answers are, and how many never end."""
     return OwnAnswers(
         tokens=statistics.median(a.tokens for a in answers),
-        cut=sum(a.finish == "length" for a in answers) / len(answers),
+        cut=sum(a.finish in ("length", "context") for a in answers) / len(answers),
         circles=sum(repeats(a.text) for a in answers) / len(answers),
     )
 

@@ -3,6 +3,7 @@
 from limo.records.answers import RIGHT, Answer, Attempt, Grade
 from limo.records.examples import Dropped, Example, Origin
 from limo.records.files import Record, line, read, read_record, replacing, rows, write, write_json, write_record
+from limo.records.lines import EACH, LONGEST, allowance, lines, overfull, parsed, weight
 from limo.records.manifests import Manifest, Part
 from limo.records.problems import AnswerType, Gold, Problem
 from limo.records.record import record
@@ -35,6 +36,8 @@ from limo.records.summaries import (
 )
 
 __all__ = [
+    "EACH",
+    "LONGEST",
     "RESULTS",
     "RIGHT",
     "SUMMARIES",
@@ -70,13 +73,18 @@ __all__ = [
     "Solved",
     "Status",
     "TrainingSummary",
+    "allowance",
     "line",
+    "lines",
+    "overfull",
+    "parsed",
     "read",
     "read_record",
     "read_results",
     "record",
     "replacing",
     "rows",
+    "weight",
     "write",
     "write_json",
     "write_record",

@@ -16,7 +16,8 @@ class Attempt:
     seed: int
     text: str
     finish: str
-    """`stop` (end token), `length` (cut at max_tokens or by the context), `prompt_too_long` (nothing generated)."""
+    """`stop` (end token), `length` (cut at max_tokens), `context` (cut where the model's context ends), `prompt_too_long`
+    (nothing generated)."""
     prompt_tokens: int
     tokens: int
     """Generated tokens, the end token included."""

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from limo import UserError
 from limo.records.answers import Answer, Attempt, Grade
 from limo.records.examples import Dropped, Example
+from limo.records.lines import lines, parsed
 from limo.records.problems import Problem
 
 T = TypeVar("T")
@@ -38,31 +39,15 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises UserError naming file and line where a line is no JSON object.
     """
     try:
-        handle = path.open(encoding="utf-8")
+        for number, text in enumerate(lines(path), 1):
+            if not text.strip():
+                continue
+            row = parsed(text, path, number)
+            if not isinstance(row, dict):
+                raise UserError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
+            yield number, row
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give the path of a readable JSONL file") from None
-    with handle:
-        try:
-            for number, line in enumerate(handle, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    what = error.msg.removesuffix(" at")
-                    raise UserError(f"{path}, line {number}: not valid JSON ({what} at column {error.colno})") from None
-                if "\\ud" in line.lower():
-                    row = json.loads(_encodable(json.dumps(row, ensure_ascii=False)))
-                if not isinstance(row, dict):
-                    raise UserError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
-                yield number, row
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
-def _encodable(text: str) -> str:
-    """With U+FFFD for each half of a character that a file cannot hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        raise UserError(f"{path}: {error.strerror or error}; give the path of a readable JSONL file") from None
 
 
 def read(path: Path, kind: type[Record]) -> list[Record]:

@@ -112,6 +112,21 @@ class BenchmarkResult:
         """Share of answers that did not come to their own end."""
         return 1 - self.finish.get("stop", 0.0)
 
+    @property
+    def at_limit(self) -> float:
+        """Share of answers cut at max_tokens."""
+        return self.finish.get("length", 0.0)
+
+    @property
+    def by_context(self) -> float:
+        """Share of answers cut where the model's context ends."""
+        return self.finish.get("context", 0.0)
+
+    @property
+    def no_room(self) -> float:
+        """Share of questions that leave no room for an answer."""
+        return self.finish.get("prompt_too_long", 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -122,6 +137,8 @@ class Results:
     mean: float
     """Plain mean over the benchmarks."""
     mean_interval: Interval
+    context: int | None = None
+    """Tokens of prompt and answer together that the model has room for, where that is known."""
 
 
 RESULTS = "results.json"

@@ -51,8 +51,16 @@ def _reason(error: str | None) -> str:
 
 def _answers(settings: Sequence[Setting]) -> Iterator[Note]:
     """The worst setting per kind of model and benchmark, as the table of how answers ended has it."""
+    found = {r.context for s in settings for r in (*s.tuned, *s.bases) if r.context}
+    context = f"the model's context of {' or '.join(f'{n:,}' for n in sorted(found)) or 'unknown'} tokens"
     kinds = (
-        ("cut", "answers were cut at max_tokens", "raise max_tokens"),
+        ("at_limit", "answers were cut at max_tokens", "raise max_tokens"),
+        (
+            "by_context",
+            f"answers were cut where {context} ends",
+            "take a model of a longer context, or a shorter prompt",
+        ),
+        ("no_room", f"questions left no room for an answer in {context}", "take a model of a longer context"),
         ("no_answer", "answers held no final answer", "see the format of its answers"),
         ("repetition", "answers ran in circles", "see its longest answers"),
     )

@@ -13,7 +13,7 @@ from limo.report.parts import Pieces, folded, marked, settings_key
 from limo.report.settings import Setting, bases_of, columns, names_of, palette, share
 from limo.report.text import count, measured
 
-SHARES = {"cut": "cut at max_tokens", "no_answer": "no final answer", "repetition": "repeating itself"}
+SHARES = {"cut": "cut short", "no_answer": "no final answer", "repetition": "repeating itself"}
 
 
 def curves(settings: Sequence[Setting]) -> Pieces:

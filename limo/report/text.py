@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from limo.records import BenchmarkResult, Results
@@ -14,6 +15,9 @@ from limo.report.settings import MEAN, Setting, bases_of, columns, describe, nam
 
 WIDE = 3
 """Benchmarks beyond which the terminal shows ± in place of both ends of intervals."""
+MARKUP = re.compile(r"[\\`*{}\[\]<>#|&$~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+LINE_END = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 Table = tuple[list[str], list[list[str]]]
 """Head and rows."""
 
@@ -90,9 +94,11 @@ def markdown(settings: Sequence[Setting], title: str) -> str:
     for kind, sentence in notes(settings):
         parts.append(f"- {f'**{_plain(sentence)}**' if kind == 'problem' else _plain(sentence)}")
     head, rows = single(settings[0]) if len(runs) == 1 else several(settings)
-    parts += ["", _line(head), _line([":--", *["--:"] * (len(head) - 1)]), *(_line(r) for r in rows)]
-    parts += ["", "Accuracy in % with 95 % interval.", "", *(f"    {run.command}" for run in runs), ""]
-    return "\n".join(parts)
+    rows = [[_plain(of), *figures] for of, *figures in rows]
+    parts += ["", _line(map(_plain, head)), _line([":--", *["--:"] * (len(head) - 1)]), *map(_line, rows)]
+    parts += ["", "Accuracy in % with 95 % interval.", ""]
+    parts += ["    " + LINE_END.sub("\n    ", run.command) for run in runs]
+    return "\n".join([*parts, ""])
 
 
 SHEET = (
@@ -127,7 +133,8 @@ def sheet(settings: Sequence[Setting]) -> str:
         for weights, found in (("base", run.base), ("tuned", run.tuned)):
             if found:
                 for name, one in found.benchmarks.items():
-                    writer.writerow([*_who(run), weights, name, *_measures(one), found.model])
+                    row = [*_who(run), weights, name, *_measures(one), found.model]
+                    writer.writerow(map(_cell, row))
     return out.getvalue()
 
 
@@ -174,9 +181,15 @@ def seeds(setting: Setting) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of others that Markdown shows as it is."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|" else c for c in text)
+    """Text of others that Markdown shows as it is, on one line."""
+    marked = MARKUP.sub(lambda found: f"\\{found[0]}", LINE_END.sub(" ", text))
+    return marked.replace("://", r"\://").replace("www.", r"www\.")
 
 
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(value: object) -> object:
+    """A cell of a sheet: a text that a spreadsheet would take for a formula is marked as the text it is."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(FORMULA) else value

@@ -45,6 +45,12 @@ class BatchPlan:
         """Micro-batches that hold examples, over all steps and ranks."""
         return sum(bool(pack) for step in self.steps for rank in step.packs for pack in rank)
 
+    @property
+    def sizes(self) -> str:
+        """How many examples a step has, `16`, or `9 to 16` where the last of an epoch has fewer."""
+        sizes = sorted({len(step.members) for step in self.steps})
+        return " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
+
     def tokens(self, encoded: Sequence[Encoded]) -> list[tuple[int, int]]:
         """Tokens of each step, and those of them with loss."""
         members = [[encoded[place] for place in step.members] for step in self.steps]

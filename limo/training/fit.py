@@ -120,7 +120,7 @@ def _headline(module: Module, prepared: Prepared, start: int) -> str:
     steps, rising = len(batch_plan.steps), module.optimizer_config.schedule.warming(len(batch_plan.steps))
     return (
         f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded):,} tokens "
-        f"({sum(e.supervised for e in encoded):,} supervised), {steps} steps of {training.global_batch} examples, "
+        f"({sum(e.supervised for e in encoded):,} supervised), {steps} steps of {batch_plan.sizes} examples, "
         f"{batch_plan.packs} {'packs' if training.packing else 'batches'} on {module.ranks} process(es), "
         f"{title(module.strategy_config)}, {training.precision}"
         + (f"; going on from step {start}" if start else "")
