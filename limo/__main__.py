@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import hydra
 from hydra._internal.utils import get_args
 
-from limo import StageError, UserError
+from limo import StageError, UserError, process
 from limo.compose import in_words, jobs, overview, register_configs
 from limo.config import ROOT
 from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 VERBS = {
     "plan": "limo.plan.command",
     "probe": "limo.probe.command",
@@ -33,9 +34,10 @@ OF_OVERRIDES = ("run", "plan", "probe", "rehearse")
 def main() -> None:
     """`python -m limo [verb] …`, `limo [verb] …`; without a verb it runs.
 
-    Exit code 0 done, 2 the user's mistake, 1 a defect or a failed run in a sweep, 130 Ctrl-C.
+    Exit code 0 done, 2 the user's mistake, 1 a defect or a failed run in a sweep, 130 Ctrl-C, 143 SIGTERM.
     """
     words = sys.argv[1:]
+    signal.signal(signal.SIGTERM, process.terminate)
     if {"-sc", "--shell-completion"} & set(words):
         _complete()
     try:
@@ -48,7 +50,9 @@ def main() -> None:
     except UserError as mistake:
         code = _tell(mistake, MISTAKEN)
     except StageError as broken:
-        code = _tell(broken, BROKEN)
+        code = _tell(broken, broken.code)
+    except process.Terminated:
+        code = _tell("told to end; the same command resumes", TERMINATED)
     except KeyboardInterrupt:
         code = _tell("interrupted; the same command resumes", INTERRUPTED)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shlex
 import signal
 import socket
 import subprocess
-import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from limo import StageError, UserError, hardware, process
+from limo import EndedError, StageError, UserError, hardware, process
 from limo.serial import dump, plugins
-from limo.stage import SUMMARY, TOLD, Stage
+from limo.stage import END, SUMMARY, TOLD, Stage, last_word
 
 log = logging.getLogger(__name__)
 
-TORCHRUN = ("-m", "torch.distributed.run")
-AGENT = 'trap "" TERM USR2; exec "$0" -m torch.distributed.run --node-rank "$SLURM_PROCID" "$@"'
+TORCHRUN = ("-m", "limo.torchrun")
+AGENT = 'trap "" TERM USR2; exec "$0" -m limo.torchrun --node-rank "$SLURM_PROCID" "$@"'
 """What srun starts on each node; `$0` is the Python. Before SLURM takes a job's nodes away it sends SIGTERM, and submitit's SIGUSR2,
 to every step: the run that started this one decides when it ends, and SIGTERM to its srun ends it."""
 QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
@@ -30,33 +30,67 @@ QUIET = ("--signals-to-handle", "SIGINT", "--shutdown-timeout", "5")
 
 def run(name: str, stage: Stage, folder: Path, python: str) -> None:
     """Run a stage as a process of its own; returns when it succeeded."""
-    told = folder / TOLD
-    told.unlink(missing_ok=True)
+    for left in (TOLD, END):
+        (folder / left).unlink(missing_ok=True)
     child = start(stage, folder, python)
-    # a handler that is there already is submitit's: SLURM sends SIGTERM before the signal on which the job is queued again
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        code = child.wait()
-    finally:
-        process.stop(child)
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if told.is_file():
-        full = f"{folder}: {os.strerror(errno.ENOSPC)}; make room and run the same command again"
-        raise UserError(told.read_text(encoding="utf-8") or full)
+    with _queued_again_after():
+        try:
+            code = child.wait()
+        finally:
+            _end(name, child, stage, folder)
+    again = f"its log is {folder / 'log.txt'}; run the same command again to resume"
+    if last := last_word(folder):
+        kind = {2: UserError, EndedError.code: EndedError}.get(last.code, StageError)
+        raise kind(last.sentence if kind is UserError else f"{name}: {last.sentence}")
+    reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+    if code in (-signal.SIGTERM, EndedError.code):
+        raise EndedError(f"{name} broke off ({reason}: it was told to end); {again}")
     if code:
-        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise StageError(
-            f"{name} broke off ({reason}); its log is {folder / 'log.txt'}; run the same command again to resume"
-        )
+        raise StageError(f"{name} broke off ({reason}); {again}")
     # done is never an exit code: a result is finished when its products and its last word are there
     if absent := [part for part in (*stage.products, SUMMARY) if not (folder / part).exists()]:
-        lost = " and ".join(absent)
-        raise StageError(
-            f"{name} ended without {lost}; its log is {folder / 'log.txt'}; run the same command again to resume"
-        )
+        raise StageError(f"{name} ended without {' and '.join(absent)}; {again}")
+
+
+def _end(name: str, child: subprocess.Popen[bytes], stage: Stage, folder: Path) -> None:
+    """See that a stage's process is gone: one at work is asked to end and has its grace, which another Ctrl-C cuts short."""
+    working = child.poll() is None
+    try:
+        if working and stage.grace:
+            with suppress(OSError):
+                (folder / END).touch()
+            child.wait(stage.grace)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        process.stop(child)
+    if working and (last := last_word(folder)):
+        log.info(f"{name}: {last.sentence}")
+
+
+class _Requeue(BaseException):
+    """submitit's signal has come."""
+
+
+@contextmanager
+def _queued_again_after() -> Iterator[None]:
+    """Inside, submitit's signal leads out first: its handler has the job queued again, and then SLURM kills what still works."""
+    theirs = signal.getsignal(signal.SIGUSR2)
+    if not callable(theirs) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        raise _Requeue
+
+    signal.signal(signal.SIGUSR2, leave)
+    try:
+        yield
+    except _Requeue:
+        theirs(signal.SIGUSR2, None)
+        raise EndedError("SLURM ends this job; run the same command again to resume") from None
+    finally:
+        signal.signal(signal.SIGUSR2, theirs)
 
 
 def start(stage: Stage, folder: Path, python: str) -> subprocess.Popen[Any]:

@@ -23,6 +23,15 @@ IDLE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 PR_SET_PDEATHSIG = 1
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM to a run, which ends as at Ctrl-C; exit code 143."""
+
+
+def terminate(*_: object) -> None:
+    """A run's handler of SIGTERM."""
+    raise Terminated
+
+
 def environment(python: str = sys.executable, **extra: str) -> dict[str, str]:
     """This process's environment without what a launcher left in it: a stray LOCAL_RANK reads as 'already launched'.
 
@@ -52,12 +61,19 @@ def start(command: Sequence[str], env: Mapping[str, str] | None = None, **option
 
 
 def stop(process: subprocess.Popen[Any], grace: float = 5.0) -> None:
-    """End a child and everything it started: SIGTERM to its group, SIGKILL after `grace` seconds."""
+    """End a child and everything it started: SIGTERM to its group, SIGKILL after `grace` seconds or another Ctrl-C meanwhile."""
+    again: KeyboardInterrupt | None = None
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+        except KeyboardInterrupt as interrupt:
+            again = interrupt
+    if again:
+        raise again
 
 
 class Child:

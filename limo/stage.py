@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import logging
@@ -18,10 +19,10 @@ from typing import Annotated, ClassVar, TypeVar, cast
 
 from pydantic import TypeAdapter, WrapValidator
 
-from limo import UserError
+from limo import StageError, UserError
 from limo.config import component, runtime
 from limo.process import environment
-from limo.records import read_record, write_record
+from limo.records import LastWord, read_record, write_record
 from limo.serial import dump, load
 
 T = TypeVar("T")
@@ -29,7 +30,10 @@ T = TypeVar("T")
 SENTENCES = TypeAdapter(list[str])
 REQUEST = "stage.json"
 SUMMARY = "summary.json"
-TOLD = "mistake.txt"
+TOLD = "last_word.json"
+"""A `LastWord`, where a stage's process ends early."""
+END = "end"
+"""A file by which a stage's parent asks its process to end: signals do not reach every rank on every machine."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 MISSING = "--missing"
 """In place of the folder: a stage comes over standard input, what its Python lacks goes out."""
@@ -103,6 +107,11 @@ class Stage:
         """What its libraries are told by environment variables; what the user set there stays."""
         return {}
 
+    @property
+    def grace(self) -> float:
+        """Seconds that it has to come to a point from which it goes on, when `END` asks it to; without any it is ended at once."""
+        return 0.0
+
     def missing(self) -> list[str]:
         """What this machine lacks to run it, one sentence each; asked before any work."""
         return []
@@ -147,8 +156,34 @@ def summary(folder: Path, kind: type[T]) -> T:
     return read_record(folder / SUMMARY, kind)
 
 
+def tell(folder: Path, code: int, sentence: str) -> bool:
+    """Leave the sentence with which a stage ends for its parent; on a full disk at least the empty file, which says as much.
+
+    Whether this process was the one to say it: of several ranks the first is heard.
+    """
+    try:
+        with (folder / TOLD).open("x", encoding="utf-8") as handle, suppress(OSError):
+            json.dump(dataclasses.asdict(LastWord(code, sentence)), handle)
+    except OSError:
+        return False
+    return True
+
+
+def last_word(folder: Path) -> LastWord | None:
+    """What the stage's process said when it ended early."""
+    path = folder / TOLD
+    if not path.is_file():
+        return None
+    if not path.stat().st_size:
+        return LastWord(2, f"{folder}: {os.strerror(errno.ENOSPC)}; make room and run the same command again")
+    return read_record(path, LastWord)
+
+
 def main() -> None:
-    """Entry point of every stage process. Exit code 0 done, 2 the user's mistake (one sentence), 1 a defect (traceback)."""
+    """Entry point of every stage process.
+
+    Exit code 0 done, 2 the user's mistake (one sentence), 143 told to end (one sentence), 1 a defect (traceback).
+    """
     if sys.argv[1:] == [MISSING]:
         asked: Stage = load(json.load(sys.stdin))
         print(json.dumps(asked.missing()))
@@ -177,13 +212,16 @@ def main() -> None:
         stage.run(folder)
     except UserError as mistake:
         if first:
-            _tell(folder, str(mistake))
+            tell(folder, 2, str(mistake))
         sys.exit(2)
+    except StageError as ended:
+        tell(folder, ended.code, str(ended))
+        sys.exit(ended.code)
     except SystemExit as ended:  # no stage ends so: a library, told by SIGTERM to end, may call that success
         sys.exit(ended.code or 143)
     except Exception as error:
         if sentence := _of_the_disk(error, folder):
-            _tell(folder, sentence)
+            tell(folder, 2, sentence)
             sys.exit(2)
         logging.getLogger(__name__).error(traceback.format_exc())
         sys.exit(1)
@@ -200,9 +238,3 @@ def _of_the_disk(error: BaseException, folder: Path) -> str | None:
                 return f"{folder}: {full}; make room and run the same command again"
         cause = cause.__cause__ or cause.__context__
     return None
-
-
-def _tell(folder: Path, sentence: str) -> None:
-    """Leave the sentence for the parent; on a full disk at least the empty file, which says as much."""
-    with suppress(OSError):
-        (folder / TOLD).write_text(sentence, encoding="utf-8")

@@ -68,7 +68,7 @@ def _ending(run: Callable[[], None]) -> tuple[int, str | None]:
     except UserError as mistake:
         return MISTAKEN, str(mistake)
     except StageError as broken:
-        return BROKEN, str(broken)
+        return broken.code, str(broken)
     except OSError as failed:
         if failed.errno in REFUSED:
             place = f"{failed.filename}: " if failed.filename else ""

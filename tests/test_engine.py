@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -230,13 +230,27 @@ def test_a_torn_last_line_is_dropped_and_generated_again(tmp_path: Path, model: 
     assert len(answers_in(tmp_path)) == 16
 
 
-def test_a_damaged_line_is_named(tmp_path: Path, model: Model) -> None:
-    ask(tmp_path, model)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[:60] + b"\n",
+        lambda line: line.replace(b'"text": "', b'"text": "4'),
+        lambda line: line.replace(b'"tokens": ', b'"tokens": 1'),
+    ],
+    ids=["cut", "another text", "another number"],
+)
+def test_an_answer_that_is_not_as_it_was_written_is_generated_anew_and_counted(
+    damage: Callable[[bytes], bytes], tmp_path: Path, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = ask(tmp_path, model)
     (path,) = (tmp_path / "completions").glob("*.jsonl")
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*lines[:3], lines[3][:60] + b"\n", *lines[4:]]))
-    with pytest.raises(UserError, match=r"\.jsonl, line 4: damaged"):
-        ask(tmp_path, model)
+    path.write_bytes(b"".join([*lines[:3], damage(lines[3]), *lines[4:]]))
+    assert ask(tmp_path, model) == first
+    assert caplog.text.count(f"{path}: 1 damaged answer(s) in it are generated anew") == 1
+    caplog.clear()
+    assert ask(tmp_path, model) == first
+    assert "damaged" not in caplog.text, "the good line stands behind the bad one"
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, model: Model) -> None:

@@ -94,10 +94,11 @@ def test_two_runs_at_once_make_a_result_once(tmp_path: Path) -> None:
     assert diary.read_text().split() == [f"x{i}" for i in range(6)]
 
 
-def test_an_interrupted_run_ends_its_stage_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_ends_its_stage_process(number: signal.Signals, tmp_path: Path) -> None:
     run = drive(tmp_path / "store", tmp_path / "diary", tmp_path / "gate")
     stage = held(run, tmp_path / "diary")
-    run.send_signal(signal.SIGTERM)
+    run.send_signal(number)
     run.wait()
     gone([stage])
     assert len((tmp_path / "diary").read_text().splitlines()) == 2
@@ -282,7 +283,7 @@ def test_a_sentence_is_said_though_it_is_part_of_another(tmp_path: Path) -> None
 @pytest.mark.parametrize("fail", ["leave", "vanish"])
 def test_an_exit_code_alone_is_no_result(fail: str, tmp_path: Path) -> None:
     with pytest.raises(
-        StageError, match=r"counting (broke off \(exit code 143\)|ended without lines.txt and summary.json)"
+        StageError, match=r"counting (broke off \(exit code 143: it was told to end\)|ended without lines.txt and summary.json)"
     ):
         pipeline.make("counting", Counting(fail=fail), Store(tmp_path))
     assert not list(tmp_path.glob(f"counting/*/{MANIFEST}"))

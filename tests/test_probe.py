@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -171,16 +173,18 @@ def test_the_command_measures_the_examples_that_the_run_would_train_on(tmp_path:
     assert "selection: from the store" in run.stdout + run.stderr
 
 
-def test_ctrl_c_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "what"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to end")]
+)
+def test_a_command_that_is_told_to_end_does_so_in_a_sentence(
+    number: signal.Signals, code: int, what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from limo.probe import command
     from tests import command as command_line
 
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "run", interrupted)
-    assert command_line.limo("probe") == 130
-    assert capsys.readouterr().err == "limo: interrupted; the same command resumes\n"
+    monkeypatch.setattr(command, "run", lambda *_: os.kill(os.getpid(), number))
+    assert command_line.limo("probe") == code
+    assert capsys.readouterr().err == f"limo: {what}; the same command resumes\n"
 
 
 @pytest.mark.parametrize(

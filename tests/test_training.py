@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,19 +21,23 @@ import tiny
 import torch
 from waiting import until
 
-from limo import UserError, hardware
+from limo import EndedError, StageError, UserError, hardware, launch
 from limo.compose import compose
 from limo.models import Architecture, Model, load_tokenizer, prompt_ids
 from limo.optimizers import AdamW, Muon, Optimizer, Schedule
 from limo.records import Example, TrainingSummary, write
-from limo.stage import request, summary
+from limo.serial import dump, plugins
+from limo.stage import END, request, summary
 from limo.training import Lora, Training, TrainingStage
+from limo.training.batches import Batch
 from limo.training.checkpoints import found
 from limo.training.compare import ExportError, alone, compare
 from limo.training.export import same_tensors
 from limo.training.loggers import MLflow, TensorBoard, Wandb
+from limo.training.module import Module
 from limo.training.saving import Saving
 from limo.training.strategies import AutoStrategy, Ddp, Single, Strategy, Zero
+from limo.training.watch import Watch
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +135,7 @@ def interrupted(stage: TrainingStage, folder: Path, when: Callable[[], bool]) ->
     """Run the stage in its own process, which halts after its second checkpoint, and kill -9 it when `when` says so."""
     request(stage, folder)
     command = [sys.executable, "-m", "limo.training", str(folder)]
-    env = os.environ | {"HALT_AFTER": str(folder / "checkpoints/step-00000004")}
+    env = os.environ | plugins(dump(stage)) | {"HALT_AFTER": str(folder / "checkpoints/step-00000004")}
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent, env=env)
     until("the moment to kill it", when, lambda: process.poll() is None)
     process.kill()
@@ -161,11 +167,146 @@ def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
     ]
 
 
+def test_told_to_end_it_does_so_at_a_checkpoint_and_the_same_command_goes_on_from_there(
+    base: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, heard = signal.getsignal(signal.SIGTERM), threading.Event()
+    step, hear = Module.training_step, Watch._hear
+
+    def told(module: Module, batch: Batch, index: int) -> torch.Tensor:
+        if module.trainer.global_step == 2 and not heard.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            heard.wait()
+        return step(module, batch, index)
+
+    monkeypatch.setattr(Watch, "_hear", lambda *a: (hear(*a), heard.set())[0])
+    monkeypatch.setattr(Module, "training_step", told)
+    stage = tiny.stage(tmp_path, base, steps=6, checkpoint_every=9)
+    with pytest.raises(EndedError, match="told to end at step 3; the same command goes on from there"):
+        stage.run(tmp_path)
+    assert [checkpoint.name for checkpoint in found(tmp_path / "checkpoints")] == ["step-00000003"]
+    assert signal.getsignal(signal.SIGTERM) is before
+    stage.run(tmp_path)
+    assert tiny.furthest(tiny.weights(tmp_path), tiny.weights(trained)) == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "ask", "error", "sentence"),
+    [
+        ({"grace": 1}, True, EndedError, r"told to end, with no end of the step in 1 s \(training.grace\)"),
+        (
+            {"patience": 0.01},
+            False,
+            StageError,
+            r"no step in .* minutes, where one takes .* s \(training.patience\); ended",
+        ),
+    ],
+    ids=["told to end", "hanging"],
+)
+def test_a_step_that_never_ends_is_ended_and_what_was_saved_before_it_is_gone_on_from(
+    how: dict[str, float],
+    ask: bool,
+    error: type[StageError],
+    sentence: str,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkpoint = tmp_path / "checkpoints/step-00000002"
+    stage = tiny.stage(tmp_path, base, optimizer=tiny.Slow(lr=1e-3), checkpoint_every=2, **how)
+    request(stage, tmp_path)
+    monkeypatch.setenv("HALT_AFTER", str(checkpoint))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    asking = threading.Thread(target=lambda: (until("a checkpoint", checkpoint.exists), (tmp_path / END).touch()))
+    if ask:
+        asking.start()
+    with pytest.raises(error, match=f"^training: {sentence}; the same command goes on from step 2$"):
+        launch.run("training", stage, tmp_path, sys.executable)
+    monkeypatch.delenv("HALT_AFTER")
+    (tmp_path / END).unlink(missing_ok=True)
+    stage.run(tmp_path)
+    assert summary(tmp_path, TrainingSummary).steps == 4
+
+
+@pytest.fixture(scope="module")
+def cut(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the length of `trained` that broke off at its fifth step, with the checkpoints of steps 2 and 4."""
+    folder = tmp_path_factory.mktemp("cut") / "run"
+    with pytest.raises(ZeroDivisionError), breaking_at(5):
+        tiny.stage(folder, base, steps=6, checkpoint_every=2).run(folder)
+    return folder
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("state", lambda path: os.truncate(path, 1000), "state has 1000 of "),
+        ("state", lambda path: os.truncate(path, 0), "state has 0 of "),
+        ("state", flipped, "state is not as it was written"),
+        ("state", Path.unlink, "state is gone"),
+        ("metrics.csv", lambda path: os.truncate(path, 100), "metrics.csv has 100 of "),
+        ("rank-00000.json", lambda path: os.truncate(path, 0), "its manifest cannot be read"),
+        ("rank-00000.json", Path.unlink, "its manifest cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("all_of_them", [False, True], ids=["the newest", "every one"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_gone_on_from(
+    name: str,
+    damage: Callable[[Path], None],
+    said: str,
+    all_of_them: bool,
+    base: Path,
+    trained: Path,
+    cut: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = shutil.copytree(cut, tmp_path / "run")
+    for checkpoint in found(folder / "checkpoints")[0 if all_of_them else -1 :]:
+        damage(checkpoint / name)
+    with caplog.at_level("INFO"):
+        tiny.stage(folder, base, steps=6, checkpoint_every=2).run(folder)
+    assert f"checkpoint step-00000004 is not used: {said}" in caplog.text
+    assert ("going on from step 2" in caplog.text) is not all_of_them
+    assert tiny.furthest(tiny.weights(folder), tiny.weights(trained)) == 0
+    assert [row["loss"] for row in rows(folder)] == [row["loss"] for row in rows(trained)]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 50)], ids=["gone", "short"])
+def test_the_rows_of_the_steps_before_come_from_the_checkpoint(
+    damage: Callable[[Path], None], base: Path, trained: Path, cut: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cut, tmp_path / "run")
+    damage(folder / "metrics.csv")
+    tiny.stage(folder, base, steps=6, checkpoint_every=2).run(folder)
+    assert [row["loss"] for row in rows(folder)] == [row["loss"] for row in rows(trained)]
+
+
+def test_a_folder_that_is_deleted_while_it_trains_is_whole_at_the_end(
+    base: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, step = tmp_path / "run", Module.training_step
+
+    def deleting(module: Module, batch: Batch, index: int) -> torch.Tensor:
+        if module.trainer.global_step == 3:
+            shutil.rmtree(folder, ignore_errors=True)
+        return step(module, batch, index)
+
+    monkeypatch.setattr(Module, "training_step", deleting)
+    tiny.stage(folder, base, steps=6).run(folder)
+    assert tiny.furthest(tiny.weights(folder), tiny.weights(trained)) == 0
+    assert [row["loss"] for row in rows(folder)] == [row["loss"] for row in rows(trained)]
+
+
 def test_the_rows_before_are_on_disk_when_a_resumed_run_begins(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from limo.training.module import Module
-
     stage = tiny.stage(tmp_path, base, checkpoint_every=2)
     with pytest.raises(ZeroDivisionError), breaking_at(3):
         stage.run(tmp_path)
@@ -182,8 +323,6 @@ class breaking_at:  # noqa: N801
         self.step = step
 
     def __enter__(self) -> None:
-        from limo.training.module import Module
-
         self.kept = Module.training_step
 
         def failing(module, batch, index):
@@ -194,8 +333,6 @@ class breaking_at:  # noqa: N801
         Module.training_step = failing
 
     def __exit__(self, *_: object) -> None:
-        from limo.training.module import Module
-
         Module.training_step = self.kept
 
 
@@ -253,8 +390,9 @@ def test_going_on_with_another_number_of_processes_is_refused(
     stage = tiny.stage(folder, base, steps=6, checkpoint_every=2)
     with pytest.raises(ZeroDivisionError), breaking_at(3):
         stage.run(folder)
-    layout = json.loads((folder / "layout.json").read_text())
-    (folder / "layout.json").write_text(json.dumps(layout | {"ranks": 2}))
+    for manifest in folder.glob("checkpoints/*/rank-00000.json"):
+        share = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps(share | {"cut": share["cut"] | {"ranks": 2}}))
     with pytest.raises(UserError, match="delete its checkpoints"):
         stage.run(folder)
 
@@ -322,8 +460,6 @@ def test_an_adapter_is_exported_merged_and_on_its_own(base: Path, tmp_path: Path
 def test_sixteen_bits_train_and_export_with_rotary_frequencies_whole(
     precision: str, base: Path, tmp_path: Path
 ) -> None:
-    from limo.training.module import Module
-
     seen = []
     kept = Module.training_step
 
@@ -536,6 +672,19 @@ def test_a_run_begun_anew_knows_nothing_of_the_best_weights_before_it(base: Path
     shutil.rmtree(tmp_path / "checkpoints")
     (tmp_path / "best.json").write_text('{"step": 3, "loss": 0}')
     stage.run(tmp_path)
+    losses = [float(row["validation_loss"]) for row in rows(tmp_path)]
+    assert summary(tmp_path, TrainingSummary).exported_step == losses.index(min(losses)) + 1
+
+
+@pytest.mark.parametrize("lost", ["best", "best.json"])
+def test_a_run_that_has_lost_its_best_weights_begins_anew(lost: str, base: Path, tmp_path: Path, caplog) -> None:
+    write(tmp_path / "held.jsonl", [replace(e, problem=f"v{e.problem}") for e in tiny.examples(6, seed=9)])
+    stage = tiny.stage(tmp_path, base, checkpoint_every=1, validation=tmp_path / "held.jsonl", export_from="best")
+    with pytest.raises(ZeroDivisionError), breaking_at(2):
+        stage.run(tmp_path)
+    (tmp_path / lost).rename(tmp_path / "elsewhere")
+    stage.run(tmp_path)
+    assert "checkpoint step-00000002 is not used: the best weights, of step" in caplog.text
     losses = [float(row["validation_loss"]) for row in rows(tmp_path)]
     assert summary(tmp_path, TrainingSummary).exported_step == losses.index(min(losses)) + 1
 

@@ -78,7 +78,7 @@ def find(running: Running, victim: str) -> list[psutil.Process]:
 
 def kind(line: list[str], direct: bool) -> str:
     """What a process of limo is, from its command line and whether the command itself started it."""
-    if "torch.distributed.run" in line:
+    if "limo.torchrun" in line:
         return "torchrun"
     if "limo.grading.worker" in line:
         return "worker"

@@ -23,7 +23,7 @@ WORDS = (
 EARLY = ("stages=[data,attempts,selection,training]",)
 ZERO = (*EARLY, "training/strategy=zero2", "training.strategy.devices=2", "training.micro_batch=8")
 RUN, STORE = Path("outputs/run"), Path("outputs/.store")
-OF_THE_MAKING = {"log.txt", "manifest.json", "stage.json", "summary.json", "layout.json"}
+OF_THE_MAKING = {"log.txt", "manifest.json", "stage.json", "summary.json"}
 """Files of a result that hold times, versions and paths."""
 OF_THE_STEPS = ("step", "epoch", "loss", "lr", "grad_norm", "tokens", "supervised_tokens", "validation_loss")
 """Columns of `metrics.csv` without times."""

@@ -27,25 +27,28 @@ def key_of(request: Request) -> str:
 
 
 class Completions:
-    """The log at `path`: lines `{"key", "text", "finish", "tokens"}` and, where a run began to write, `{"about"}`."""
+    """The log at `path`: lines `{"key", "text", "finish", "tokens", "check"}` and, where a run began to write, `{"about"}`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damaged = 0
+        """Answers that `find` looked for and saw only damaged."""
 
     def find(self, keys: set[str]) -> dict[str, Completion]:
-        """The answers that are there. A last line without its newline (a run was killed) counts as not there.
+        """The answers that are there, as they were written: a line whose check does not fit it is no answer.
 
-        Raises UserError naming the line where another one is damaged.
+        A last line without its newline (a run was killed) counts as not there.
         """
         found: dict[str, Completion] = {}
-        for number, line in enumerate(self._lines(), 1):
+        damaged: set[str] = set()
+        for line in self._lines():
             key = line[len(HEAD) : len(HEAD) + 32].decode(errors="replace")
             if line.startswith(HEAD) and key in keys and line.endswith(b"\n"):
-                try:
-                    row = json.loads(line)
-                    found[row["key"]] = Completion(text=row["text"], finish=row["finish"], tokens=row["tokens"])
-                except (ValueError, KeyError):
-                    raise UserError(f"{self.path}, line {number}: damaged; delete this line and run again") from None
+                if completion := _checked(line):
+                    found[key] = completion
+                else:
+                    damaged.add(key)
+        self.damaged = len(damaged - found.keys())
         return found
 
     @contextmanager
@@ -65,7 +68,11 @@ class Completions:
             with handle:
                 with reported(self.path):
                     self._drop_torn_line()
-                yield Writer(self.path, handle, about)
+                try:
+                    yield Writer(self.path, handle, about)
+                finally:
+                    with reported(self.path):
+                        os.fsync(handle.fileno())
         finally:
             lock.release()
 
@@ -107,7 +114,9 @@ class Writer:
         if self.about is not None:
             self._write({"about": self.about})
             self.about = None
-        self._write({"key": key, "text": completion.text, "finish": completion.finish, "tokens": completion.tokens})
+        text = completion.text.encode(errors="replace").decode()  # half a pair of surrogates cannot be written
+        row = {"key": key, "text": text, "finish": completion.finish, "tokens": completion.tokens}
+        self._write(row | {"check": check_of(row)})
 
     def _write(self, row: dict[str, object]) -> None:
         line = memoryview((json.dumps(row, ensure_ascii=False) + "\n").encode(errors="replace"))
@@ -117,6 +126,22 @@ class Writer:
             if time.monotonic() - self.synced > SYNC_SECONDS:
                 os.fsync(self.handle.fileno())
                 self.synced = time.monotonic()
+
+
+def check_of(row: dict[str, object]) -> str:
+    """A short hash of an answer's line, by which damage and edits are seen."""
+    return hashlib.sha256(json.dumps(row).encode()).hexdigest()[:16]
+
+
+def _checked(line: bytes) -> Completion | None:
+    """The answer of a line, or None where it is not what was written."""
+    try:
+        row = json.loads(line)
+        check = row.pop("check")
+        completion = Completion(text=row["text"], finish=row["finish"], tokens=row["tokens"])
+    except (ValueError, KeyError):
+        return None
+    return completion if check == check_of(row) else None
 
 
 @contextmanager

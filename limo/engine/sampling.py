@@ -98,6 +98,8 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
         with completions.writing(about, f"another run is asking {model.path}; waiting for its answers") as writer:
             found = completions.find(set(wanted))
             missing = [ask for key, ask in wanted.items() if key not in found]
+            if completions.damaged:
+                log.warning(f"{completions.path}: {completions.damaged} damaged answer(s) in it are generated anew")
             if missing:
                 found |= _generate(engine, model, missing, writer, len(found))
     if lost := len(wanted) - len(found):

@@ -18,7 +18,7 @@ from limo.records.results import (
     read_results,
     write_results,
 )
-from limo.records.runs import Asked, Status
+from limo.records.runs import Asked, LastWord, Status
 from limo.records.summaries import (
     SUMMARIES,
     AttemptsSummary,
@@ -57,6 +57,7 @@ __all__ = [
     "GradingSummary",
     "Interval",
     "Judged",
+    "LastWord",
     "Losses",
     "Manifest",
     "Mended",

@@ -1,4 +1,4 @@
-"""What a run was asked and how it ended: `run.json` and `status.json` in its folder."""
+"""What a run was asked and how it ended (`run.json` and `status.json` in its folder), and the last word of a stage's process."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ class Status:
     state: str = "unfinished"
     """`done`, `failed` or `unfinished`."""
     code: int = 1
-    """Exit code: 0 done, 1 broken off or a defect, 2 the user's mistake."""
+    """Exit code: 0 done, 1 broken off or a defect, 2 the user's mistake, 143 told to end."""
     error: str | None = None
     seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """Why a stage's process ends before its work is done."""
+
+    code: int
+    """Its exit code, which a launcher between it and its parent may replace."""
+    sentence: str

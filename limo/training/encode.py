@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from limo.store import content_digest
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FORMAT = 2
+log = logging.getLogger(__name__)
+
+FORMAT = 3
 """Raised when the same example would become other ids: part of the key of cached ids."""
 
 FILES = (
@@ -66,14 +69,25 @@ def encode_all(
     texts = [(e.id, e.question, e.solution) for e in examples]
     parts = [FORMAT, digests, model.system, str(tokenizer.chat_template), texts]
     path = cache / f"{hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]}.json"
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return [Encoded(name, tuple(tokens), prompt) for name, tokens, prompt in kept]
+    if kept := _kept(path):
+        return kept
     done = [encode(tokenizer, model, e) for e in examples]
     cache.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([[e.id, e.tokens, e.prompt] for e in done])
     with replacing(path) as fresh:
-        fresh.write_text(json.dumps([[e.id, e.tokens, e.prompt] for e in done]), encoding="utf-8")
+        fresh.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
     return done
+
+
+def _kept(path: Path) -> list[Encoded]:
+    """The ids in a file of the cache; none where it is not there, or not as it was written."""
+    if not path.is_file():
+        return []
+    check, _, text = path.read_bytes().partition(b"\n")
+    if check != hashlib.sha256(text).hexdigest().encode():
+        log.warning(f"{path} is damaged; the examples are tokenised anew")
+        return []
+    return [Encoded(name, tuple(tokens), prompt) for name, tokens, prompt in json.loads(text)]
 
 
 Overlong = Literal["error", "drop", "truncate"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from limo import UserError, hardware
 from limo.placement import chip, unknown
-from limo.records import TrainingSummary, write_json
+from limo.records import TrainingSummary, replacing
 from limo.stage import SUMMARY, summarise
 from limo.training.batches import Batch
-from limo.training.checkpoints import BEST, CHECKPOINTS, best, found, remove, step_of
+from limo.training.checkpoints import BEST, CHECKPOINTS, METRICS, STATE, Cut, best, remove, step_of, usable
 from limo.training.examples import Prepared, prepare, validation
 from limo.training.export import export
 from limo.training.module import Module
@@ -27,6 +27,7 @@ from limo.training.ranks import Ranks, enter, share_threads
 from limo.training.saving import Saving
 from limo.training.step_log import StepLog, peak_memory
 from limo.training.strategies import Zero, title
+from limo.training.watch import Watch
 
 if TYPE_CHECKING:
     from limo.training.stage import TrainingStage
@@ -44,24 +45,26 @@ class Stream(IterableDataset[Batch]):
         return self.make()
 
 
-def train(stage: TrainingStage, folder: Path) -> None:
+def train(stage: TrainingStage, folder: Path, watch: Watch) -> None:
     """Train `stage.examples`; a folder that an interrupted run left is continued from its last whole checkpoint, or is done."""
     begun, rank, training = time.perf_counter(), enter(), stage.training
     if (folder / SUMMARY).is_file():  # killed after its last word, before the result was in the store
         _tidy(stage, folder, rank)
         return
     prepared = prepare(stage, rank.count)
-    saved = found(folder / CHECKPOINTS)
-    start = step_of(saved[-1]) if saved else 0
+    cut = Cut(title(stage.strategy), rank.count, prepared.batch_plan.accumulation)
+    saved = usable(folder, cut, rank)
+    watch.kept = start = step_of(saved) if saved else 0
+    if rank.first:
+        _restore(folder, saved)
     module = Module(training, stage.model, stage.optimizer, stage.strategy, prepared.batch_plan, rank.count, stage.seed)
-    _begin(module, folder, rank, start)
     weights = _weights(stage)
     share_threads(weights, rank.local)
     if rank.first and (lack := disk_lack(training, stage.optimizer, stage.model, folder, weights)):
         raise UserError(lack)
     work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
     headline = _headline(module, prepared, start)
-    step_log = StepLog(module, headline, folder, prepared.encoded, _peak(rank.count), work)
+    step_log = StepLog(module, headline, folder, prepared.encoded, _peak(rank.count), work, watch)
     tried = list(prepared.every[0].tokens[:64])
 
     def write(name: str) -> None:
@@ -70,10 +73,10 @@ def train(stage: TrainingStage, folder: Path) -> None:
     every = prepared.batch_plan.per_epoch if training.checkpoint_every == "epoch" else training.checkpoint_every
     better = (lambda: write("best")) if training.export_from == "best" else None
     held = validation(stage, prepared, rank)
-    saving = Saving(module, folder, every, training.keep_checkpoints, step_log, held, better)
+    saving = Saving(module, folder, rank, cut, every, training.keep_checkpoints, step_log, held, better)
     trainer = _trainer(stage, module, folder, rank, [step_log, saving])
     stream = Stream(lambda: prepared.batches(training.reduction, rank.number, start))
-    trainer.fit(module, DataLoader(stream, batch_size=None), ckpt_path=str(saved[-1]) if saved else None)
+    trainer.fit(module, DataLoader(stream, batch_size=None), ckpt_path=str(saved / STATE) if saved else None)
     if trainer.global_step != len(prepared.batch_plan.steps):
         raise RuntimeError(f"training stopped at step {trainer.global_step} of {len(prepared.batch_plan.steps)}")
     if training.export_from == "last":
@@ -86,32 +89,20 @@ def train(stage: TrainingStage, folder: Path) -> None:
     trainer.strategy.barrier()
 
 
+def _restore(folder: Path, saved: Path | None) -> None:
+    """Make the folder as it was at a checkpoint, or at the start."""
+    if saved is None:
+        (folder / BEST).unlink(missing_ok=True)
+        return
+    with replacing(folder / METRICS) as fresh:
+        shutil.copyfile(saved / METRICS, fresh)
+
+
 def _take_best(folder: Path) -> None:
     """The best weights are the result; an interrupted run may have come this far already."""
     if (folder / "best").is_dir():
         remove(folder / "model")
         (folder / "best").rename(folder / "model")
-
-
-def _begin(module: Module, folder: Path, rank: Ranks, start: int) -> None:
-    """A checkpoint is cut for its number of processes: refuse to go on with another."""
-    now = {
-        "strategy": title(module.strategy_config),
-        "ranks": rank.count,
-        "accumulation": module.batch_plan.accumulation,
-    }
-    path = folder / "layout.json"
-    if start and path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if before != now:
-            raise UserError(
-                f"{folder}: this run was begun with {before} and would go on with {now}; "
-                "use the same, or delete its checkpoints/ to start over"
-            )
-    elif rank.first:
-        write_json(path, now)
-    if rank.first and not start:
-        (folder / BEST).unlink(missing_ok=True)  # of a run whose checkpoints are gone
 
 
 def _headline(module: Module, prepared: Prepared, start: int) -> str:
@@ -161,7 +152,7 @@ def _trainer(
 
 
 def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Prepared, took: float) -> None:
-    rows = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    rows = (folder / METRICS).read_text(encoding="utf-8").splitlines()
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
     weights, trained = module.sizes()
     batch_plan, sizes = prepared.batch_plan, prepared.batch_plan.tokens(prepared.encoded)

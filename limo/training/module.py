@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as lightning
@@ -166,9 +166,11 @@ class Module(lightning.LightningModule):
             total = total + checkpoint(weighted, head, hidden_part, targets, weights, use_reentrant=False)
         return total
 
-    def over_ranks(self, part: torch.Tensor) -> float:
-        """The sum of what each rank has of a loss; all ranks must call it."""
-        return float(self.trainer.strategy.reduce(part, reduce_op="sum")) if self.ranks > 1 else float(part)
+    def over_ranks(self, *parts: torch.Tensor) -> list[float]:
+        """The sums over ranks of numbers that each has its own of, in one message; all ranks must call it."""
+        own = torch.stack(parts)
+        every: torch.Tensor = self.trainer.strategy.reduce(own, reduce_op="sum") if self.ranks > 1 else own  # type: ignore[assignment]
+        return every.tolist()
 
     def grad_norm(self) -> float:
         """Gradient norm of the last optimizer step over all ranks, before clipping."""
@@ -192,7 +194,7 @@ class Module(lightning.LightningModule):
         return total
 
     @torch.no_grad()
-    def validate(self, batches: Sequence[Batch]) -> float:
+    def validate(self, batches: Iterable[Batch]) -> float:
         """Loss per supervised token over batches of which this rank has its own; all ranks must call it."""
         self.net.eval()
         total = torch.zeros((), device=self.loss.device)
@@ -200,7 +202,7 @@ class Module(lightning.LightningModule):
             for batch in batches:
                 total += self.part(batch.to(total.device))
         self.net.train()
-        return self.over_ranks(total)
+        return self.over_ranks(total)[0]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(self.strategy_config, Zero):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import transformers
+from torch.distributed.rendezvous import rendezvous
 
 from limo.hardware import cores
 from limo.process import die_with_parent
@@ -45,6 +46,14 @@ class Ranks:
     @property
     def nodes(self) -> int:
         return max(1, self.count // self.local)
+
+    def together(self, name: str, said: str) -> list[str]:
+        """What each rank says under a name, by number, before they have a process group; all ranks must call it."""
+        if self.count == 1:
+            return [said]
+        store, *_ = next(rendezvous("env://"))
+        store.set(f"limo/{name}/{self.number}", f"={said}")
+        return [store.get(f"limo/{name}/{number}").decode()[1:] for number in range(self.count)]
 
 
 def enter() -> Ranks:

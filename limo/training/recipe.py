@@ -48,8 +48,12 @@ class Training:
     """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
     checkpoint_every: int | Literal["epoch"] = runtime(default="epoch")
     """Optimizer steps between checkpoints to resume from."""
-    keep_checkpoints: int = runtime(default=1)
-    """How many of those are kept while training."""
+    keep_checkpoints: int = runtime(default=2)
+    """How many of those are kept while training; the one before the last is there in case the last is damaged."""
+    grace: int = runtime(default=100)
+    """Seconds that a training told to end has for its step and checkpoint; fewer than `hydra.launcher.signal_delay_s`."""
+    patience: float = runtime(default=30.0)
+    """Minutes without a step, or twenty median steps where those are longer, after which it is ended as one that hangs."""
     expandable_segments: bool = runtime(default=True)
     """Let torch's allocator grow its blocks on GPUs: packs of ever different lengths fragment memory otherwise."""
     check_memory: bool = runtime(default=True)
@@ -77,6 +81,8 @@ class Training:
         for name, value in counts.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more")
+        if self.grace < 0 or not self.patience > 0:
+            raise ValueError(f"grace={self.grace} must be 0 or more and patience={self.patience} above 0")
         if self.max_tokens is not None and self.max_tokens < self.max_length:
             raise ValueError(
                 f"max_tokens={self.max_tokens} is less than max_length={self.max_length}: the longest example would not fit"

@@ -17,6 +17,7 @@ from limo.training import needs
 from limo.training.loggers import Csv
 from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero, title
+from limo.training.watch import Watch
 
 
 @component
@@ -79,10 +80,15 @@ class TrainingStage(Stage):
             "longer examples train positions that the model does not know"
         ]
 
-    def run(self, folder: Path) -> None:
-        from limo.training.fit import train
+    @property
+    def grace(self) -> float:
+        return self.training.grace
 
-        train(self, folder)
+    def run(self, folder: Path) -> None:
+        with Watch(folder, self.training.grace, self.training.patience) as watch:
+            from limo.training.fit import train  # takes long enough to be told to end meanwhile
+
+            train(self, folder, watch)
 
 
 def _cannot_split(strategy: Strategy, optimizer: Optimizer, how: Training) -> list[str]:

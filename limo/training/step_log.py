@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytorch_lightning as lightning
 import torch
@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from limo import UserError
 from limo.records import replacing
-from limo.training.checkpoints import CHECKPOINTS, found
+from limo.training.checkpoints import CHECKPOINTS, METRICS, found
 from limo.training.encode import Encoded
 from limo.training.module import Module
+from limo.training.watch import Watch
 
 COLUMNS = (
     *("step", "epoch", "loss", "lr", "grad_norm", "tokens", "supervised_tokens", "tokens_per_second"),
@@ -32,22 +33,35 @@ class StepLog(lightning.Callback):
     """Writes `metrics.csv` (one row per optimizer step), feeds the loggers and the progress bar, stops when the loss goes wrong."""
 
     def __init__(
-        self, module: Module, headline: str, folder: Path, encoded: Sequence[Encoded], peak: float | None, flops: int
+        self,
+        module: Module,
+        headline: str,
+        folder: Path,
+        encoded: Sequence[Encoded],
+        peak: float | None,
+        flops: int,
+        watch: Watch,
     ) -> None:
         self.module = module
         self.headline = headline
         """What runs, in one line."""
-        self.path = folder / "metrics.csv"
+        self.path = folder / METRICS
         self.encoded = encoded
         self.peak = peak
         """FLOP/s that the devices of all ranks can do, where known."""
         self.flops = flops
         """FLOP of one token, forward and backward, without attention."""
         self.sizes = module.batch_plan.tokens(encoded)
+        self.watch = watch
         self.row: dict[str, float | str] = {}
+        self.rows: list[dict[str, Any]] = []
+        """Of every step, on the first rank."""
+        self.told = False
+        """Whether a rank was told to end before the end of this step: the same on all."""
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         start = trainer.global_step
+        self.watch.begin(start)
         self.tokens = sum(size for size, _ in self.sizes[:start])
         self.supervised = sum(size for _, size in self.sizes[:start])
         self.begun = time.perf_counter()
@@ -59,28 +73,30 @@ class StepLog(lightning.Callback):
             f"{self.headline}; {trained:,} of {every:,} weights trained, "
             f"about {self.module.states() / 2**30:.1f} GiB for weights, gradients and optimizer on each process"
         )
-        rows = self._before(start)
-        self.earlier = float(rows[-1]["seconds"]) if rows else 0.0
-        self._open(rows)
+        if start:  # there are the rows of the checkpoint
+            with self.path.open(newline="", encoding="utf-8") as handle:
+                self.rows = list(csv.DictReader(handle))
+            self.earlier = float(self.rows[-1]["seconds"])
+        self._open()
         total = len(self.module.batch_plan.steps)
         self.bar = tqdm(total=total, initial=start, desc="training", unit="step", mininterval=1.0, dynamic_ncols=True)
 
-    def _before(self, step: int) -> list[dict[str, str]]:
-        """Rows of an interrupted run up to the checkpoint that this one continues from."""
-        if not self.path.is_file() or step == 0:
-            return []
-        with self.path.open(newline="", encoding="utf-8") as handle:
-            whole = [row for row in csv.DictReader(handle) if row["step"].isdigit() and row["seconds"]]
-        return [row for row in whole if int(row["step"]) <= step]
-
-    def _open(self, rows: list[dict[str, str]]) -> None:
-        """Begin the table with these rows; its handle stays with it, and a kill before the next step keeps them."""
+    def _open(self) -> None:
+        """Begin the table with the rows there are; its handle stays with it, and a kill before the next step keeps them."""
         with replacing(self.path) as fresh:
-            self.handle = fresh.open("w", newline="", encoding="utf-8")
-            self.table = csv.DictWriter(self.handle, COLUMNS)
-            self.table.writeheader()
-            self.table.writerows(rows)
-            self.handle.flush()
+            self.handle, self.table = self._table(fresh)
+
+    def _table(self, path: Path) -> tuple[TextIO, csv.DictWriter[str]]:
+        handle = path.open("w", newline="", encoding="utf-8")
+        table = csv.DictWriter(handle, COLUMNS)
+        table.writeheader()
+        table.writerows(self.rows)
+        handle.flush()
+        return handle, table
+
+    def save(self, path: Path) -> None:
+        """Write the table as far as it is, for a checkpoint."""
+        self._table(path)[0].close()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
@@ -91,11 +107,15 @@ class StepLog(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self.watch.beat()
         if (batch_idx + 1) % self.module.batch_plan.accumulation:
             return
-        step, loss, norm = trainer.global_step, self.module.over_ranks(self.module.loss), self.module.grad_norm()
+        own = self.module.loss
+        loss, told = self.module.over_ranks(own, own.new_tensor(float(self.watch.told)))
+        step, norm, self.told = trainer.global_step, self.module.grad_norm(), told > 0
         self.refuse_divergence(step, loss, norm)
         now = time.perf_counter()
+        self.watch.step(now - self.before)
         size, supervised = self.sizes[step - 1]
         self.tokens += size
         self.supervised += supervised
@@ -132,6 +152,7 @@ class StepLog(lightning.Callback):
         """Put the row of this step down; called once the checkpoint callback had its chance to add to it."""
         if not trainer.is_global_zero or not self.row:
             return
+        self.rows.append(self.row)
         self.table.writerow(self.row)
         self.handle.flush()
         numbers = {k: float(v) for k, v in self.row.items() if v != "" and k != "step"}
@@ -143,7 +164,10 @@ class StepLog(lightning.Callback):
         self.row = {}
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.watch.finish()
         self.close()
+        if trainer.is_global_zero and not self.path.is_file():  # somebody deleted the store meanwhile
+            self.save(self.path)
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytest.importorskip("deepspeed", reason="DeepSpeed runs on Linux only")
@@ -17,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiny
 import torch
-from waiting import LAST, until
+from waiting import LAST, gone, until
 
 from limo.optimizers import AdamW, Schedule
 from limo.records import TrainingSummary
-from limo.stage import request, summary
+from limo.serial import dump, plugins
+from limo.stage import last_word, request, summary
 from limo.training import Lora, TrainingStage
-from limo.training.checkpoints import found
 from limo.training.strategies import Ddp, Single, Strategy, Zero
 
 pytestmark = pytest.mark.real
@@ -46,16 +49,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(stage: TrainingStage, folder: Path) -> list[str]:
-    ranks = (
-        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(stage.ranks)] if stage.ranks > 1 else []
-    )
+    ranks = ["-m", "limo.torchrun", "--standalone", "--nproc-per-node", str(stage.ranks)] if stage.ranks > 1 else []
     return [sys.executable, *ranks, "-m", "limo.training", str(folder)]
 
 
 def start(stage: TrainingStage, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     request(stage, folder)
     with (folder / "output.txt").open("ab") as output:
-        env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+        env = os.environ | plugins(dump(stage)) | {"OMP_NUM_THREADS": "1"} | environment
         here = Path(__file__).parents[1]
         return subprocess.Popen(
             command(stage, folder), stdout=output, stderr=output, cwd=here, env=env, start_new_session=True
@@ -104,7 +105,7 @@ def test_two_machines_end_with_the_weights_of_one(
     for node in (0, 1):
         meet = ["--nnodes", "2", "--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)]
         each = ["--nproc-per-node", "1", "-m", "limo.training", str(tmp_path)]
-        agent = [sys.executable, "-m", "torch.distributed.run", *meet, *each]
+        agent = [sys.executable, "-m", "limo.torchrun", *meet, *each]
         with (tmp_path / f"node{node}.txt").open("wb") as output:
             env, here = os.environ | {"OMP_NUM_THREADS": "1"}, Path(__file__).parents[1]
             ended.append(
@@ -152,34 +153,96 @@ def test_lightning_with_deepspeed_still_divides_twice_and_ours_divides_once(base
     assert moved["theirs"] == pytest.approx(moved["ours"] / 4, rel=1e-4)
 
 
+SLOW = {
+    "steps": 8,
+    "checkpoint_every": 2,
+    "optimizer": tiny.Slow(lr=1e-3, schedule=Schedule(shape="linear", warmup=2, final=0.1)),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run under ZeRO-2."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return run(tiny.stage(folder, base, strategy=STRATEGIES["zero2"], **SLOW), folder)
+
+
+def halted(stage: TrainingStage, folder: Path) -> subprocess.Popen[bytes]:
+    """The stage, in a step after the checkpoint of step 4 for as long as that exists by its name."""
+    checkpoint = folder / "checkpoints/step-00000004"
+    process = start(stage, folder, HALT_AFTER=str(checkpoint))
+    until(f"a checkpoint; see {folder / 'output.txt'}", checkpoint.exists, lambda: process.poll() is None)
+    return process
+
+
+def same(whole: Path, cut: Path) -> None:
+    assert "going on from step" in (cut / "log.txt").read_text()
+    assert tiny.furthest(tiny.weights(whole), tiny.weights(cut)) < 1e-6
+    assert [row["loss"] for row in rows(cut)] == pytest.approx([row["loss"] for row in rows(whole)])
+
+
 @pytest.mark.parametrize(
     ("name", "adapter"),
     [("zero2", None), ("zero3", None), ("zero3", Lora(rank=4, alpha=8, dropout=0.1))],
     ids=["zero2", "zero3", "zero3 with an adapter"],
 )
 def test_killed_and_run_again_it_ends_with_the_weights_of_an_uninterrupted_run(
-    name: str, adapter: Lora | None, base: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
+    name: str, adapter: Lora | None, base: Path, whole: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:
-    optimizer = tiny.Slow(lr=1e-3, schedule=Schedule(shape="linear", warmup=2, final=0.1))
-    how = {"steps": 8, "checkpoint_every": 2, "adapter": adapter, "strategy": STRATEGIES[name]}
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(tiny.stage(whole, base, optimizer=optimizer, **how), whole)
-    stage = tiny.stage(cut, base, optimizer=optimizer, **how)
-    process = start(stage, cut, HALT_AFTER=str(cut / "checkpoints/step-00000004"))
+    how = SLOW | {"adapter": adapter, "strategy": STRATEGIES[name]}
+    if name != "zero2":
+        whole = run(tiny.stage(tmp_path / "whole", base, **how), tmp_path / "whole")
+    stage = tiny.stage(tmp_path / "cut", base, **how)
+    process = halted(stage, tmp_path / "cut")
     ended.append(process)
-    until(
-        f"a checkpoint; see {cut / 'output.txt'}",
-        lambda: found(cut / "checkpoints") and len(rows(cut)) > 2,
-        lambda: process.poll() is None,
-    )
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = found(cut / "checkpoints")
-    assert before and int(before[-1].name[-8:]) < 8
-    run(stage, cut)
-    assert "going on from step" in (cut / "log.txt").read_text()
-    assert tiny.furthest(tiny.weights(whole), tiny.weights(cut)) < 1e-6
-    assert [row["loss"] for row in rows(cut)] == pytest.approx([row["loss"] for row in rows(whole)])
+    run(stage, tmp_path / "cut")
+    same(whole, tmp_path / "cut")
+
+
+def ranks(torchrun: int) -> list[int]:
+    """Process numbers, by rank."""
+    found = {int(p.environ()["RANK"]): p.pid for p in psutil.Process(torchrun).children() if "RANK" in p.environ()}
+    return [found[number] for number in sorted(found)]
+
+
+@pytest.mark.parametrize("target", ["rank 0", "rank 1", "torchrun"])
+def test_whoever_is_told_to_end_all_ranks_do_so_at_one_checkpoint(
+    target: str, base: Path, whole: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    stage = tiny.stage(tmp_path, base, strategy=STRATEGIES["zero2"], **SLOW)
+    process = halted(stage, tmp_path)
+    ended.append(process)
+    every = ranks(process.pid)
+    os.kill(process.pid if target == "torchrun" else every[int(target[-1])], signal.SIGTERM)
+    (tmp_path / "checkpoints/step-00000004").rename(tmp_path / "elsewhere")  # and the step ends
+    assert process.wait(LAST) == 143
+    gone(every)
+    last = last_word(tmp_path)
+    assert last is not None
+    assert re.fullmatch(r"told to end at step [5-8]; the same command goes on from there", last.sentence)
+    assert last.code == 143
+    run(stage, tmp_path)
+    same(whole, tmp_path)
+
+
+def test_ranks_that_wait_for_one_that_is_stopped_are_ended_and_say_so(
+    base: Path, whole: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    stage = tiny.stage(tmp_path, base, strategy=STRATEGIES["zero2"], **SLOW)
+    process = halted(replace(stage, training=replace(stage.training, patience=0.05)), tmp_path)
+    ended.append(process)
+    every = ranks(process.pid)
+    os.kill(every[0], signal.SIGSTOP)
+    assert process.wait(LAST) != 0
+    gone(every)
+    last = last_word(tmp_path)
+    assert last is not None
+    assert "no step in" in last.sentence
+    assert last.sentence.endswith("the same command goes on from step 4")
+    run(stage, tmp_path)
+    same(whole, tmp_path)
 
 
 ADAPTED = {"steps": 4, "adapter": Lora(rank=4, alpha=8), "activation_checkpointing": True, "optimizer": AdamW(lr=1e-2)}
