@@ -223,7 +223,7 @@ def test_options_cannot_be_shuffled_where_there_are_none() -> None:
         ([row(), row(id=2, answer=float("nan"))], "line 2: there is no answer"),
         ([row(), row(id=2, answer=True)], "line 2: column 'answer' holds True, which is no answer; write it as text"),
         ([row(question="  ")], "line 1: column 'question' holds no question"),
-        ([row(question=5)], "line 1: column 'question' holds 5, which is no text"),
+        ([row(question=5)], "line 1: column 'question' holds a number, which is no text"),
         ([row()], "1 rows, not 2; take the original, or change rows"),
         ([], "no rows in it"),
         ([row(), row(id=2, answer="five")], "line 2: the gold answer 'five' is no integer"),

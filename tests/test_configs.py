@@ -22,6 +22,7 @@ import limo.compose
 from limo.compose import build, compose
 from limo.config import Config, locate
 from limo.plan.command import main as plan
+from limo.rehearse.small import Few
 from limo.serial import dump, load
 from limo.stage import Stage
 
@@ -107,7 +108,7 @@ def test_every_component_of_the_package_is_in_some_member() -> None:
             classes = vars(importlib.import_module(name)).values()
             own = [c for c in classes if is_pydantic_dataclass(c) and c.__module__ == name]
             missed += [c for c in own if not c.__subclasses__() and not issubclass(c, Stage | Config)]
-    assert set(missed) <= {locate(target) for target in reached}
+    assert set(missed) - {Few} <= {locate(target) for target in reached}  # which a rehearsal puts around a member
 
 
 @pytest.mark.parametrize("base", SHARED)

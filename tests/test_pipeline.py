@@ -283,7 +283,8 @@ def test_a_sentence_is_said_though_it_is_part_of_another(tmp_path: Path) -> None
 @pytest.mark.parametrize("fail", ["leave", "vanish"])
 def test_an_exit_code_alone_is_no_result(fail: str, tmp_path: Path) -> None:
     with pytest.raises(
-        StageError, match=r"counting (broke off \(exit code 143: it was told to end\)|ended without lines.txt and summary.json)"
+        StageError,
+        match=r"counting (broke off \(exit code 143: it was told to end\)|ended without lines.txt and summary.json)",
     ):
         pipeline.make("counting", Counting(fail=fail), Store(tmp_path))
     assert not list(tmp_path.glob(f"counting/*/{MANIFEST}"))
