@@ -107,7 +107,7 @@ def test_two_machines_end_with_the_weights_of_one(
         each = ["--nproc-per-node", "1", "-m", "limo.training", str(tmp_path)]
         agent = [sys.executable, "-m", "limo.torchrun", *meet, *each]
         with (tmp_path / f"node{node}.txt").open("wb") as output:
-            env, here = os.environ | {"OMP_NUM_THREADS": "1"}, Path(__file__).parents[1]
+            env, here = os.environ | plugins(dump(stage)) | {"OMP_NUM_THREADS": "1"}, Path(__file__).parents[1]
             ended.append(
                 subprocess.Popen(agent, stdout=output, stderr=output, cwd=here, env=env, start_new_session=True)
             )
@@ -144,6 +144,7 @@ def test_lightning_with_deepspeed_still_divides_twice_and_ours_divides_once(base
                 [sys.executable, "-c", UNPATCHED, str(folder)],
                 check=True,
                 cwd=Path(__file__).parents[1],
+                env=os.environ | plugins(dump(stage)),
                 capture_output=True,
             )
         moved[name] = float(rows(folder)[0]["grad_norm"])
