@@ -42,10 +42,10 @@ class Echo:
     crash: str = runtime(default="")
     """It cannot start, saying this; with a `grave` only once."""
 
-    def missing(self, model: Model) -> list[str]:
+    def missing(self, model: Model, longest: int | None = None) -> list[str]:
         return []
 
-    def pick(self, model: Model) -> Echo:
+    def pick(self, model: Model, longest: int | None = None) -> Echo:
         return self
 
     def open(self, model: Model, max_length: int, requests: int) -> Answers:

@@ -18,7 +18,7 @@ from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm
 from limo.hardware import Gpu
 from limo.models import Architecture
-from limo.placement import CHIPS, SHORT, Machine, Setup, chip, disk, fed, serving, unknown
+from limo.placement import CHIPS, SHORT, Machine, Setup, Wanted, chip, disk, fed, lacks, serving, unknown
 from limo.plan import Plan, plan
 from limo.stage import Stage
 from limo.store import Store
@@ -133,8 +133,39 @@ def test_the_first_command_runs_on_a_machine_of_any_number_of_gpus(monkeypatch: 
 def test_the_fewest_gpus_that_hold_weights_and_a_long_answer_share_them(
     model: str, gpus: str, split: int, engines: int
 ) -> None:
-    placed = serving(cards(gpus), shape(model))
+    placed = serving(cards(gpus), Wanted(shape(model)))
     assert (placed.tensor_parallel, placed.replicas) == (split, engines)
+
+
+def test_every_model_gets_its_own_number_of_gpus_for_its_own_answers() -> None:
+    """Attempts of 7B in short answers, a judge of one word and a 32B that reasons at length, on the same machine."""
+    gpus, large, small = cards("8xH100"), shape("qwen2.5-32b-instruct"), shape("qwen2.5-math-7b-instruct")
+    for model, longest, split in ((large, 34_816, 2), (large, 4096, 1), (small, 3072, 1)):
+        placed = serving(gpus, Wanted(model, longest=longest))
+        assert placed.tensor_parallel == split and placed.fits
+        assert placed.longest == min(longest, model.max_position_embeddings)
+
+
+def test_what_gpus_cannot_share_evenly_is_refused_and_never_chosen() -> None:
+    gpus = cards("8xH100")
+    for model, split, what in (
+        ("qwen2.5-7b-instruct", 8, "28 attention heads"),
+        ("qwen2.5-7b-instruct", 7, "18,944 columns of its MLP"),
+        ("qwen2.5-32b-instruct", 5, "27,648 columns of its MLP"),
+    ):
+        assert what in lacks(gpus, 0, Wanted(shape(model), split))[0]
+    assert serving(cards("8x4090"), Wanted(shape("qwen2.5-7b-instruct"), share=0.2)).tensor_parallel == 4
+    shared = serving(cards("4xH100"), Wanted(shape("qwen2.5-3b-instruct"), 4))
+    assert shared.token == 36 * 2 * 128 * 2, "of two key-value heads each of four GPUs has a copy of one"
+
+
+def test_shorter_answers_are_the_remedy_where_they_fit() -> None:
+    model, one = shape("qwen2.5-32b-instruct"), cards("1xH100")
+    (sentence,) = lacks(one, 0, Wanted(model))
+    found = re.search(
+        r"the keys and values of 32,768 tokens 8\.0 and .*: ([\d,]+) tokens with the prompt fit", sentence
+    )
+    assert found and lacks(one, 0, Wanted(model, longest=int(found[1].replace(",", "")))) == []
 
 
 def stages(config: Config, kind: type[Stage]) -> list[Stage]:
@@ -177,7 +208,7 @@ def both(
     made = plan(config, found, cards(gpus), host=memory * GIB)
     sentences = pipeline.missing(config, Store(store))
     about = re.compile(
-        r"GiB|training\.strategy\.devices|training\.global_batch|training=qlora: 4-bit|engine\.tensor_parallel|^engine: "
+        r"GiB|training\.strategy\.devices|training\.global_batch|training=qlora: 4-bit|engine\.(tensor_parallel|replicas)|^engine: "
     )
     return made, [s for s in sentences if about.search(s)]
 
@@ -193,6 +224,16 @@ CASES = {
         ["model=smollm2-135m", "training.max_length=2048", "training.max_tokens=2048", "training.micro_batch=null"], None,
     ),
     "heads not divided": ("8xH100", 900, 9000, ["model=qwen2.5-7b-instruct", "engine.tensor_parallel=8"], "must divide the 28"),
+    "too few GPUs set to share": (
+        "8xH100", 900, 9000, ["training=lora", "engine.tensor_parallel=1"], "2 GPUs hold it together: engine.tensor_parallel=null",
+    ),
+    "too little of each GPU for an engine": (
+        "2xH100", 900, 9000, ["model=qwen2.5-7b-instruct", "training=lora", "engine=vllm", "engine.gpu_memory_utilization=0.1"],
+        "8.0 can be filled",
+    ),
+    "more engines than GPUs": (
+        "4xH100", 900, 9000, ["training=lora", "engine.tensor_parallel=2", "engine.replicas=3"], "needs 6 GPUs and there are 4",
+    ),
     "an engine of more GPUs than there are": (
         "2xH100", 900, 9000, ["model=qwen2.5-3b-instruct", "engine.tensor_parallel=4"], "needs as many",
     ),
@@ -247,7 +288,7 @@ def test_the_run_is_launched_with_the_numbers_of_the_plan(
     made = plan(config, dict.fromkeys(("evaluation/base", "evaluation/tuned")), cards(gpus))
     assert len(made.generations) == 2
     for one in made.generations:
-        live = config.engine.pick(config.model)
+        live = config.engine.pick(config.model, config.evaluation.longest(config.model))
         share = Shares(live, 10_000)
         assert isinstance(live, Vllm | Transformers) and isinstance(config.engine, AutoEngine | Vllm | Transformers)
         assert (one.placed.tensor_parallel, one.placed.replicas) == (live.tensor_parallel, share.count)

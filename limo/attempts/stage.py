@@ -35,7 +35,11 @@ class AttemptsStage(Stage):
     seed: int
 
     def missing(self) -> list[str]:
-        return [*self.model.missing(), *self.engine.missing(self.model), *self.attempts.lacks(self.model)]
+        return [
+            *self.model.missing(),
+            *self.engine.missing(self.model, self.attempts.sampling.longest(self.model)),
+            *self.attempts.lacks(self.model),
+        ]
 
     def notes(self) -> list[str]:
         return [f"attempts.sampling.{note}" for note in self.attempts.sampling.beyond(self.model)]

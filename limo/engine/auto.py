@@ -32,20 +32,20 @@ class AutoEngine:
     """Answers that grow at once; 0 chooses by the memory."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
-    tensor_parallel: int = runtime(default=0)
-    """GPUs that share one copy of the weights, above 1 with vLLM alone; 0 takes the fewest that hold them and a long answer."""
+    tensor_parallel: int | None = runtime(default=None)
+    """GPUs that share one copy of the weights, above 1 with vLLM alone; null takes the fewest that hold them and the longest answer."""
 
     def __post_init__(self) -> None:
         self._vllm()
 
-    def pick(self, model: Model) -> Engine:
+    def pick(self, model: Model, longest: int | None = None) -> Engine:
         chosen, reason = self._choose(model)
-        engine = chosen.pick(model)
+        engine = chosen.pick(model, longest)
         log.info(f"engine: {type(engine).__name__.lower()}; {reason}")
         return engine
 
-    def missing(self, model: Model) -> list[str]:
-        return self._choose(model)[0].missing(model)
+    def missing(self, model: Model, longest: int | None = None) -> list[str]:
+        return self._choose(model)[0].missing(model, longest)
 
     def open(self, model: Model, max_length: int, requests: int) -> Session:
         return self._choose(model)[0].open(model, max_length, requests)
@@ -63,7 +63,7 @@ class AutoEngine:
     def _choose(self, model: Model) -> tuple[Engine, str]:
         """An engine and why it is taken."""
         vllm = self._vllm()
-        if self.tensor_parallel > 1:
+        if (self.tensor_parallel or 1) > 1:
             return vllm, f"tensor_parallel={self.tensor_parallel} is its alone"
         transformers = Transformers(
             dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size, replicas=self.replicas

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limo import hardware
-from limo.engine.protocol import Completion
+from limo.engine.protocol import Completion, Engine
 from limo.models import Model
+from limo.placement import SHARE, Wanted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,6 +25,13 @@ def item_bytes(asked: str, model: Model, gpus: bool | None = None) -> int:
     if asked == "auto" and gpus is not None:
         asked = model.dtype if gpus else "float32"
     return 4 if dtype(asked, model) == "float32" else 2
+
+
+def wanted(engine: Engine, model: Model, longest: int | None = None, gpus: bool | None = None) -> Wanted:
+    """What an engine is asked to serve, on this machine or on one with or without GPUs."""
+    share = getattr(engine, "gpu_memory_utilization", SHARE)
+    item = item_bytes(engine.dtype, model, gpus)
+    return Wanted(model.shape(), engine.tensor_parallel, engine.replicas, item, longest, share)
 
 
 def completion(tokenizer: PreTrainedTokenizerBase, ids: list[int], ended: bool) -> Completion:

@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 from limo.config import component
 from limo.models import Model
 
+PROMPT = 2048
+"""Tokens of a prompt that memory is counted for: those of benchmarks are shorter."""
+
 
 @component
 class Sampling:
@@ -39,6 +42,10 @@ class Sampling:
             raise ValueError(f"top_k={self.top_k} must be 0 (every token) or more")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be 1 or more")
+
+    def longest(self, model: Model) -> int:
+        """Tokens of a prompt and its answer that memory is counted for; at most the model's context."""
+        return min(self.max_tokens + PROMPT, model.context or self.max_tokens + PROMPT)
 
     def beyond(self, model: Model) -> list[str]:
         """That an answer cannot have `max_tokens`, one sentence; nothing where the model's context holds so many, or is not known."""
@@ -112,16 +119,16 @@ class Engine(Protocol):
         ...
 
     @property
-    def tensor_parallel(self) -> int:
-        """GPUs that share one copy of the weights; 0 where `pick` chooses by the model."""
+    def tensor_parallel(self) -> int | None:
+        """GPUs that share one copy of the weights; None where `pick` chooses by the model."""
         ...
 
-    def missing(self, model: Model) -> list[str]:
-        """What this machine lacks to serve the model, one sentence each."""
+    def missing(self, model: Model, longest: int | None = None) -> list[str]:
+        """What this machine lacks to serve the model with prompts and answers of so many tokens, one sentence each."""
         ...
 
-    def pick(self, model: Model) -> Engine:
-        """The engine that does the work on this machine: itself, or the one that `auto` takes."""
+    def pick(self, model: Model, longest: int | None = None) -> Engine:
+        """The engine that does that work on this machine, its GPUs chosen: itself, or the one that `auto` takes."""
         ...
 
     def open(self, model: Model, max_length: int, requests: int) -> Session:

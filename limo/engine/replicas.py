@@ -19,7 +19,7 @@ from limo.config import quoted
 from limo.engine.protocol import Completion, Engine, Request
 from limo.engine.wire import SAID, Asked, Said, Work, line
 from limo.models import Model
-from limo.placement import serving
+from limo.placement import Wanted, serving
 from limo.serial import dump, plugins
 
 log = logging.getLogger(__name__)
@@ -186,13 +186,8 @@ class Shares:
 
     def __init__(self, engine: Engine, requests: int) -> None:
         self.gpus = hardware.handles()
-        placed = serving(hardware.gpus(), None, engine.tensor_parallel, engine.replicas)
+        placed = serving(hardware.gpus(), Wanted(None, engine.tensor_parallel, engine.replicas))
         self.group = placed.tensor_parallel
-        if self.gpus and (needed := engine.replicas * self.group) > len(self.gpus):
-            raise UserError(
-                f"engine.replicas={engine.replicas} with tensor_parallel={self.group} needs {needed} GPUs, "
-                f"this machine has {len(self.gpus)}; set engine.replicas={len(self.gpus) // self.group} or 0"
-            )
         self.count = max(1, min(placed.replicas, requests))
 
     def environment(self, place: int) -> dict[str, str]:

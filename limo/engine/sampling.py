@@ -79,9 +79,10 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     Whatever happens on the way, finished answers are in `<store>/completions/` and the same call goes on from there.
     Raises UserError where the engine or the disk fails, and where an answer asked for is not there at the end.
     """
-    engine = engine.pick(model)
-    if lacks := engine.missing(model):
+    longest = max((group.sampling.longest(model) for group in groups), default=None)
+    if lacks := engine.missing(model, longest):
         raise UserError(lacks[0])
+    engine = engine.pick(model, longest)
     tokenizer = load_tokenizer(model)
     asks = [_asks(group, model, tokenizer, seed) for group in groups]
     wanted = {ask.key: ask for part in asks for ask in part if ask.request is not None}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from limo import hardware
 from limo.config import component, runtime
-from limo.engine.decode import dtype, item_bytes
+from limo.engine.decode import dtype, wanted
 from limo.models import Architecture, Model, end_ids, load_tokenizer, load_weights
 from limo.placement import kv_bytes, lacks
 
@@ -45,11 +45,11 @@ class Transformers:
     def tensor_parallel(self) -> int:
         return 1
 
-    def pick(self, model: Model) -> Transformers:
+    def pick(self, model: Model, longest: int | None = None) -> Transformers:
         return self
 
-    def missing(self, model: Model) -> list[str]:
-        found = lacks(hardware.gpus(), hardware.memory(), model.shape(), 1, item_bytes(self.dtype, model))
+    def missing(self, model: Model, longest: int | None = None) -> list[str]:
+        found = lacks(hardware.gpus(), hardware.memory(), wanted(self, model, longest))
         if self.adapter is not None and not (self.adapter / "adapter_config.json").is_file():
             found.append(f"engine.adapter={self.adapter}: no adapter_config.json in it; give a folder that PEFT saved")
         return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limo import UserError, hardware
 from limo.config import component, runtime
-from limo.engine.decode import completion, dtype, item_bytes
+from limo.engine.decode import completion, dtype, item_bytes, wanted
 from limo.engine.protocol import Completion, Request
 from limo.models import Model, end_ids, load_tokenizer
 from limo.placement import kv_bytes, lacks, serving
@@ -51,8 +51,8 @@ class Vllm:
     """Answers that grow at once; 0 is 256, or as many as the key-value cache of a CPU is given room for."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
-    tensor_parallel: int = runtime(default=0)
-    """GPUs that share one copy of the weights; 0 takes the fewest that hold them and a long answer."""
+    tensor_parallel: int | None = runtime(default=None)
+    """GPUs that share one copy of the weights; null takes the fewest that hold them and the longest answer."""
     gpu_memory_utilization: float = runtime(default=0.9)
     """Share of a GPU's memory for weights and key-value cache."""
     enforce_eager: bool = runtime(default=False)
@@ -63,21 +63,20 @@ class Vllm:
             raise ValueError(
                 f"batch_size={self.batch_size}, replicas={self.replicas}: 0 or more, 0 chooses by the machine"
             )
-        if self.tensor_parallel < 0:
-            raise ValueError(f"tensor_parallel={self.tensor_parallel} must be 1 or more, or 0 to choose by the model")
+        if self.tensor_parallel is not None and self.tensor_parallel < 1:
+            raise ValueError(
+                f"tensor_parallel={self.tensor_parallel} must be 1 or more, or null to choose by the model"
+            )
         if not 0 < self.gpu_memory_utilization <= 1:
             raise ValueError(f"gpu_memory_utilization={self.gpu_memory_utilization} must be above 0 and at most 1")
 
-    def pick(self, model: Model) -> Vllm:
-        item = item_bytes(self.dtype, model)
-        split = serving(hardware.gpus(), model.shape(), self.tensor_parallel, item=item).tensor_parallel
+    def pick(self, model: Model, longest: int | None = None) -> Vllm:
+        split = serving(hardware.gpus(), wanted(self, model, longest)).tensor_parallel
         return dataclasses.replace(self, tensor_parallel=split)
 
-    def missing(self, model: Model) -> list[str]:
+    def missing(self, model: Model, longest: int | None = None) -> list[str]:
         """What keeps vLLM from serving the model here: what is installed, the adapter, the hardware."""
-        placed = lacks(
-            hardware.gpus(), hardware.memory(), model.shape(), self.tensor_parallel, item_bytes(self.dtype, model)
-        )
+        placed = lacks(hardware.gpus(), hardware.memory(), wanted(self, model, longest))
         return [*self.unfit(model), *(f"engine=vllm: {reason}" for reason in _adapter(self.adapter)), *placed]
 
     def unfit(self, model: Model) -> list[str]:
@@ -85,7 +84,8 @@ class Vllm:
         return [f"engine=vllm: {reason}" for reason in _unfit(model)]
 
     def open(self, model: Model, max_length: int, requests: int) -> VllmSession:
-        if found := self.missing(model):
+        # this process sees the GPUs of one replica
+        if found := dataclasses.replace(self, replicas=0).missing(model, max_length):
             raise UserError(found[0])
         # before the import: vLLM reads them once
         os.environ.update(ENVIRONMENT)
@@ -110,7 +110,7 @@ class Vllm:
             dtype=dtype(self.dtype, model),
             max_model_len=max_length,
             max_num_seqs=batch,
-            tensor_parallel_size=self.pick(model).tensor_parallel,
+            tensor_parallel_size=self.pick(model, max_length).tensor_parallel,
             generation_config="vllm",  # else the model's own defaults (repetition penalty …) would enter
             seed=0,
             **options,

@@ -59,7 +59,13 @@ class Judge:
 
     def missing(self) -> list[str]:
         """What this machine lacks to run it, one sentence each."""
-        return [f"evaluation.judge: {s}" for s in [*self.model.missing(), *self.engine.missing(self.model)]]
+        serves = self.engine.missing(self.model, self.sampling.longest(self.model))
+        return [f"evaluation.judge: {s}" for s in [*self.model.missing(), *serves]]
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it is asked: greedily."""
+        return Sampling(max_tokens=self.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +114,15 @@ def ask(judge: Judge, queries: Sequence[Query], store: Path) -> list[bool | None
     from limo.engine.sampling import sample
 
     distinct = {q.id: q.write(judge.prompt) for q in queries}
-    sampling = Sampling(max_tokens=judge.max_tokens)
     replies = sample(
-        judge.engine, judge.model, list(distinct.items()), sampling, seed=0, scope="judge", store=store, foreign=True
+        judge.engine,
+        judge.model,
+        list(distinct.items()),
+        judge.sampling,
+        seed=0,
+        scope="judge",
+        store=store,
+        foreign=True,
     )
     verdicts = {reply.problem: parse(reply.text) for reply in replies}
     return [verdicts[q.id] for q in queries]

@@ -42,7 +42,8 @@ class EvaluationStage(Stage):
     """Grading processes; 0 takes one a core."""
 
     def missing(self) -> list[str]:
-        return [*self.evaluation.missing(), *self.model.missing(), *self.engine.missing(self.model)]
+        serves = self.engine.missing(self.model, self.evaluation.longest(self.model))
+        return [*self.evaluation.missing(), *self.model.missing(), *serves]
 
     def notes(self) -> list[str]:
         said = defaultdict(list)

@@ -12,6 +12,7 @@ from limo.config import component, runtime
 from limo.data import Data, Table, missing
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
+from limo.models import Model
 from limo.serial import fingerprint
 
 
@@ -50,6 +51,10 @@ class Evaluation:
     def placed(self) -> dict[str, Benchmark]:
         """The benchmarks, each under the caps of all and reading from `data_dir` where that is given."""
         return {name: self._capped(benchmark).at(self.data_dir) for name, benchmark in self.benchmarks.items()}
+
+    def longest(self, model: Model) -> int | None:
+        """Tokens of the longest prompt and answer that the model is served for."""
+        return max((one.sampling.longest(model) for one in self.placed().values()), default=None)
 
     def _capped(self, one: Benchmark) -> Benchmark:
         limit = min((cap for cap in (one.limit, self.limit) if cap), default=None)

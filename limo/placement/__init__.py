@@ -6,12 +6,13 @@ from limo.placement.chips import CHIPS, SHORT, Chip, chip, unknown
 from limo.placement.disk import Disk, checkpoint, disk
 from limo.placement.machine import ROOM, Machine, fed, ranks
 from limo.placement.memory import PIECE, Footprint, Setup, footprint, simplest
-from limo.placement.serving import Serving, kv_bytes, lacks, serving
+from limo.placement.serving import SHARE, Serving, Wanted, kv_bytes, lacks, serving
 
 __all__ = [
     "CHIPS",
     "PIECE",
     "ROOM",
+    "SHARE",
     "SHORT",
     "Chip",
     "Disk",
@@ -19,6 +20,7 @@ __all__ = [
     "Machine",
     "Serving",
     "Setup",
+    "Wanted",
     "checkpoint",
     "chip",
     "disk",

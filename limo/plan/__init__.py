@@ -128,7 +128,10 @@ def _refused(
     judged = any(found.get(task, Path()) is None for task in ("evaluation/base", "evaluation/tuned"))
     if judged and suite and suite.judge and any(benchmark.judge for benchmark in suite.benchmarks.values()):
         judge = suite.judge
-        lacks = [*place(judge.engine, judge.model, given)[1], *judge.model.faults()]
+        lacks = [
+            *place(judge.engine, judge.model, judge.sampling.longest(judge.model), given)[1],
+            *judge.model.faults(),
+        ]
         yield from (f"evaluation.judge: {lack}" for lack in lacks)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limo import hardware
 from limo.config import Config
 from limo.engine import Engine
-from limo.engine.decode import item_bytes
+from limo.engine.decode import wanted
 from limo.engine.transformers import Transformers
 from limo.models import Model
 from limo.placement import Machine, Serving, lacks, serving
@@ -44,7 +44,8 @@ def generations(
         sampling, who = config.attempts.sampling, config.attempts.model or config.model
         problems = min(filter(None, (config.attempts.limit, sizes.problems)), default=None)
         answers = None if problems is None else problems * sampling.samples
-        yield _one("attempts", config.engine, who, answers, min(sampling.max_tokens, _length(who, False)), machine)
+        length = min(sampling.max_tokens, _length(who, False))
+        yield _one("attempts", config.engine, who, sampling.longest(who), answers, length, machine)
     for task in ("evaluation/base", "evaluation/tuned"):
         if config.evaluation and found.get(task, Path()) is None:
             length = _length(config.model, task.endswith("tuned"))
@@ -53,20 +54,22 @@ def generations(
             answers = sum(count for count, _ in counts)
             mean = sum(count * cut for count, cut in counts) / answers if answers else 0.0
             unknown = [name for name, (_, n) in suite.items() if n is None]
-            yield _one(task, config.engine, config.model, answers, mean, machine, unknown)
+            longest = config.evaluation.longest(config.model)
+            yield _one(task, config.engine, config.model, longest, answers, mean, machine, unknown)
 
 
 def _one(
     task: str,
     engine: Engine,
     model: Model,
+    longest: int | None,
     answers: int | None,
     length: float,
     machine: Machine,
     unknown: list[str] | None = None,
 ) -> Generation:
     shape = model.shape()
-    placed, lack = place(engine, model, machine)
+    placed, lack = place(engine, model, longest, machine)
     notes = [f"{length:,.0f} tokens an answer"]
     notes += [f"without {', '.join(unknown)}, whose size is not known"] if unknown else []
     tokens, hours = None if answers is None else answers * length, None
@@ -80,14 +83,12 @@ def _one(
     return Generation(task, model, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
 
 
-def place(engine: Engine, model: Model, machine: Machine) -> tuple[Serving, list[str]]:
-    """How a model is served on a machine, and why it cannot be, one sentence each."""
-    shape, item = model.shape(), item_bytes(engine.dtype, model, bool(machine.gpus))
-    split = engine.tensor_parallel
-    if machine.gpus == hardware.gpus() and isinstance(engine.pick(model), Transformers):
-        split = 1  # no vLLM here that could share the weights
-    placed = serving(machine.gpus, shape, split, engine.replicas, item)
-    return placed, lacks(machine.gpus, machine.memory, shape, split, item)
+def place(engine: Engine, model: Model, longest: int | None, machine: Machine) -> tuple[Serving, list[str]]:
+    """How a model is served on a machine for prompts and answers of so many tokens, and why it cannot be, one sentence."""
+    asked = wanted(engine, model, longest, bool(machine.gpus))
+    if machine.gpus == hardware.gpus() and isinstance(engine.pick(model, longest), Transformers):
+        asked = replace(asked, asked=1)  # no vLLM here that could share the weights
+    return serving(machine.gpus, asked), lacks(machine.gpus, machine.memory, asked)
 
 
 def _length(model: Model, tuned: bool) -> int:

@@ -39,7 +39,7 @@ class ProbeStage(Stage):
             raise ValueError(f"examples={self.count} must be 1 or more")
 
     def missing(self) -> list[str]:
-        return [*self.model.missing(), *self.engine.missing(self.model)]
+        return [*self.model.missing(), *self.engine.missing(self.model, self.sampling.longest(self.model))]
 
     def notes(self) -> list[str]:
         return [f"probe: {note}" for note in self.sampling.beyond(self.model)]

@@ -80,7 +80,9 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
         store=str(folder / ".store"),
         data=Few(source=data, count=count),
         model=model,
-        engine=config.engine.pick(config.model),  # the one that would serve the recipe's own model
+        engine=config.engine.pick(
+            config.model, config.evaluation.longest(config.model)
+        ),  # the one that would serve the recipe's own model
         attempts=attempts,
         selection=replace(config.selection, size=max(1, count // 4)),
         training=_training(config.training),
@@ -110,7 +112,8 @@ def _hardware(config: Config) -> list[tuple[str, str]]:
 
 def _split(config: Config) -> int:
     """GPUs among which the recipe's engine cuts a model, as far as they are here."""
-    return int(getattr(config.engine.pick(config.model), "tensor_parallel", 1)) if hardware.gpus() else 1
+    longest = config.evaluation.longest(config.model)
+    return (config.engine.pick(config.model, longest).tensor_parallel or 1) if hardware.gpus() else 1
 
 
 def _model(asked: Model, lab: Model, folder: Path, split: int) -> tuple[Model, list[tuple[str, str]]]:

@@ -161,9 +161,10 @@ def _smaller(asked: Training, several: bool) -> Iterator[tuple[str, Training]]:
     ways: list[tuple[str, Training]] = [("", asked)]
     if several:
         ways += [(f"training/strategy=zero{n}", replace(asked, strategy=zero(n))) for n in (2, 3)]
+    ways.append(("training/strategy=zero3_offload", replace(asked, strategy=zero(3, optimizer=True, weights=True))))
+    if several:
         words = "training/strategy=zero3 training.strategy.offload_optimizer=true"
         ways.append((words, replace(asked, strategy=zero(3, optimizer=True))))
-    ways.append(("training/strategy=zero3_offload", replace(asked, strategy=zero(3, optimizer=True, weights=True))))
     ways = [
         one
         for words, way in ways

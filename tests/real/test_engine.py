@@ -8,19 +8,26 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import tiny
 from waiting import LAST, gone, until
 
+from limo.compose import compose
+from limo.config import Config
 from limo.engine import Engine, Sampling
 from limo.engine.auto import AutoEngine
 from limo.engine.sampling import Group, sample, sample_all
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm
+from limo.hardware import Gpu
 from limo.models import Model
+from limo.plan import plan
 from limo.records import Attempt
 
 pytestmark = pytest.mark.real
@@ -37,6 +44,11 @@ QUESTIONS = [
 TOO_LONG = ("long", "word " * 9000)
 GREEDY = Group("greedy", [*QUESTIONS, TOO_LONG], Sampling(max_tokens=40))
 DRAWN = Group("drawn", QUESTIONS[:6], Sampling(samples=3, temperature=0.8, top_p=0.95, max_tokens=24))
+
+
+@cache
+def composed(model: str) -> Config:
+    return compose(["+experiment=limo817", f"model={model}", "stages=[evaluation]"])
 
 
 def answers(engine: Engine, folder: Path, store: Path) -> tuple[list[Attempt], list[Attempt]]:
@@ -74,6 +86,37 @@ def test_drawn_answers_of_vllm_differ_by_seed_and_do_not_depend_on_the_number_of
     assert answers(Vllm(replicas=2), smollm2, tmp_path) == served
     logs = sorted((tmp_path / "completions").glob("*.log"))
     assert len(logs) == 2 and all("EngineCore" in log.read_text() for log in logs)
+
+
+def test_what_the_plan_places_passes_vllm_s_own_check_of_the_cache_or_is_refused(vllm: None) -> None:
+    """Beside weights and cache lie, as vLLM measures them on a GPU: the widest layer over all prompt tokens that it takes in at
+    once, the stream between the layers, logits, and 1.3 GiB of graphs and messages."""
+    import torch
+    from vllm.v1.core.kv_cache_utils import _check_enough_kv_cache_memory, max_memory_usage_bytes
+    from vllm.v1.kv_cache_interface import FullAttentionSpec
+
+    passed = 0
+    for size, card, count in product(("3b", "7b", "14b", "32b", "72b"), (24, 40, 80, 141), (1, 2, 4, 8)):
+        config = composed(f"qwen2.5-{size}-instruct")
+        made = plan(config, {"evaluation/base": None}, (Gpu("NVIDIA H100 80GB HBM3", card << 30),) * count)
+        one, shape = made.generations[0], config.model.architecture
+        if one.lacks:
+            assert "GiB, and" in one.lacks[0] and one.lacks[0] in made.refused
+            continue
+        split, batched = one.placed.tensor_parallel, 16384 if card >= 70 else 8192
+        wide = (3 * shape.intermediate_size + shape.queries + 2 * shape.keys) / split + 4 * shape.hidden_size
+        beside = 2 * batched * wide + 256 * shape.vocab_size * 6 + 1.3 * 2**30
+        heads = max(1, shape.num_key_value_heads // split)
+        layer = FullAttentionSpec(block_size=16, num_kv_heads=heads, head_size=shape.head, dtype=torch.bfloat16)
+        asked = SimpleNamespace(
+            model_config=SimpleNamespace(max_model_len=shape.max_position_embeddings),
+            parallel_config=SimpleNamespace(decode_context_parallel_size=1),
+        )
+        needed = max_memory_usage_bytes(asked, [layer] * shape.num_hidden_layers)
+        free = int(card * 2**30 * 0.9 - 2 * shape.parameters / split - beside)
+        _check_enough_kv_cache_memory(free, lambda needed=needed: needed, 32768, lambda _: 0)
+        passed += 1
+    assert 50 < passed < 80, "some of each"
 
 
 def test_auto_takes_vllm_for_real_weights(smollm2: Path, vllm: None) -> None:
@@ -138,7 +181,9 @@ from pathlib import Path
 from limo.engine import Sampling
 from limo.engine.sampling import sample
 from limo.engine.vllm import Vllm
+from limo.hardware import Gpu
 from limo.models import Model
+from limo.plan import plan
 if __name__ == "__main__":
     questions = [(str(i), "Count to " + str(i)) for i in range(64)]
     sample(Vllm(), Model(path={str(smollm2)!r}, dtype="float32"), questions, Sampling(max_tokens=2000), 0, "x", Path({str(tmp_path)!r}))
