@@ -296,6 +296,23 @@ def test_engines_are_as_large_as_the_weights_need() -> None:
     assert all(one.hours is None for one in made.generations)
 
 
+def test_the_plan_counts_the_time_that_processes_wait_and_the_machines_that_stand_idle() -> None:
+    tasks = dict.fromkeys(("training", "evaluation/base", "evaluation/tuned"))
+    config = composed("training.strategy.nodes=4")
+    made = plan(config, tasks, H100)
+    alone = plan(composed(), tasks, H100)
+    assert made.training is not None and alone.training is not None
+    assert made.training.efficiency is not None and alone.training.efficiency is not None
+    assert made.training.efficiency < 0.65 < 0.85 < alone.training.efficiency
+    ratio = alone.training.efficiency / made.training.efficiency
+    assert made.training.hours == pytest.approx(alone.training.hours * ratio)
+    lines = [" ".join(line.split()) for line in text(made).splitlines()]
+    (trained,) = [line for line in lines if line.startswith("training ") and "GPUs" in line]
+    answered = [line for line in lines if line.startswith("evaluation/") and "GPUs of 32" in line]
+    assert trained.endswith("h on 32 GPUs") and len(answered) == 2
+    assert all(line.endswith("h on 8 GPUs of 32, engines run on one machine") for line in answered)
+
+
 def test_a_small_model_is_planned_for_the_processor_where_there_is_no_gpu() -> None:
     made = plan(composed("model=smollm2-135m"), {}, (), host=8 * GIB)
     assert not made.machine.gpus and "processor" in text(made)

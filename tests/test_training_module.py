@@ -45,7 +45,7 @@ def module(packing: bool, chunks: int) -> Module:
     training = Training(
         steps=1, global_batch=8, max_length=200, precision="32-true", packing=packing, logit_chunks=chunks
     )
-    made = Module(training, Model(path=base()), AdamW(lr=1.0), Single(), BatchPlan((), 1, 1), 1, 0)
+    made = Module(training, Model(path=base()), AdamW(lr=1.0), Single(), BatchPlan((), 1, 1.0), 1, 0)
     made.configure_model()
     return made
 
@@ -96,7 +96,7 @@ LAYOUTS = some.builds(
 def test_loss_and_gradient_of_a_step_are_those_of_its_examples_alone(
     layout: Layout, chunks: int, piece: int, reduction, seed: int
 ) -> None:
-    step = plan_batches(encoded(), layout, seed, epochs=1, steps=None).steps[0]
+    step = plan_batches([len(e.tokens) for e in encoded()], layout, seed, epochs=1, steps=None).steps[0]
     made = module(layout.packed, chunks)
     loss = 0.0
     for packs in step.packs:
@@ -182,7 +182,7 @@ def test_layers_that_mix_tokens_without_attention_cannot_be_packed(tmp_path) -> 
     torch.manual_seed(0)
     net = MambaForCausalLM(MambaConfig(vocab_size=108, hidden_size=16, num_hidden_layers=1, state_size=4))
     made = module(True, 1)
-    other = Module(made.training_config, made.base_model, made.optimizer_config, Single(), BatchPlan((), 1, 1), 1, 0)
+    other = Module(made.training_config, made.base_model, made.optimizer_config, Single(), BatchPlan((), 1, 1.0), 1, 0)
     other.net, other._trainer = net, FakeTrainer()
     with pytest.raises(UserError, match=r"MambaForCausalLM.*training\.packing=false"):
         other.refuse_leaks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ SAMPLE = 32
 LARGEST = 64 * 2**20
 """Bytes of a data file that the plan still reads."""
 
+SPREAD = 0.6
+"""Standard deviation of the logarithm of a length, where none can be counted."""
+MANY = 4096
+"""Lengths that a plan lays out."""
 MADE = 10_000
 """Problems up to which a pool that is made, not read, is made for counting."""
 
@@ -50,6 +55,8 @@ class Amounts:
     """Share of examples longer than `training.max_length`, where it was counted."""
     source: str
     """Where these numbers come from, in words."""
+    lengths: tuple[int, ...]
+    """Tokens of some examples, MANY at most: counted, or drawn around the mean as long solutions are spread."""
 
 
 def amounts(config: Config, found: Mapping[str, Path | None]) -> Amounts:
@@ -69,7 +76,8 @@ def amounts(config: Config, found: Mapping[str, Path | None]) -> Amounts:
     examples = min(filter(None, (_size(config), count)), default=None)
     length = float(min(TRACE, _limit(config)))
     where = "examples as published" if count else "number of examples not known before the data are read"
-    return Amounts(count, examples, length, None, None, f"{where}, {length:,.0f} tokens each")
+    source = f"{where}, about {length:,.0f} tokens each"
+    return Amounts(count, examples, length, None, None, source, _drawn(length, examples, _limit(config)))
 
 
 def questions(benchmark: Benchmark) -> int | None:
@@ -82,18 +90,23 @@ def _counted(config: Config, texts: Sequence[str], problems: int | None, where: 
     size, limit = _size(config), _limit(config)
     if not texts:
         length = float(min(TRACE, limit))
-        return Amounts(
-            problems, size, length, None, None, f"counted in {where}, without solutions: {length:,.0f} tokens each"
-        )
+        source = f"counted in {where}, without solutions: about {length:,.0f} tokens each"
+        return Amounts(problems, size, length, None, None, source, _drawn(length, size or problems, limit))
     ratio, how = _ratio(texts, config.model)
     before = len(config.model.system or "" if config.model else "") / ratio + TEMPLATE
     lengths = [before + len(text) / ratio for text in texts]
     over = sum(n > limit for n in lengths) / len(lengths)
     mean = sum(min(n, limit) for n in lengths) / len(lengths)
     examples = min(size or len(texts), len(texts))
-    return Amounts(
-        problems, examples, mean, int(max(lengths)), over, f"counted in {where}, {mean:,.0f} tokens each; {how}"
-    )
+    source = f"counted in {where}, {mean:,.0f} tokens each; {how}"
+    some = tuple(int(min(n, limit)) for n in random.Random(0).sample(lengths, min(examples, MANY)))
+    return Amounts(problems, examples, mean, int(max(lengths)), over, source, some)
+
+
+def _drawn(mean: float, count: int | None, limit: int) -> tuple[int, ...]:
+    """Lengths whose mean is the one given before the longest are cut."""
+    draw, middle = random.Random(0), math.log(mean) - SPREAD**2 / 2
+    return tuple(min(limit, max(2, int(draw.lognormvariate(middle, SPREAD)))) for _ in range(min(count or 0, MANY)))
 
 
 def _size(config: Config) -> int | None:

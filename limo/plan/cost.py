@@ -6,8 +6,8 @@ from limo.models import Architecture
 from limo.placement import ROOM, Chip, Machine, Setup, kv_bytes
 
 USE = 0.3
-"""Share of the peak arithmetic that a training reaches (model FLOPs, recomputation not counted); 0.2 to 0.45 are usual
-at long contexts.
+"""Share of the peak arithmetic that a training reaches while it works on examples (model FLOPs, recomputation not counted); 0.2
+to 0.45 are usual at long contexts.
 """
 FLOW = 0.6
 """Share of the memory bandwidth that decoding reaches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limo.placement import ROOM, unknown
+from limo.placement import ROOM, Machine, unknown
 from limo.plan import Plan, TrainingPlan, cost
 
 GIB = 2**30
@@ -51,6 +51,8 @@ def _tasks(plan: Plan) -> str:
         said["selection"] = f"{plan.amounts.examples:,} examples"
     if plan.training and plan.training.tokens is not None:
         said["training"] = f"{plan.training.steps:,} optimizer steps, {count(plan.training.tokens)} tokens"
+        if plan.training.efficiency:
+            said["training"] += f", {100 * plan.training.efficiency:.0f} % of the processes' time for them"
     lines = [
         f"  {task:<18}{'in the store' if done else 'to do':<14}{said.get(task, '')}".rstrip()
         for task, done in plan.tasks
@@ -95,15 +97,29 @@ def _memory(plan: Plan, training: TrainingPlan) -> str:
 
 
 def _time(plan: Plan) -> str:
-    rows = [("training", plan.training.hours)] if plan.training and not dict(plan.tasks).get("training") else []
-    rows += [(one.task, one.hours) for one in plan.generations]
-    lines = [_row(task, hours(value)) for task, value in rows]
-    known = [value for _, value in rows if value is not None]
-    every = len(plan.machine.gpus) * plan.machine.nodes
-    if len(known) > 1 and every:
-        lines.append(_row("together", hours(sum(known)), f"{hours(sum(known) / every)} h on all {every}"))
-    unit = "GPU hours" if plan.machine.gpus else "hours on the processor"
+    machine = plan.machine
+    rows = [("training", plan.training.hours, plan.training.setup.ranks)] if plan.training else []
+    rows += [(one.task, one.hours, one.placed.tensor_parallel * one.placed.replicas) for one in plan.generations]
+    lines = [_row(task, hours(value), _wall(value, busy, machine)) for task, value, busy in rows]
+    known = [(value, busy) for _, value, busy in rows if value is not None]
+    if len(known) > 1 and machine.gpus:
+        wall = sum(value / busy for value, busy in known)
+        lines.append(_row("together", hours(sum(value for value, _ in known)), f"{hours(wall)} h one after the other"))
+    unit = "GPU hours" if machine.gpus else "hours on the processor"
     return "\n".join([f"Time, {unit}", *lines]) if lines else ""
+
+
+def _wall(value: float | None, busy: int, machine: Machine) -> str:
+    """How long a task takes on the GPUs that it uses: engines stay on one machine."""
+    every = len(machine.gpus) * machine.nodes
+    if value is None or not every:
+        return ""
+    rest = (
+        ""
+        if busy >= every
+        else f" of {every}" + (", engines run on one machine" if busy <= len(machine.gpus) < every else "")
+    )
+    return f"{hours(value / busy)} h on {busy} GPU{'s' if busy > 1 else ''}{rest}"
 
 
 def _disk(plan: Plan) -> str:

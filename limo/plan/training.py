@@ -10,6 +10,7 @@ from limo.placement import Footprint, Machine, Setup
 from limo.plan import cost
 from limo.plan.amounts import Amounts
 from limo.training import title
+from limo.training.batches import Layout, plan_batches, uneven
 from limo.training.needs import Needs
 
 
@@ -27,6 +28,8 @@ class TrainingPlan:
     """Optimizer steps; None where the number of examples is not known."""
     tokens: float | None
     """Through the model, over all epochs."""
+    efficiency: float | None
+    """Share of the processes' time that is for examples, where each waits for the slowest; None where it is not known."""
     hours: float | None
     """GPU hours; None also where the GPU has no data sheet."""
     instead: str | None
@@ -38,22 +41,41 @@ def training(config: Config, shape: Architecture, machine: Machine, sizes: Amoun
     asked = config.training
     needs = Needs(asked, config.optimizer, shape, config.model.attention == "eager", machine)
     steps, tokens, hours = asked.steps, None, None
+    efficiency = _efficiency(needs, sizes, config.seed)
     if sizes.examples is not None:
         if steps is None:
             steps = -(-sizes.examples // asked.global_batch) * (asked.epochs or 1)
         seen = sizes.examples * asked.epochs if asked.epochs else steps * min(asked.global_batch, sizes.examples)
         tokens = seen * sizes.length
-        hours = _hours(needs, steps, tokens, sizes.length)
+        hours = _hours(needs, steps, tokens, sizes.length, efficiency or 1.0)
     instead = None if needs.fits else needs.remedy()
     return TrainingPlan(
-        title(needs.strategy), needs.setup, needs.memory, needs.room, needs.fits, steps, tokens, hours, instead
+        strategy=title(needs.strategy),
+        setup=needs.setup,
+        needs=needs.memory,
+        room=needs.room,
+        fits=needs.fits,
+        steps=steps,
+        tokens=tokens,
+        efficiency=efficiency,
+        hours=hours,
+        instead=instead,
     )
 
 
-def _hours(needs: Needs, steps: int, tokens: float, length: float) -> float | None:
+def _efficiency(needs: Needs, sizes: Amounts, seed: int) -> float | None:
+    """As the run lays out such examples over its processes."""
+    asked, ranks = needs.training, needs.setup.ranks
+    if not sizes.lengths or uneven(asked.global_batch, ranks, asked.micro_batch):
+        return None
+    layout = Layout(asked.global_batch, ranks, asked.micro_batch, asked.max_tokens or asked.max_length, asked.packing)
+    return plan_batches(sizes.lengths, layout, seed, epochs=1, steps=None).efficiency
+
+
+def _hours(needs: Needs, steps: int, tokens: float, length: float, efficiency: float) -> float | None:
     sheet = needs.machine.chip if needs.machine.gpus else cost.processor(needs.machine)
     if sheet is None:
         return None
     work = cost.training_flops(needs.shape, tokens, length, needs.training.adapter is None)
     moving = cost.offloading(needs.setup, needs.training.trained(needs.shape))
-    return (work / (sheet.flops * cost.USE) + steps * moving * needs.setup.ranks) / 3600
+    return (work / (sheet.flops * cost.USE * efficiency) + steps * moving * needs.setup.ranks) / 3600

@@ -20,7 +20,7 @@ Pack = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step: `packs[rank][micro]`, as many on every rank."""
+    """One optimizer step: `packs[rank][micro]`, as many on every rank, none empty on all of them."""
 
     epoch: int
     packs: tuple[tuple[Pack, ...], ...]
@@ -35,10 +35,15 @@ class BatchPlan:
     """All optimizer steps of a run."""
 
     steps: tuple[Step, ...]
-    accumulation: int
-    """Micro-batches per rank in every step; a constant, because DeepSpeed and Lightning count steps by it."""
     per_epoch: int
     """Optimizer steps in an epoch; the last of an epoch may hold fewer examples than the others."""
+    efficiency: float
+    """Tokens of examples among those that all ranks have time for, where each waits for the slowest at every micro-batch."""
+
+    @property
+    def accumulation(self) -> int:
+        """Most micro-batches per rank in a step."""
+        return max(len(step.packs[0]) for step in self.steps)
 
     @property
     def packs(self) -> int:
@@ -80,65 +85,83 @@ def uneven(global_batch: int, ranks: int, micro_batch: int | None) -> str | None
     )
 
 
-def plan_batches(
-    encoded: Sequence[Encoded], layout: Layout, seed: int, epochs: int | None, steps: int | None
-) -> BatchPlan:
-    """Shuffle per epoch from the seed, cut into steps of `global_batch` examples, lay each out over ranks and micro-batches.
+def plan_batches(lengths: Sequence[int], layout: Layout, seed: int, epochs: int | None, steps: int | None) -> BatchPlan:
+    """Shuffle the examples, given by their tokens, per epoch from the seed, cut into steps of `global_batch`, lay each out over
+    ranks and micro-batches.
 
     Raises UserError, with the arithmetic, where ranks × accumulation × micro-batch cannot give the global batch.
     """
     if lack := uneven(layout.global_batch, layout.ranks, layout.micro_batch):
         raise UserError(lack)
-    per_epoch = -(-len(encoded) // layout.global_batch)
+    per_epoch = -(-len(lengths) // layout.global_batch)
     total = steps if steps is not None else per_epoch * (epochs or 0)
     laid: list[tuple[int, list[Pack]]] = []
     for epoch in range(-(-total // per_epoch)):
-        order = list(range(len(encoded)))
+        order = list(range(len(lengths)))
         random.Random(f"{seed}/{epoch}").shuffle(order)
         for start in range(0, len(order), layout.global_batch):
-            laid.append((epoch, _bins(order[start : start + layout.global_batch], encoded, layout)))
+            laid.append((epoch, _bins(order[start : start + layout.global_batch], lengths, layout)))
     laid = laid[:total]
-    accumulation = max(-(-len(bins) // layout.ranks) for _, bins in laid)
-    if layout.micro_batch is not None:
-        accumulation = max(accumulation, 1)
-    done = tuple(Step(epoch, _deal(bins, encoded, layout, accumulation)) for epoch, bins in laid)
-    return BatchPlan(done, accumulation, per_epoch)
+    useful = sum(lengths[place] for _, bins in laid for pack in bins for place in pack)
+    paid = sum(_paid(bins, lengths, layout) for _, bins in laid)
+    return BatchPlan(
+        tuple(Step(epoch, _deal(bins, layout.ranks)) for epoch, bins in laid), per_epoch, useful / max(1, paid)
+    )
 
 
-def cost(pack: Sequence[int], encoded: Sequence[Encoded], packed: bool) -> int:
+def cost(pack: Sequence[int], lengths: Sequence[int], packed: bool) -> int:
     """Tokens a micro-batch puts through the model, padding included."""
-    lengths = [len(encoded[place].tokens) for place in pack]
-    return sum(lengths) if packed else len(lengths) * max(lengths, default=0)
+    own = [lengths[place] for place in pack]
+    return sum(own) if packed else len(own) * max(own, default=0)
 
 
-def _bins(members: list[int], encoded: Sequence[Encoded], layout: Layout) -> list[Pack]:
-    """Split one step into micro-batches, longest first: by number, else best fit into `max_tokens`."""
-    order = sorted(members, key=lambda place: (-len(encoded[place].tokens), place))
+def _bins(members: list[int], lengths: Sequence[int], layout: Layout) -> list[Pack]:
+    """Split one step into micro-batches, the most work first: by number; else best fit into `max_tokens`, or as many for every
+    rank filled evenly, whichever keeps the ranks waiting less.
+    """
+    order = sorted(members, key=lambda place: (-lengths[place], place))
     if layout.micro_batch is not None:
-        return [tuple(order[i : i + layout.micro_batch]) for i in range(0, len(order), layout.micro_batch)]
-    bins: list[list[int]] = []
+        bins = [order[i : i + layout.micro_batch] for i in range(0, len(order), layout.micro_batch)]
+        return _sorted(bins, lengths, layout)
+    bins = []
     for place in order:
-        room = [b for b in bins if cost([*b, place], encoded, layout.packed) <= layout.max_tokens]
+        room = [b for b in bins if cost([*b, place], lengths, layout.packed) <= layout.max_tokens]
         # best fit: the fullest that still takes it; for padded batches the order makes that the one of nearest length
-        best = max(room, key=lambda b: cost(b, encoded, layout.packed), default=None)
+        best = max(room, key=lambda b: cost(b, lengths, layout.packed), default=None)
         if best is None:
             bins.append([place])
         else:
             best.append(place)
-    return [tuple(b) for b in bins]
+    fitted = _sorted(bins, lengths, layout)
+    even = _evenly(order, lengths, layout, -(-len(bins) // layout.ranks) * layout.ranks)
+    return min((fitted, even), key=lambda tried: _paid(tried, lengths, layout)) if even else fitted
 
 
-def _deal(
-    bins: list[Pack], encoded: Sequence[Encoded], layout: Layout, accumulation: int
-) -> tuple[tuple[Pack, ...], ...]:
-    """Give the micro-batches to ranks so that each has `accumulation` and the ranks' work is even; empty ones fill up."""
-    ranks: list[list[Pack]] = [[] for _ in range(layout.ranks)]
-    load = [0] * layout.ranks
-    for pack in sorted(bins, key=lambda b: -cost(b, encoded, layout.packed)):
-        rank = min((r for r in range(layout.ranks) if len(ranks[r]) < accumulation), key=lambda r: (load[r], r))
-        ranks[rank].append(pack)
-        load[rank] += cost(pack, encoded, layout.packed)
-    return tuple(tuple(packs + [()] * (accumulation - len(packs))) for packs in ranks)
+def _evenly(order: list[int], lengths: Sequence[int], layout: Layout, count: int) -> list[Pack] | None:
+    """So many micro-batches, each example into the one with the least work; None where one would be too full."""
+    bins: list[list[int]] = [[] for _ in range(count)]
+    for place in order:
+        min(bins, key=lambda b: cost([*b, place], lengths, layout.packed)).append(place)
+    full = any(cost(b, lengths, layout.packed) > layout.max_tokens for b in bins)
+    return None if full else _sorted(bins, lengths, layout)
+
+
+def _sorted(bins: list[list[int]], lengths: Sequence[int], layout: Layout) -> list[Pack]:
+    return sorted((tuple(b) for b in bins if b), key=lambda b: -cost(b, lengths, layout.packed))
+
+
+def _paid(bins: list[Pack], lengths: Sequence[int], layout: Layout) -> int:
+    """Tokens that all ranks have time for: in every round that of the most work."""
+    return layout.ranks * sum(cost(pack, lengths, layout.packed) for pack in bins[:: layout.ranks])
+
+
+def _deal(bins: list[Pack], ranks: int) -> tuple[tuple[Pack, ...], ...]:
+    """Give sorted micro-batches to ranks in rounds, so that those of one round are alike; the order turns with each round, so
+    that the ranks' sums are too. Empty ones fill up the last.
+    """
+    rounds = [bins[start : start + ranks] for start in range(0, len(bins), ranks)]
+    turned = [(one + [()] * (ranks - len(one)))[:: -1 if number % 2 else 1] for number, one in enumerate(rounds)]
+    return tuple(zip(*turned, strict=True))
 
 
 Reduction = Literal["token", "sample"]
@@ -157,6 +180,9 @@ class Batch:
     """[n] those next tokens."""
     weights: torch.Tensor
     """[n] float32 share of each in the loss of the whole optimizer step; they sum to 1 over its micro-batches and ranks."""
+
+    first = last = True
+    """Whether the rank's optimizer step begins with it, ends with it."""
 
     def __init__(
         self, pack: Pack, encoded: Sequence[Encoded], step: Step, packed: bool, reduction: Reduction, pad: int
@@ -205,5 +231,8 @@ def batches(
 ) -> Iterator[Batch]:
     """The micro-batches of one rank from optimizer step `start` on."""
     for step in batch_plan.steps[start:]:
-        for pack in step.packs[rank]:
-            yield Batch(pack, encoded, step, layout.packed, reduction, pad)
+        packs = step.packs[rank]
+        for number, pack in enumerate(packs, 1):
+            batch = Batch(pack, encoded, step, layout.packed, reduction, pad)
+            batch.first, batch.last = number == 1, number == len(packs)
+            yield batch

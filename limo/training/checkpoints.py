@@ -44,7 +44,6 @@ class Cut:
 
     strategy: str
     ranks: int
-    accumulation: int
 
 
 @dataclasses.dataclass(frozen=True)

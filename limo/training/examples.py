@@ -51,7 +51,7 @@ def prepare(stage: TrainingStage, ranks: int) -> Prepared:
     encoded, overlong = cut_to_length(every, training.max_length, training.overlong)
     tokens = training.max_tokens or training.max_length
     layout = Layout(training.global_batch, ranks, training.micro_batch, tokens, training.packing)
-    batch_plan = plan_batches(encoded, layout, stage.seed, training.epochs, training.steps)
+    batch_plan = plan_batches([len(e.tokens) for e in encoded], layout, stage.seed, training.epochs, training.steps)
     problems = frozenset(e.problem for e in examples)
     return Prepared(problems, every, encoded, overlong, layout, batch_plan, int(tokenizer.pad_token_id or 0))
 
@@ -75,6 +75,6 @@ def validation(stage: TrainingStage, trained: Prepared, rank: Ranks) -> list[Bat
     if long and rank.first:
         log.info(f"validation: {len(long)} of {len(every)} examples are longer than training.max_length and left out")
     whole = replace(trained.layout, global_batch=len(encoded), micro_batch=None)
-    step = plan_batches(encoded, whole, 0, epochs=1, steps=None).steps[0]
+    step = plan_batches([len(e.tokens) for e in encoded], whole, 0, epochs=1, steps=None).steps[0]
     packed, pad = trained.layout.packed, trained.pad
     return [Batch(pack, encoded, step, packed, "token", pad) for pack in step.packs[rank.number]]

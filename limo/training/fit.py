@@ -52,7 +52,7 @@ def train(stage: TrainingStage, folder: Path, watch: Watch) -> None:
         _tidy(stage, folder, rank)
         return
     prepared = prepare(stage, rank.count)
-    cut = Cut(title(stage.strategy), rank.count, prepared.batch_plan.accumulation)
+    cut = Cut(title(stage.strategy), rank.count)
     saved = usable(folder, cut, rank)
     watch.kept = start = step_of(saved) if saved else 0
     if rank.first:
@@ -112,7 +112,8 @@ def _headline(module: Module, prepared: Prepared, start: int) -> str:
     return (
         f"training: {len(encoded)} examples, {sum(len(e.tokens) for e in encoded):,} tokens "
         f"({sum(e.supervised for e in encoded):,} supervised), {steps} steps of {batch_plan.sizes} examples, "
-        f"{batch_plan.packs} {'packs' if training.packing else 'batches'} on {module.ranks} process(es), "
+        f"{batch_plan.packs} {'packs' if training.packing else 'batches'} on {module.ranks} process(es) "
+        f"({100 * batch_plan.efficiency:.0f} % of their time for examples), "
         f"{title(module.strategy_config)}, {training.precision}"
         + (f"; going on from step {start}" if start else "")
         + ("; the warm-up is not over before the last step" if rising >= steps else "")

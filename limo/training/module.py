@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NEVER = 2**30
+"""More micro-batches than any run has; a power of two, by which a loss is multiplied and divided exactly."""
+
 
 class Module(lightning.LightningModule):
     """Trains `net`. The loss of an optimizer step is Σ weight · cross-entropy over all its micro-batches and ranks (`Batch.weights`)."""
@@ -105,11 +108,20 @@ class Module(lightning.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # every random number of a micro-batch (dropout) follows from its place in the run: nothing to save or restore
         torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) % 2**31)
-        if batch_idx % self.batch_plan.accumulation == 0:
+        # steps differ in their number of micro-batches, and Lightning asks here whether one ends: at a multiple of this
+        self.trainer.accumulate_grad_batches = 1 if batch.last else NEVER
+        if isinstance(self.strategy_config, Zero):
+            self.trainer.strategy.deepspeed_engine.set_gradient_accumulation_boundary(batch.last)  # type: ignore[attr-defined]
+        elif batch.first:
+            self.trainer.optimizers[0].zero_grad()
+        if batch.first:
             self.loss = batch.weights.new_zeros(())
             share = self.optimizer_config.schedule.at(self.trainer.global_step, len(self.batch_plan.steps))
             for group, peak in zip(self.trainer.optimizers[0].param_groups, self.peaks, strict=True):
                 group["lr"] = peak * share
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: object) -> None:
+        """Nothing: Lightning would do it at a step's last micro-batch, `on_train_batch_start` does it at the first."""
 
     @torch.no_grad()
     def refuse_leaks(self) -> None:
@@ -141,7 +153,7 @@ class Module(lightning.LightningModule):
         part = self.part(batch)
         self.loss += part.detach()
         # Lightning divides by the accumulation and data parallelism averages over ranks: undo both
-        return part * (self.batch_plan.accumulation * self.ranks)
+        return part * (self.trainer.accumulate_grad_batches * self.ranks)
 
     def part(self, batch: Batch) -> torch.Tensor:
         """This micro-batch's part of the loss of its step: head and cross-entropy over supervised tokens only, in chunks."""

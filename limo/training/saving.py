@@ -63,7 +63,7 @@ class Saving(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         batch_plan, step = self.module.batch_plan, trainer.global_step
-        if (batch_idx + 1) % batch_plan.accumulation:
+        if not batch.last:
             return
         due = step % self.every == 0 or step == len(batch_plan.steps)
         if due and self.validation:

@@ -25,7 +25,7 @@ class TrainingStage(Stage):
     """Examples in, `model/` (Hugging Face folder) and `metrics.csv` out."""
 
     module: ClassVar[str] = "limo.training"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     accelerated: ClassVar[bool] = True
     products: ClassVar[tuple[str, ...]] = ("model", "metrics.csv")
 

@@ -101,14 +101,14 @@ class StepLog(lightning.Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx % self.module.batch_plan.accumulation == 0:
+        if batch.first:
             self.before = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.watch.beat()
-        if (batch_idx + 1) % self.module.batch_plan.accumulation:
+        if not batch.last:
             return
         own = self.module.loss
         loss, told = self.module.over_ranks(own, own.new_tensor(float(self.watch.told)))

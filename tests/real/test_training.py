@@ -37,10 +37,12 @@ STRATEGIES: dict[str, Strategy] = {
     "ddp": Ddp(devices=2),
     "zero1": Zero(stage=1, devices=2),
     "zero2": Zero(stage=2, devices=2),
+    "zero2_offload": Zero(stage=2, devices=2, offload_optimizer=True),
     "zero3": Zero(stage=3, devices=2, persistence=0),
     "zero3_offload": Zero(stage=3, devices=2, persistence=0, offload_optimizer=True, offload_weights=True),
 }
-TWO_STEPS = {"steps": 2, "micro_batch": 2, "max_grad_norm": 1.0}
+# of two micro-batches on each rank, of one, of two
+THREE_STEPS = {"steps": 3, "max_length": 100, "max_grad_norm": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +77,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "alone"
-    return run(tiny.stage(folder, base, optimizer=tiny.Sgd(lr=1.0), strategy=ONE, **TWO_STEPS), folder)
+    return run(tiny.stage(folder, base, optimizer=tiny.Sgd(lr=1.0), strategy=ONE, **THREE_STEPS), folder)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_two_processes_end_with_the_weights_of_one(name: str, base: Path, alone: Path, tmp_path: Path) -> None:
-    run(tiny.stage(tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=STRATEGIES[name], **TWO_STEPS), tmp_path)
+    run(tiny.stage(tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=STRATEGIES[name], **THREE_STEPS), tmp_path)
     assert summary(tmp_path, TrainingSummary).strategy == name
     assert (summary(tmp_path, TrainingSummary).ranks, summary(tmp_path, TrainingSummary).accumulation) == (2, 2)
     assert tiny.furthest(tiny.weights(alone), tiny.weights(tmp_path)) < 1e-5
@@ -96,7 +98,7 @@ def test_two_machines_end_with_the_weights_of_one(
 ) -> None:
     """Two torchrun agents that meet over loopback, one process each, as two nodes of a cluster would."""
     stage = tiny.stage(
-        tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=Zero(stage=2, devices=1, nodes=2), **TWO_STEPS
+        tmp_path, base, optimizer=tiny.Sgd(lr=1.0), strategy=Zero(stage=2, devices=1, nodes=2), **THREE_STEPS
     )
     request(stage, tmp_path)
     with socket.socket() as free:
