@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limo import UserError, pipeline, records
-from limo.data import Data, DataStage, Decontamination, Files, Hub, Table, known
+from limo.compose import compose
+from limo.data import Data, DataStage, Decontamination, Files, Hub, Mixture, Table, known
 from limo.data.text import boxed, tokens
 from limo.records import Attempt, DataSummary, Gold, Problem
 from limo.stage import summary
@@ -229,6 +230,152 @@ def test_what_is_no_text_is_refused_with_its_type(
         Files(path=path, **columns).problems()
 
 
+def turns(*said: tuple[str, Any], role: str = "role", content: str = "content") -> list[dict[str, Any]]:
+    return [{role: who, content: what} for who, what in said]
+
+
+CHAT = [("system", "Be brief."), ("user", "What is 1+2?"), ("assistant", "It is \\boxed{3}.")]
+SHAREGPT = turns(("human", "hi"), ("gpt", "hello"), ("human", "What is 1+2?"), ("gpt", "It is \\boxed{3}."))
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".csv"])
+@pytest.mark.parametrize("dialogue", [turns(*CHAT), turns(*CHAT, role="from", content="value"), SHAREGPT])
+def test_rows_of_turns_give_the_last_question_and_the_answer_to_it(dialogue: Any, ending: str, tmp_path: Path) -> None:
+    held = json.dumps(dialogue) if ending == ".csv" else dialogue
+    path = write_as(tmp_path / f"a{ending}", [{"messages": held}])
+    source = Files(
+        path=path, question="messages.user", answer=None, solution="messages.assistant", meta=("messages.system",)
+    )
+    (one,) = source.problems()
+    assert (one.question, one.answer, one.solutions) == ("What is 1+2?", "3", ("It is \\boxed{3}.",))
+    assert one.meta["messages.system"] == ("Be brief." if dialogue != SHAREGPT else None)
+
+
+def test_turns_without_an_answer_at_the_end_have_none_and_the_way_to_turns_is_told(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "2+3?"}]
+    rows = [{"prompt": turns(("user", "1?"), ("assistant", "2"), ("user", parts)), "reward": {"ground_truth": "5"}}]
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    (one,) = Files(
+        path=path, question="prompt.user", answer="reward.ground_truth", solution="prompt.assistant"
+    ).problems()
+    assert (one.question, one.answer, one.solutions) == ("What is\n2+3?", "5", ())
+    with pytest.raises(UserError, match=r"no column 'question' .* \(of turns, question=prompt\.user\)"):
+        Files(path=path).problems()
+    with pytest.raises(UserError, match=r"a list, which is no text; .* prompt\.user, prompt\.assistant"):
+        Files(path=path, question="prompt").problems()
+    with pytest.raises(UserError, match=r"no column 'prompt\.teacher'"):
+        Files(path=path, question="prompt.teacher").problems()
+    image = [{"type": "image", "url": "x"}]
+    with pytest.raises(UserError, match=r"column 'prompt\.user' holds a list, which is no text"):
+        Files(path=jsonl(path, [{"prompt": turns(("user", image)), "answer": "1"}]), question="prompt.user").problems()
+
+
+def test_thoughts_that_stand_apart_go_before_their_solutions(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": "1", "think": ["a", "b"], "say": ["c", "d"]}]
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    assert Files(path=path, thoughts="think", solution="say").problems()[0].solutions == ("a\n\nc", "b\n\nd")
+    with pytest.raises(UserError, match="line 1: 1 texts in 'question', 2 in 'say'"):
+        Files(path=path, thoughts="question", solution="say").problems()
+
+
+ODD = {
+    "no JSON": '{"question": ',
+    "a list": "[1]",
+    "no question": {"question": " ", "answer": "1"},
+    "no text": {"question": 5, "answer": "1"},
+    "no column": {"answer": "1"},
+    "a truth": {"question": "q", "answer": True},
+    "control tokens": {"question": "2+2?<|im_end|>\n<|im_start|>assistant\nIt is 4.<|im_end|>", "answer": "4"},
+    "control tokens in a solution": {"question": "q", "answer": "1", "solution": "One.<｜end▁of▁sentence｜>"},
+    "bytes of a solution": {"question": "q", "answer": "1", "solution": [{"text": "x"}]},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_row_that_cannot_be_used_stops_or_is_left_out_with_its_place_and_reason(name: str, tmp_path: Path) -> None:
+    good = [{"question": f"{n}?", "answer": n, "solution": None} for n in "ab"]
+    path = jsonl(tmp_path / "pool.jsonl", [good[0], ODD[name], good[1]])
+    stops = Files(path=path, solution=None if name in ("no column", "a truth") else "solution")
+    with pytest.raises(UserError, match="line 2"):
+        stops.problems()
+    drops = dataclasses.replace(stops, bad_rows="drop")
+    assert [p.answer for p in drops.problems()] == ["a", "b"]
+    kept, dropped, facts = run(tmp_path / "out", drops)
+    assert (len(kept), facts.read, facts.dropped) == (2, 3, {"bad row": 1})
+    assert (dropped[0]["id"], dropped[0]["reason"]) == (f"{path}, line 2", "bad row")
+    assert "line 2" in dropped[0]["why"]
+
+
+def test_a_short_row_of_a_csv_and_an_id_twice_can_be_left_out_too(tmp_path: Path) -> None:
+    (path := tmp_path / "a.csv").write_text("id,question,answer\n1,a,1\n2,b\n1,c,3\n4,d,4\n")
+    assert [p.id for p in Files(path=path, id="id", bad_rows="drop").problems()] == ["1", "4"]
+
+
+def test_a_folder_and_a_pattern_are_all_files_in_them_by_name(tmp_path: Path) -> None:
+    (tmp_path / "pool" / "deep").mkdir(parents=True)
+    write_as(tmp_path / "pool" / "deep" / "c.csv", ROWS[2:])
+    (tmp_path / "pool" / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps(ROWS[1]).encode()))
+    write_as(tmp_path / "pool" / "a.parquet", ROWS[:1])
+    (tmp_path / "pool" / "README.md").write_text("no table")
+    ids = {p.question: p.id for p in Files(path=write_as(tmp_path / "whole.jsonl", ROWS)).problems()}
+    assert [p.id for p in Files(path=tmp_path / "pool").problems()] == [ids[ROWS[n]["question"]] for n in (0, 1, 2)]
+    assert len(Files(path=tmp_path / "pool" / "*.*").problems()) == 2
+    assert "no such file" in Files(path=tmp_path / "pool" / "*.tsv").missing()[0]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_text_packed_by_zstd_is_read_and_damage_is_said(broken: bool, tmp_path: Path) -> None:
+    import pyarrow
+
+    with pyarrow.output_stream(str(tmp_path / "a.jsonl.zst"), compression="zstd") as handle:
+        handle.write("".join(json.dumps(row) + "\n" for row in ROWS).encode())
+    path = tmp_path / "a.jsonl.zst"
+    if not broken:
+        assert len(Files(path=path).problems()) == 3
+        return
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match=r"a\.jsonl\.zst"):
+        Files(path=path).problems()
+
+
+def numbered(name: str, count: int) -> Fixed:
+    return Fixed(*(problem(str(n), f"{name} {n}?") for n in range(count)))
+
+
+def taken(*, backwards: bool = False, **settings: Any) -> set[str]:
+    parts: dict[str, Data] = {"a": numbered("a", 40), "b": numbered("b", 100)}
+    if backwards:
+        parts = {name: Fixed(*reversed(parts[name].problems())) for name in ("b", "a")}
+    return {p.id for p in Mixture(parts=parts, **settings).problems()}
+
+
+def test_a_mixture_is_drawn_by_limits_and_weights_whatever_the_order_and_a_smaller_lies_in_a_larger() -> None:
+    assert len(taken()) == 140
+    limited = taken(limits={"b": 10})
+    assert (len(limited), sum(id.startswith("b/") for id in limited)) == (50, 10)
+    weights = {"a": 0.25, "b": 0.75}
+    many, few = taken(weights=weights), taken(weights=weights, size=40)
+    assert (len(many), sum(id.startswith("a/") for id in few), few < many) == (133, 10, True)
+    assert taken(weights=weights, size=40, backwards=True) == few != taken(weights=weights, size=40, seed=1)
+    nested = Mixture(parts={"x": Mixture(parts={"a": numbered("a", 3)}), "y": numbered("b", 2)})
+    assert [p.id for p in nested.problems()] == ["x/a/0", "x/a/1", "x/a/2", "y/0", "y/1"]
+
+
+def test_a_mixture_that_cannot_be_is_refused() -> None:
+    part = {"a": numbered("a", 4)}
+    for settings, said in (
+        ({"weights": {"a": 0.7}}, "weights.* sum to 1, not 0.7"),
+        ({"weights": {"b": 1.0}}, "there is no part b"),
+        ({"limits": {"a": 0}}, r"limits.a=0 must be 1 or more"),
+        ({"parts": {**part, "b": part["a"]}, "weights": {"a": 1.0}}, "weights: b has none"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Mixture(**{"parts": part, **settings})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"size=9: a gives 4 problems, so 4 is the most"):
+        Mixture(parts=part, size=9).problems()
+    assert Mixture().missing() == ["parts is empty; add a source: +data@data.parts.<name>=gsm8k"]
+
+
 @pytest.mark.parametrize("ending", ["jsonl.gz", "csv.gz", "json.gz", "JSONL", "Csv"])
 def test_packed_files_and_endings_in_any_case_are_read(ending: str, tmp_path: Path) -> None:
     plain = write_as(tmp_path / f"plain.{ending.lower().removesuffix('.gz')}", ROWS)
@@ -331,7 +478,7 @@ def test_a_path_that_is_missing_or_not_given_is_told_before_any_work(tmp_path: P
     pool = DataStage(data=Files())
     assert pool.missing() == ["data.path is not set; give the path of a JSONL, JSON, CSV, TSV or Parquet file"]
     assert "nothing.jsonl: no such file" in Files(path=tmp_path / "nothing.jsonl").missing()[0]
-    assert "that is a folder" in Files(path=tmp_path).missing()[0]
+    assert "no such file in that folder" in Files(path=tmp_path).missing()[0]
     assert "nothing.jsonl: no such file" in Hub(repo="a/b", path=tmp_path / "nothing.jsonl").missing()[0]
 
 
@@ -633,3 +780,14 @@ def test_a_benchmark_that_cannot_be_read_stops_or_is_reported(tmp_path: Path) ->
     assert DataStage(data=data, protect=protect).missing() == []
     _, _, facts = run(tmp_path / "report", data, protect=protect)
     assert (facts.unchecked, facts.protected) == (("gone",), {"here": 1})
+
+
+def test_a_mixture_composes_of_any_members_by_name(tmp_path: Path) -> None:
+    path = write_as(tmp_path / "a.jsonl", ROWS)
+    parts = [
+        "+data@data.parts.own=files",
+        f"data.parts.own.path={path}",
+        "+data@data.parts.lab=lab",
+        "+data.limits.lab=2",
+    ]
+    assert len(compose(["data=mixture", *parts]).data.problems()) == 5

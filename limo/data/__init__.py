@@ -3,6 +3,7 @@
 from limo.data.contamination import Decontamination
 from limo.data.files import Files, PinnedFile
 from limo.data.hub import Hub
+from limo.data.mixture import Mixture
 from limo.data.source import Data, Row, known, located, missing
 from limo.data.stage import DataStage
 from limo.data.table import Table
@@ -13,6 +14,7 @@ __all__ = [
     "Decontamination",
     "Files",
     "Hub",
+    "Mixture",
     "PinnedFile",
     "Row",
     "Table",

@@ -12,16 +12,22 @@ from typing import Any
 
 from limo import UserError
 from limo.config import component
-from limo.data.text import boxed
+from limo.data.text import boxed, control
 from limo.records import Gold, Problem
 
+ROLES = {"human": "user", "gpt": "assistant", "model": "assistant"}
+"""Other words for who speaks."""
 ANNOTATION = re.compile(r"<<[^<>]*>>")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
 @component
 class Columns:
-    """Which column of a table holds what."""
+    """Which column of a table holds what.
+
+    A name with a point looks inside: `reward_model.ground_truth` into an object, `messages.user` into a list of turns
+    (`role` and `content`, or `from` and `value`): the last turn of `user`, `system`, or of the `assistant` who ends it.
+    """
 
     question: str = "question"
     """Column of the question."""
@@ -32,6 +38,8 @@ class Columns:
     before it is a solution, without its <<…>> annotations. Null takes the whole column."""
     solution: str | None = None
     """Column of the worked solution, or of a list of them; null when there is none."""
+    thoughts: str | None = None
+    """Column of the reasoning that goes before the solution, or of a list of them, one a solution; null when there is none."""
     id: str | None = None
     """Column of a unique id; null makes one from the question's text, the same wherever the row stands."""
     meta: tuple[str, ...] = ()
@@ -56,6 +64,8 @@ class Columns:
             raise UserError(f"{place}: {_no_text(self.question, question)}")
         question = question.strip()
         solutions = self._solutions(place, row)
+        if held := next(filter(None, map(control, (question, *solutions))), None):
+            raise UserError(f"{place}: {held} in its text would be a control token of a chat; mend or remove the row")
         if self.answer is None:
             gold = Gold(next((held for s in solutions if (held := boxed(s))), ""))
         else:
@@ -96,10 +106,18 @@ class Columns:
     def _solutions(self, place: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         if self.solution is None:
             return ()
-        held = self._cell(place, row, "solution", self.solution)
+        texts = self._texts(place, row, "solution", self.solution)
+        if self.thoughts is not None:
+            before = self._texts(place, row, "thoughts", self.thoughts)
+            if len(before) != len(texts):
+                raise UserError(f"{place}: {len(before)} texts in {self.thoughts!r}, {len(texts)} in {self.solution!r}")
+            texts = [f"{thought}\n\n{text}" for thought, text in zip(before, texts, strict=True)]
+        return tuple(filter(None, texts))
+
+    def _texts(self, place: str, row: Mapping[str, Any], key: str, column: str) -> list[str]:
+        held = self._cell(place, row, key, column)
         every = held if isinstance(held, list | tuple) else [held]
-        texts = [self._text(place, self.solution, one) for one in every if one is not None]
-        return tuple(filter(None, (text.strip() for text in texts)))
+        return [self._text(place, column, one).strip() for one in every if one is not None]
 
     def _text(self, place: str, column: str, value: object) -> str:
         if isinstance(value, str):
@@ -113,15 +131,16 @@ class Columns:
         try:
             return cell(row, column)
         except KeyError:
+            turns = next((f" (of turns, {key}={name}.user)" for name, held in row.items() if _is_turns(held)), "")
             raise UserError(
-                f"{place}: no column {column!r} among {', '.join(map(str, row))}; name the right one with {key}=…"
+                f"{place}: no column {column!r} among {', '.join(map(str, row))}; name the right one with {key}=…{turns}"
             ) from None
 
     def content(self, row: Mapping[str, Any], index: int) -> list[Any]:
         """All that is read of a row, as it stands: what the digest of a table is made of."""
         name = str(index if self.id is None else cell(row, self.id))
         extra = {k: row[c] for k, c in sorted(self.extra_columns.items()) if c in row}
-        further = [cell(row, c) for c in (self.solution, *self.meta) if c is not None]
+        further = [cell(row, c) for c in (self.solution, self.thoughts, *self.meta) if c is not None]
         return [
             name,
             cell(row, self.question),
@@ -164,14 +183,46 @@ def as_fact(value: Any) -> Any:
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
-    """What stands in a column, or in an object in it: `reward_model.ground_truth`. Raises KeyError."""
+    """What stands in a column, in an object in it, or in its turns (`Columns`). Raises KeyError."""
     if column in row:
         return row[column]
     outer, _, inner = column.partition(".")
-    held = row[outer]
+    held = _opened(row[outer])
+    if inner and _is_turns(held):
+        return _turn(held, inner)
     if not inner or not isinstance(held, Mapping):
         raise KeyError(column)
     return cell(held, inner)
+
+
+def _opened(held: Any) -> Any:
+    """A cell that is looked into; in a CSV an object or a list is JSON text."""
+    try:
+        return json.loads(held) if isinstance(held, str) and held[:1] in ("[", "{") else held
+    except ValueError:
+        return held
+
+
+def _is_turns(held: object) -> bool:
+    return isinstance(held, list | tuple) and bool(held) and all(isinstance(t, Mapping) and _role(t) for t in held)
+
+
+def _role(turn: Mapping[str, Any]) -> str:
+    said = turn.get("role") or turn.get("from")
+    return ROLES.get(said, said) if isinstance(said, str) else ""
+
+
+def _turn(turns: list[Mapping[str, Any]], role: str) -> Any:
+    """What the last turn of a role says, nothing where there is none; the assistant's is an answer only at the end."""
+    if role not in ("system", "user", "assistant"):
+        raise KeyError(role)
+    heard = [turn for turn in turns if _role(turn) == role] if role != "assistant" else [turns[-1]]
+    if not heard or _role(heard[-1]) != role:
+        return None
+    said = heard[-1].get("content", heard[-1].get("value"))
+    if isinstance(said, list | tuple) and all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in said):
+        return "\n".join(part["text"] for part in said)
+    return said
 
 
 def named(value: object) -> str:
@@ -188,4 +239,5 @@ def named(value: object) -> str:
 
 
 def _no_text(column: str, value: object) -> str:
-    return f"column {column!r} holds {named(value)}, which is no text; name a column of texts"
+    turns = f", or a turn of it: {column}.user, {column}.assistant" if _is_turns(value) else ""
+    return f"column {column!r} holds {named(value)}, which is no text; name a column of texts{turns}"

@@ -18,11 +18,13 @@ class LeftOut:
 
     id: str
     question: str
-    reason: Literal["no answer", "duplicate", "duplicate with another answer", "benchmark question"]
+    reason: Literal["bad row", "no answer", "duplicate", "duplicate with another answer", "benchmark question"]
     of: str | None = None
     """Of a duplicate: the problem whose question it repeats."""
     match: Match | None = None
     """Of a benchmark question: which, and how it was found."""
+    why: str | None = None
+    """Of a bad row, whose id is its place: what is wrong with it."""
 
 
 def clean(pool: Sequence[Problem], duplicates: str) -> tuple[list[Problem], list[LeftOut]]:

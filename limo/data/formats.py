@@ -10,23 +10,23 @@ from typing import Any
 from limo import UserError, records
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
-"""Endings, in any case; all but the last may be packed: `.jsonl.gz`."""
+"""Endings, in any case; all but the last may be packed: `.jsonl.gz`, `.jsonl.zst`."""
 LIST = 1 << 29
 """Characters of a JSON list, which is read at once."""
 BATCH = 1 << 28
 """Bytes that the rows of a Parquet file which are in memory at once may take."""
 WANTED = "a JSONL, JSON, CSV, TSV or Parquet file"
 
-Rows = Iterator[tuple[str, dict[str, Any]]]
-"""Place, such as `train.jsonl, line 3`, and row."""
+Rows = Iterator[tuple[str, dict[str, Any] | UserError]]
+"""Place, such as `train.jsonl, line 3`, and row, or what is wrong with it."""
 
 
 def read(file: Path) -> Rows:
-    """The rows of a file with their places. Raises UserError naming file and line of what cannot be read."""
+    """The rows of a file with their places. Raises UserError naming what keeps it from being read any further."""
     kind = ending(file)
     if kind not in FORMATS:
         raise UserError(
-            f"{file}: the ending {kind!r} is none of {', '.join(FORMATS)}, or one of them and .gz; convert the file"
+            f"{file}: the ending {kind!r} is none of {', '.join(FORMATS)}, or one of them and .gz or .zst; convert the file"
         )
     if lacks := absent([file]):
         raise UserError(lacks[0])
@@ -48,21 +48,46 @@ def read(file: Path) -> Rows:
 def ending(file: Path) -> str:
     """What a file's name says it is, whatever the case; of a packed text, what is packed."""
     name = file.name.lower()
-    inner = Path(name.removesuffix(".gz")).suffix
+    inner = Path(name.removesuffix(".gz").removesuffix(".zst")).suffix
     return Path(name).suffix if inner in ("", ".parquet") else inner
+
+
+def found(path: Path) -> tuple[Path, ...]:
+    """The files that a path means: itself, those of a folder and of all folders in it, or those of a pattern; sorted."""
+    if path.is_dir():
+        inside: Iterable[Path] = path.rglob("*")
+    elif path.exists() or not set("*?[") & set(str(path)):
+        return (path,)
+    else:
+        inside = (path.anchor and Path(path.anchor).glob(str(path.relative_to(path.anchor)))) or Path().glob(str(path))
+    return tuple(sorted(f for f in inside if f.is_file() and ending(f) in FORMATS)) or (path,)
 
 
 def absent(files: Iterable[Path]) -> list[str]:
     """One sentence for each file that is not there."""
     return [
-        f"path={file}: {'that is a folder' if file.is_dir() else 'no such file'}; put it there, or give the path of {WANTED}"
+        f"path={file}: {'no such file in that folder' if file.is_dir() else 'no such file'}; put it there, or give the path of {WANTED}"
         for file in files
         if not file.is_file()
     ]
 
 
 def _lines(file: Path) -> Rows:
-    return ((f"{file}, line {number}", row) for number, row in records.rows(file))
+    for number, text in enumerate(records.lines(file), 1):
+        if text.strip():
+            yield f"{file}, line {number}", _object(text, file, number)
+
+
+def _object(text: str, file: Path, number: int) -> dict[str, Any] | UserError:
+    try:
+        row = records.parsed(text, file, number)
+    except UserError as fault:
+        return fault
+    return row if isinstance(row, dict) else _no_object(f"{file}, line {number}", row, "a JSON object")
+
+
+def _no_object(place: str, row: object, wanted: str) -> UserError:
+    return UserError(f"{place}: expected {wanted}, found {type(row).__name__}")
 
 
 def _json(file: Path) -> Rows:
@@ -82,9 +107,8 @@ def _json(file: Path) -> Rows:
     if not isinstance(table, list):
         raise UserError(f"{file}: expected a list of objects, found {type(table).__name__}")
     for number, row in enumerate(table, 1):
-        if not isinstance(row, dict):
-            raise UserError(f"{file}, entry {number}: expected an object, found {type(row).__name__}")
-        yield f"{file}, entry {number}", row
+        place = f"{file}, entry {number}"
+        yield place, row if isinstance(row, dict) else _no_object(place, row, "an object")
 
 
 def _csv(file: Path, delimiter: str) -> Rows:
@@ -92,10 +116,9 @@ def _csv(file: Path, delimiter: str) -> Rows:
     reader = csv.DictReader(records.lines(file, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
-            if None in row or None in row.values():
-                columns = len(reader.fieldnames or ())
-                raise UserError(f"{file}, line {reader.line_num}: not the {columns} fields that the header names")
-            yield f"{file}, line {reader.line_num}", dict(row)
+            place, columns = f"{file}, line {reader.line_num}", len(reader.fieldnames or ())
+            whole = None not in row and None not in row.values()
+            yield place, dict(row) if whole else UserError(f"{place}: not the {columns} fields that the header names")
     except csv.Error as error:
         raise UserError(f"{file}, after line {reader.line_num}: {error}; mend the file") from None
 

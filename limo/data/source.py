@@ -22,6 +22,15 @@ class Row:
     """Further columns as they stand in the source: what repairs of gold answers read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A row of a source that cannot be used."""
+
+    place: str
+    reason: str
+    """One sentence, place included."""
+
+
 @runtime_checkable
 class Data(Protocol):
     """A source of problems, for a pool or a benchmark. As a pool it may have `duplicates` and `decontamination` as
@@ -44,6 +53,13 @@ class Located(Data, Protocol):
 
 
 @runtime_checkable
+class Sifted(Located, Protocol):
+    """A source that may go on after a row that cannot be used."""
+
+    def entries(self) -> Iterator[Row | Bad]: ...
+
+
+@runtime_checkable
 class Counted(Data, Protocol):
     """A source that may know how many problems it has before it is read."""
 
@@ -53,6 +69,11 @@ class Counted(Data, Protocol):
 def located(source: Data) -> Iterator[Row]:
     """The problems of any source as rows; the place of one that tells none is its id."""
     return source.located() if isinstance(source, Located) else (Row(p.id, p) for p in source.problems())
+
+
+def entries(source: Data) -> Iterator[Row | Bad]:
+    """The rows of any source, those that cannot be used among them."""
+    return source.entries() if isinstance(source, Sifted) else located(source)
 
 
 def missing(benchmarks: Mapping[str, Data]) -> list[str]:

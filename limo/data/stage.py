@@ -13,7 +13,7 @@ from limo import UserError, records, serial
 from limo.config import component, held_to
 from limo.data.contamination import Decontamination
 from limo.data.duplicates import LeftOut, clean
-from limo.data.source import Data, blamed, missing
+from limo.data.source import Bad, Data, Row, blamed, entries, missing
 from limo.data.table import Table
 from limo.records import Attempt, DataSummary, Problem
 from limo.stage import Stage, summarise
@@ -65,7 +65,9 @@ class DataStage(Stage):
         rule = self._rule()
         protected = self._protected() if rule else {}
         with blamed("data"):
-            pool = self.data.problems()
+            read = list(entries(self.data))
+        pool = [row.problem for row in read if isinstance(row, Row)]
+        bad = [LeftOut(row.place, "", "bad row", why=row.reason) for row in read if isinstance(row, Bad)]
         _refuse_equal_ids(pool)
         kept, dropped = clean(pool, self._duplicates())
         matches = rule.find(kept, protected) if rule else {}
@@ -75,18 +77,19 @@ class DataStage(Stage):
             kept = [p for p in kept if p.id not in matches]
         elif rule:
             records.write(folder / "matches.jsonl", leaks)
+        dropped += bad
         reasons = Counter(str(why.reason) for why in dropped)
         if not kept:
             told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
             raise UserError(
-                f"data: none of {len(pool)} problems is left ({told}); check its columns or loosen data.decontamination"
+                f"data: none of {len(read)} problems is left ({told}); check its columns or loosen data.decontamination"
             )
         place = {problem.id: number for number, problem in enumerate(pool)}
-        records.write(folder / "dropped.jsonl", sorted(dropped, key=lambda why: place[why.id]))
+        records.write(folder / "dropped.jsonl", sorted(dropped, key=lambda why: place.get(why.id, -1)))
         records.write(folder / "solutions.jsonl", [s for p in kept for s in solutions(p)])
         records.write(folder / "problems.jsonl", kept)
         found = DataSummary(
-            read=len(pool),
+            read=len(read),
             kept=len(kept),
             solutions=sum(len(p.solutions) for p in kept),
             dropped=dict(reasons),

@@ -12,9 +12,9 @@ from limo.config import component
 from limo.data.check import Check
 from limo.data.columns import Columns, as_text
 from limo.data.contamination import Decontamination
-from limo.data.formats import Rows, absent, read
+from limo.data.formats import Rows, absent, found, read
 from limo.data.progress import bar
-from limo.data.source import Row
+from limo.data.source import Bad, Row
 from limo.records import Problem
 from limo.serial import fingerprint, origin
 
@@ -30,7 +30,8 @@ class Table(Columns):
     """
 
     path: Path | tuple[Path, ...] | None = None
-    """A local file, or several read one after the other: JSONL, JSON (a list of objects), CSV, TSV or Parquet."""
+    """A local file, or several read one after the other: JSONL, JSON (a list of objects), CSV, TSV or Parquet; a folder
+    or a pattern (`pool/*.jsonl.gz`) is all such files in it, by name."""
     metadata_file: str | None = None
     """A second file, used where it lies beside the first: more extra columns, joined by `id`."""
     rows: int | None = None
@@ -39,6 +40,8 @@ class Table(Columns):
     """What the digest of the rows must be, as the log tells it of a table without one; null checks nothing."""
     limit: int | None = None
     """Only the first so many rows; a check of count or digest still reads them all."""
+    bad_rows: Literal["stop", "drop"] = "stop"
+    """A row that cannot be used: stop and name it, or leave it out with its place and reason, counted."""
     duplicates: Literal["drop", "merge", "keep"] = "drop"
     """Of a pool: what happens to a question that stands in it already, up to typesetting; `merge` drops it too and
     gives its solutions to the first when the answers agree."""
@@ -76,7 +79,7 @@ class Table(Columns):
     def files(self) -> tuple[Path, ...]:
         """The local files; `~` is the home folder."""
         several = self.path if isinstance(self.path, tuple) else () if self.path is None else (self.path,)
-        return tuple(p.expanduser() for p in several)
+        return tuple(file for p in several for file in found(p.expanduser()))
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """By content, wherever the rows lie: a checked digest, else the local files, else what the place is known by."""
@@ -89,6 +92,7 @@ class Table(Columns):
             "content": content,
             "beside": beside,
             "limit": self.limit,
+            "bad_rows": self.bad_rows,
             **columns,
         }
 
@@ -115,7 +119,11 @@ class Table(Columns):
         return [row.problem for row in self.located()]
 
     def located(self) -> Iterator[Row]:
-        """Every row as a problem, with its place and its extra columns.
+        """Every row that can be used as a problem, with its place and its extra columns."""
+        return (row for row in self.entries() if isinstance(row, Row))
+
+    def entries(self) -> Iterator[Row | Bad]:
+        """Every row as a problem, or, with bad_rows=drop, why it is none.
 
         Raises UserError naming file and line: a column that is not there, an id twice, an empty question, a wrong
         count, a changed row.
@@ -128,18 +136,35 @@ class Table(Columns):
             enough = self.limit is not None and check.count >= self.limit
             if enough and not check.asked:
                 return
-            made = self.problem(place, row)
-            check.add(self.content(row, check.count))
-            if self.id is None:  # the same question twice is a duplicate and no clash of ids
-                copies[made.id] = copy = copies.get(made.id, 0) + 1
-                made = made if copy == 1 else dataclasses.replace(made, id=f"{made.id}.{copy}")
-            elif made.id in places:
-                raise UserError(f"{place}: id {made.id!r} is in {places[made.id]} too; make it unique, or set id=null")
-            places[made.id] = place
+            try:
+                whole, made = self._made(place, row, places, copies)
+            except UserError as fault:
+                if self.bad_rows == "stop":
+                    raise
+                check.add([str(fault) if isinstance(row, UserError) else row])
+                if not enough:
+                    yield Bad(place, str(fault))
+                continue
+            check.add(self.content(whole, check.count))
             if not enough:
-                both = {**more.get(made.id, {}), **row}
+                both = {**more.get(made.id, {}), **whole}
                 yield Row(place, made, {k: both[c] for k, c in self.extra_columns.items() if c in both})
         check.done(self.name)
+
+    def _made(
+        self, place: str, row: dict[str, Any] | UserError, places: dict[str, str], copies: dict[str, int]
+    ) -> tuple[dict[str, Any], Problem]:
+        """The row and its problem, under an id that no row before it has."""
+        if isinstance(row, UserError):
+            raise row
+        made = self.problem(place, row)
+        if self.id is None:  # the same question twice is a duplicate and no clash of ids
+            copies[made.id] = copy = copies.get(made.id, 0) + 1
+            made = made if copy == 1 else dataclasses.replace(made, id=f"{made.id}.{copy}")
+        elif made.id in places:
+            raise UserError(f"{place}: id {made.id!r} is in {places[made.id]} too; make it unique, or set id=null")
+        places[made.id] = place
+        return row, made
 
     def _beside(self) -> Path | None:
         more = self.files[0].parent / self.metadata_file if self.files and self.metadata_file else None
@@ -147,4 +172,5 @@ class Table(Columns):
 
     def _metadata(self) -> dict[str, dict[str, Any]]:
         beside = self._beside()
-        return {as_text(row[self.id]): row for _, row in read(beside) if self.id in row} if beside and self.id else {}
+        rows = [row for _, row in read(beside) if isinstance(row, dict)] if beside and self.id else []
+        return {as_text(row[self.id]): row for row in rows if self.id in row}

@@ -42,9 +42,23 @@ BARE = re.compile(r"(\\frac)\s*(\d)\s*(\d)")
 BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 
 
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+CONTROL = re.compile(
+    r"<\|(?:im_start|im_end|im_sep|endoftext|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|end)\|>"
+    r"|</?(?:start|end)_of_turn>|<｜(?:User|Assistant|begin▁of▁sentence|end▁of▁sentence)｜>|\[/?INST\]"
+)
+"""Control tokens of the chat templates in use. Marks in the text of data sets (`<|begin_of_thought|>`) are none."""
+
+
+def control(text: str) -> str | None:
+    """The first control token of a chat that stands in a text; None without one."""
+    found = CONTROL.search(text)
+    return found[0] if found else None
+
+
 @lru_cache(maxsize=1)
-def _symbols() -> dict[int, str]:
-    return str.maketrans(SYMBOLS)
+def _symbols() -> dict[int, str | None]:
+    return str.maketrans({**SYMBOLS, **dict.fromkeys(INVISIBLE)})
 
 
 def tokens(text: str) -> tuple[str, ...]:
@@ -53,7 +67,9 @@ def tokens(text: str) -> tuple[str, ...]:
     Two copies of a question that differ in spaces, punctuation, dollar signs, braces or equivalent commands
     (`\\dfrac` and `\\frac`) give the same tokens.
     """
-    text = unicodedata.normalize("NFKC", text.translate(_symbols())).lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_symbols()))
+    text = text.lower()
     text = TYPESETTING.sub(" ", text)
     text = ALIAS.sub(lambda match: "\\" + SAME[match[1]], text)
     text = BARE.sub(r"\1 \2 \3", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
 import re
@@ -21,6 +22,8 @@ RATIO, FLOOR = 200, 1 << 26
 """A packed file may hold so many times its size, and as many bytes more; text packs to a tenth or so."""
 EACH = 256
 """What a line or a row counts for beside its characters: millions of short ones take time and memory too."""
+PACKED = (".gz", ".zst")
+"""Endings of packed text."""
 HINT = "; a file of one object a line ends in .jsonl"
 HALF = re.compile("[\ud800-\udfff]")
 ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
@@ -36,14 +39,14 @@ def overfull(path: Path) -> UserError:
 
 
 def lines(path: Path, newline: str | None = None) -> Iterator[str]:
-    """The lines of a text file, line ends kept (`newline` as of `open`), unpacked where its name ends in `.gz`.
+    """The lines of a text file, line ends kept (`newline` as of `open`), unpacked where its name ends in `.gz` or `.zst`.
 
     Raises UserError naming file and line of what is too long, damaged, or not UTF-8; OSError where it cannot be read.
     """
-    packed = path.name.lower().endswith(".gz")
+    packed = path.name.lower().endswith(PACKED)
     left, number = allowance(path) if packed else 0, 0
     try:
-        with (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline=newline) as handle:
+        with _opened(path, newline) as handle:
             while line := handle.readline(LONGEST + 1):
                 number, left = number + 1, left - len(line) - EACH
                 if len(line) > LONGEST:
@@ -55,6 +58,16 @@ def lines(path: Path, newline: str | None = None) -> Iterator[str]:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); convert the file") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error}); fetch or pack it again") from None
+
+
+def _opened(path: Path, newline: str | None) -> io.TextIOBase:
+    if path.name.lower().endswith(".zst"):
+        import pyarrow  # type: ignore[import-untyped]
+
+        stream = pyarrow.input_stream(str(path), compression="zstd")
+        return io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8-sig", newline=newline)
+    packed = path.name.lower().endswith(".gz")
+    return (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline=newline)  # type: ignore[return-value]
 
 
 def parsed(text: str, path: Path, number: int | None = None) -> Any:
