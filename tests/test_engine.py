@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -24,6 +26,7 @@ import tiny
 from engines import Echo
 from waiting import gone, until
 
+import limo.engine.vllm
 from limo import UserError, hardware
 from limo.config import first_line
 from limo.engine import Completion, Engine, Request, Sampling
@@ -569,3 +572,38 @@ def test_how_an_engine_runs_is_no_part_of_its_identity() -> None:
         != fingerprint(Vllm(), str)
         != fingerprint(Vllm(deterministic=True), str)
     )
+
+
+def named(tree: ast.AST, function: str) -> set[str]:
+    """Names of the arguments that a call of a function is given, also by `**options`."""
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == function]
+    return {word.arg for call in calls for word in call.keywords if word.arg}
+
+
+def known(source: Path, kind: str) -> set[str]:
+    """Fields of a class, and the arguments of its constructor."""
+    (found,) = [n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef) and n.name == kind]
+    own = {n.target.id for n in found.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+    begin = [n for n in found.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    return own | {argument.arg for n in begin for argument in (*n.args.args, *n.args.kwonlyargs)}
+
+
+def test_every_argument_that_vllm_is_given_exists() -> None:
+    """In the sources of the vLLM installed here, read and not imported. The CUDA wheel of 0.32.0 has the same Python files but for
+    its version and its choice of a platform; of another version this holds for what is installed."""
+    spec = importlib.util.find_spec("vllm")
+    if spec is None or spec.origin is None:
+        pytest.skip("vLLM is not installed")
+    theirs, ours = Path(spec.origin).parent, ast.parse(Path(limo.engine.vllm.__file__).read_text())
+    options = {
+        key.value
+        for node in ast.walk(ours)
+        if isinstance(node, ast.AugAssign) and getattr(node.target, "id", "") == "options"
+        for key in getattr(node.value, "keys", [])
+        if isinstance(key, ast.Constant)
+    }
+    assert {"gpu_memory_utilization", "kv_cache_memory_bytes", "max_lora_rank"} <= options
+    llm = known(theirs / "engine" / "arg_utils.py", "EngineArgs") | known(theirs / "entrypoints" / "llm.py", "LLM")
+    assert named(ours, "LLM") | options <= llm and len(named(ours, "LLM")) > 6
+    asked = named(ours, "SamplingParams")
+    assert asked <= known(theirs / "sampling_params.py", "SamplingParams") and len(asked) > 6

@@ -19,6 +19,7 @@ from limo.engine.vllm import Vllm
 from limo.hardware import Gpu
 from limo.models import Architecture
 from limo.placement import CHIPS, SHORT, Machine, Setup, Wanted, chip, disk, fed, lacks, serving, unknown
+from limo.placement.memory import widths
 from limo.plan import Plan, plan
 from limo.stage import Stage
 from limo.store import Store
@@ -95,6 +96,7 @@ def test_all_weights_in_float32_need_the_same_disk_in_plan_and_refusal() -> None
 
 
 def test_checkpoints_hold_what_the_strategy_writes() -> None:
+    assert widths(Setup(stage=3, wide=True))[1] == 2 * widths(Setup(stage=3))[1] == 4
     for setup, each in (
         (Setup(precision="32-true"), 12),
         (Setup(stage=2), 14),

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -38,6 +39,7 @@ from limo.training.module import Module
 from limo.training.saving import Saving
 from limo.training.strategies import AutoStrategy, Ddp, Single, Strategy, Zero
 from limo.training.watch import Watch
+from limo.training.weights import offloaded
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +353,50 @@ def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_betwee
     ]
     assert max(took[1:]) < 5_000
     assert float(told[-1]["seconds"]) > 30_000
+
+
+def test_checkpoints_come_by_the_clock_and_at_the_end(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seconds, steps in ((3600.0, [4]), (0.0, [1, 2, 3, 4])):
+        monkeypatch.setattr(Training, "interval", property(lambda _, seconds=seconds: seconds))
+        folder = tmp_path / str(seconds)
+        tiny.stage(folder, base, keep_checkpoints=9, keep_after=True).run(folder)
+        assert [int(at.name.removeprefix("step-")) for at in found(folder / "checkpoints")] == steps
+
+
+def test_how_often_checkpoints_come_is_said_in_minutes_steps_or_epochs() -> None:
+    said = {
+        every: Training(epochs=1, global_batch=1, max_length=9, checkpoint_every=every) for every in ("5m", "epoch", 7)
+    }
+    assert [one.interval for one in said.values()] == [300.0, None, None]
+    for wrong in ("5 m", "0m", "hour"):
+        with pytest.raises(ValueError, match="checkpoint_every"):
+            Training(epochs=1, global_batch=1, max_length=9, checkpoint_every=wrong)
+
+
+def test_a_slower_update_in_main_memory_is_said(base: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    away = Zero(stage=2, devices=2, offload_optimizer=True)
+    stage = TrainingStage(
+        training=Training(epochs=1, global_batch=2, max_length=9, strategy=away),
+        model=Model(path=str(base)), optimizer=AdamW(lr=1.0), examples=base, seed=0,
+    )  # fmt: skip
+    monkeypatch.setattr(hardware, "gpus", lambda: (hardware.Gpu("NVIDIA L4", 24 << 30),) * 2)
+    monkeypatch.setattr(shutil, "which", lambda program, path=None: f"/bin/{program}")
+    assert not [note for note in stage.notes() if "main memory" in note]
+    monkeypatch.setattr(
+        "limo.training.strategies.shutil.which", lambda program, path=None: None if program == "g++" else "ninja"
+    )
+    assert "optimizer=adamw: its states are in main memory" in stage.notes()[0] and "install g++" in stage.notes()[0]
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("failed to build")
+
+    monkeypatch.setattr("limo.training.weights.plain_update", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "deepspeed.ops.adam", SimpleNamespace(DeepSpeedCPUAdam=fail))
+    live = offloaded(stage.optimizer, [("weight", torch.nn.Parameter(torch.zeros(2, 2)))])
+    assert isinstance(live, torch.optim.AdamW) and "cannot be built (failed to build)" in caplog.text
 
 
 @pytest.mark.parametrize(("adapter", "work"), [(None, 6), (Lora(rank=2), 4)], ids=["full", "lora"])

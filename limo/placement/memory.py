@@ -49,6 +49,8 @@ class Setup:
     checkpointing: bool = False
     chunks: int = 8
     bucket: int = 500_000_000
+    wide: bool = False
+    """Gradients in float32 under ZeRO."""
     eager: bool = False
     """Attention that writes its whole matrix down."""
 
@@ -150,7 +152,7 @@ def widths(setup: Setup) -> tuple[int, int, int]:
     if setup.precision == "32-true":
         return 4, 4, 4 if setup.stage else 0
     if setup.stage:  # DeepSpeed's bf16 keeps bf16 weights and gradients and a float32 copy, under either name
-        return 2, 2, 4
+        return 2, 4 if setup.wide else 2, 4
     if setup.precision == "bf16-true":
         return 2, 2, 0
     return 4, 4, 0

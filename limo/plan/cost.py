@@ -17,6 +17,8 @@ LINK = 25e9
 """Bytes per second between a GPU and main memory, for offloading."""
 HOST = 100e9
 """Bytes per second of main memory, shared by the GPUs of a machine."""
+WRITE = 1e9
+"""Bytes per second that the disk of the store takes, digests included."""
 CORE = 20e9
 """Float operations per second of a processor core, in training."""
 

@@ -125,8 +125,18 @@ def _wall(value: float | None, busy: int, machine: Machine) -> str:
 def _disk(plan: Plan) -> str:
     if not plan.disk:
         return ""
-    rows = [_row(what, size(value)) for what, value in plan.disk.items()]
+    rows = [_row(what, size(value), _checkpoint(plan, what)) for what, value in plan.disk.items()]
     return "\n".join(["Disk", *rows, _row("together", size(sum(plan.disk.values())), f"of {size(plan.free)} free")])
+
+
+def _checkpoint(plan: Plan, what: str) -> str:
+    """What one of the checkpoints takes, where a row is about them."""
+    if what != "checkpoints while training" or plan.training is None:
+        return ""
+    seconds = plan.training.checkpoint / cost.WRITE
+    late = f", more than training.grace={plan.training.grace:g}" if seconds > plan.training.grace else ""
+    one = f"{size(plan.training.checkpoint)} each, {seconds:,.0f} s at {cost.WRITE / 1e9:g} GB/s{late}"
+    return f"{one}; one every {plan.training.every}"
 
 
 def _assumptions(plan: Plan) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from limo.config import Config
 from limo.models import Architecture
-from limo.placement import Footprint, Machine, Setup
+from limo.placement import Footprint, Machine, Setup, checkpoint
 from limo.plan import cost
 from limo.plan.amounts import Amounts
 from limo.training import title
@@ -32,6 +32,12 @@ class TrainingPlan:
     """Share of the processes' time that is for examples, where each waits for the slowest; None where it is not known."""
     hours: float | None
     """GPU hours; None also where the GPU has no data sheet."""
+    checkpoint: int
+    """Bytes of one checkpoint."""
+    every: str
+    """How often one is made."""
+    grace: float
+    """Seconds that one has when the training is told to end."""
     instead: str | None
     """Overrides with which it would fit, where it does not."""
 
@@ -59,6 +65,9 @@ def training(config: Config, shape: Architecture, machine: Machine, sizes: Amoun
         tokens=tokens,
         efficiency=efficiency,
         hours=hours,
+        checkpoint=checkpoint(needs.setup, asked.trained(shape)),
+        every=f"{asked.checkpoint_every} steps" if isinstance(asked.checkpoint_every, int) else asked.checkpoint_every,
+        grace=asked.grace,
         instead=instead,
     )
 

@@ -64,13 +64,14 @@ def train(stage: TrainingStage, folder: Path, watch: Watch) -> None:
         raise UserError(lack)
     work = (6 if training.adapter is None else 4) * weights  # frozen weights have no gradient of their own
     headline = _headline(module, prepared, start)
-    step_log = StepLog(module, headline, folder, prepared.encoded, _peak(rank.count), work, watch)
+    step_log = StepLog(module, headline, folder, prepared.encoded, _peak(rank.count), work, watch, training.interval)
     tried = list(prepared.every[0].tokens[:64])
 
     def write(name: str) -> None:
         export(module, folder, name, tried)
 
-    every = prepared.batch_plan.per_epoch if training.checkpoint_every == "epoch" else training.checkpoint_every
+    asked = training.checkpoint_every
+    every = asked if isinstance(asked, int) else prepared.batch_plan.per_epoch if asked == "epoch" else None
     better = (lambda: write("best")) if training.export_from == "best" else None
     held = validation(stage, prepared, rank)
     saving = Saving(module, folder, rank, cut, every, training.keep_checkpoints, step_log, held, better)

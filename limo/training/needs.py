@@ -62,6 +62,7 @@ class Needs:
             checkpointing=asked.activation_checkpointing,
             chunks=asked.logit_chunks,
             bucket=zero.bucket if zero else 0,
+            wide=zero is not None and zero.gradients == "fp32",
             eager=self.eager,
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from limo import hardware
 from limo.config import component, runtime
@@ -46,8 +48,8 @@ class Training:
     """Most pieces in which the head's logits are made, used and forgotten, of PIECE tokens or more each; 1 keeps them."""
     liger: bool = False
     """Fused Triton kernels for norms, rotary embedding and MLP (GPU)."""
-    checkpoint_every: int | Literal["epoch"] = runtime(default="epoch")
-    """Optimizer steps between checkpoints to resume from."""
+    checkpoint_every: int | Annotated[str, Field(pattern=r"^(epoch|[1-9]\d*m)$")] = runtime(default="30m")
+    """Between checkpoints to resume from: minutes (`30m`), optimizer steps, or `epoch`; the end always has one."""
     keep_checkpoints: int = runtime(default=2)
     """How many of those are kept while training; the one before the last is there in case the last is damaged."""
     grace: int = runtime(default=100)
@@ -63,7 +65,8 @@ class Training:
     export_from: Literal["last", "best"] = "last"
     """Which weights are exported: after the last step, or where `validation` had the lowest loss."""
     validation: Path | None = None
-    """Examples (JSONL) that are never trained on, for the validation loss at each checkpoint; never a test benchmark."""
+    """Examples (JSONL) that are never trained on, for the validation loss at each checkpoint, after each epoch where those are
+    counted in minutes; never a test benchmark."""
     export: Literal["bfloat16", "float32"] = "bfloat16"
     adapter: Lora | None = None
     """null trains every weight."""
@@ -77,7 +80,7 @@ class Training:
         counts = {"epochs": self.epochs, "steps": self.steps, "global_batch": self.global_batch}
         counts |= {"micro_batch": self.micro_batch, "max_tokens": self.max_tokens, "max_length": self.max_length}
         counts |= {"logit_chunks": self.logit_chunks, "keep_checkpoints": self.keep_checkpoints}
-        counts["checkpoint_every"] = None if self.checkpoint_every == "epoch" else self.checkpoint_every
+        counts["checkpoint_every"] = None if isinstance(self.checkpoint_every, str) else self.checkpoint_every
         for name, value in counts.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more")
@@ -93,6 +96,12 @@ class Training:
             raise ValueError(
                 "export_from=best needs validation=<examples.jsonl> (never a test benchmark), or export_from=last"
             )
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between checkpoints, where they are counted so."""
+        often = str(self.checkpoint_every)
+        return 60.0 * int(often[:-1]) if often.endswith("m") else None
 
     def trained(self, shape: Architecture) -> int:
         """Weights that change, in a model of this shape."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ from limo.training.step_log import StepLog
 
 
 class Saving(lightning.Callback):
-    """A checkpoint at every `every` optimizer steps and at the end: written beside, sealed, then renamed.
+    """A checkpoint at every `every` optimizer steps, or when the step log says that one is due, and at the end: written beside,
+    sealed, then renamed.
 
-    With validation batches it measures their loss first, and calls `better` where it is lower than ever. Once a rank was told
+    With validation batches it measures their loss first, after each epoch where `every` is None, and calls `better` where it is
+    lower than ever. Once a rank was told
     to end, all save at the end of the step and raise EndedError.
     """
 
@@ -43,7 +46,7 @@ class Saving(lightning.Callback):
         folder: Path,
         rank: Ranks,
         cut: Cut,
-        every: int,
+        every: int | None,
         keep: int,
         step_log: StepLog,
         validation: Sequence[Batch] = (),
@@ -65,11 +68,12 @@ class Saving(lightning.Callback):
         batch_plan, step = self.module.batch_plan, trainer.global_step
         if not batch.last:
             return
-        due = step % self.every == 0 or step == len(batch_plan.steps)
-        if due and self.validation:
+        end = step == len(batch_plan.steps)
+        if self.validation and (end or step % (self.every or batch_plan.per_epoch) == 0):
             self.validate(trainer, step)
         self.step_log.write(trainer)
-        if due or self.step_log.told:
+        due = step % self.every == 0 if self.every else self.step_log.due
+        if end or due or self.step_log.told:
             self.write(trainer, step)
         if self.step_log.told:
             raise EndedError(f"told to end at step {step}; the same command goes on from there")
@@ -111,4 +115,5 @@ class Saving(lightning.Callback):
                 remove(old)
         trainer.strategy.barrier()
         self.step_log.watch.kept = step
+        self.step_log.saved = time.perf_counter()
         self.step_log.watch.beat()

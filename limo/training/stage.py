@@ -16,7 +16,7 @@ from limo.stage import Input, Stage
 from limo.training import needs
 from limo.training.loggers import Csv
 from limo.training.recipe import Training
-from limo.training.strategies import Strategy, Zero, title
+from limo.training.strategies import Strategy, Zero, plain_update, title
 from limo.training.watch import Watch
 
 
@@ -72,12 +72,15 @@ class TrainingStage(Stage):
         ]
 
     def notes(self) -> list[str]:
-        shape, longest = self.model.shape(), self.training.max_length
+        shape, longest, strategy = self.model.shape(), self.training.max_length, self.strategy
+        away = isinstance(strategy, Zero) and strategy.offload_optimizer and hardware.gpus()
+        said = [plain] if away and (plain := plain_update(self.optimizer)) else []
         if shape is None or longest <= shape.max_position_embeddings:
-            return []
+            return said
         return [
+            *said,
             f"training.max_length={longest:,} is beyond the context of {self.model.path}, {shape.max_position_embeddings:,} tokens: "
-            "longer examples train positions that the model does not know"
+            "longer examples train positions that the model does not know",
         ]
 
     @property

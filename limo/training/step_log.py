@@ -41,6 +41,7 @@ class StepLog(lightning.Callback):
         peak: float | None,
         flops: int,
         watch: Watch,
+        interval: float | None,
     ) -> None:
         self.module = module
         self.headline = headline
@@ -53,18 +54,22 @@ class StepLog(lightning.Callback):
         """FLOP of one token, forward and backward, without attention."""
         self.sizes = module.batch_plan.tokens(encoded)
         self.watch = watch
+        self.interval = interval
+        """Seconds from one checkpoint to the next, where they are counted so."""
         self.row: dict[str, float | str] = {}
         self.rows: list[dict[str, Any]] = []
         """Of every step, on the first rank."""
         self.told = False
         """Whether a rank was told to end before the end of this step: the same on all."""
+        self.due = False
+        """Whether the first rank's clock says that a checkpoint is due: the same on all."""
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         start = trainer.global_step
         self.watch.begin(start)
         self.tokens = sum(size for size, _ in self.sizes[:start])
         self.supervised = sum(size for _, size in self.sizes[:start])
-        self.begun = time.perf_counter()
+        self.begun = self.saved = time.perf_counter()
         self.earlier = 0.0
         if not trainer.is_global_zero:
             return
@@ -111,8 +116,11 @@ class StepLog(lightning.Callback):
         if not batch.last:
             return
         own = self.module.loss
-        loss, told = self.module.over_ranks(own, own.new_tensor(float(self.watch.told)))
-        step, norm, self.told = trainer.global_step, self.module.grad_norm(), told > 0
+        since = time.perf_counter() - self.saved
+        late = trainer.is_global_zero and self.interval is not None and since > self.interval
+        parts = (own, own.new_tensor(float(self.watch.told)), own.new_tensor(float(late)))
+        loss, told, due = self.module.over_ranks(*parts)
+        step, norm, self.told, self.due = trainer.global_step, self.module.grad_norm(), told > 0, due > 0
         self.refuse_divergence(step, loss, norm)
         now = time.perf_counter()
         self.watch.step(now - self.before)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
 
 from limo import UserError
 from limo.models import Model, load_weights
-from limo.optimizers import Optimizer
+from limo.optimizers import AdamW, Optimizer
 from limo.training.recipe import Training
-from limo.training.strategies import Strategy, Zero
+from limo.training.strategies import PLAIN, Strategy, Zero, plain_update
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
 
 
 def load(model: Model, training: Training, strategy: Strategy, attention: str) -> PreTrainedModel:
@@ -42,21 +45,19 @@ def kept(training: Training, strategy: Strategy) -> torch.dtype:
 
 def offloaded(optimizer: Optimizer, named: list[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
     """DeepSpeed's vectorised AdamW for states in main memory, where a compiler can build it; else the optimizer itself."""
-    import shutil
-
-    from limo.optimizers import AdamW
-
-    if (
-        not isinstance(optimizer, AdamW)
-        or not (shutil.which("g++") and shutil.which("ninja"))
-        or not torch.cuda.is_available()
-    ):
+    if not isinstance(optimizer, AdamW) or plain_update(optimizer) or not torch.cuda.is_available():
         return optimizer.open(named)
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-    live: torch.optim.Optimizer = DeepSpeedCPUAdam(
-        optimizer.groups(named), lr=optimizer.lr, betas=optimizer.betas, eps=optimizer.eps
-    )
+    try:
+        live: torch.optim.Optimizer = DeepSpeedCPUAdam(
+            optimizer.groups(named), lr=optimizer.lr, betas=optimizer.betas, eps=optimizer.eps
+        )
+    except RuntimeError as error:
+        log.warning(
+            f"! {PLAIN.format(optimizer.title)}: DeepSpeed's CPU Adam cannot be built ({error.__cause__ or error})"
+        )
+        return optimizer.open(named)
     return live
 
 

@@ -74,6 +74,8 @@ def open_strategy(strategy: Zero, precision: str, clip: float | None, frozen: bo
         "zero_optimization": strategy.settings(),
         "gradient_clipping": clip or 0.0,
     }
+    if strategy.gradients == "fp32":
+        config |= {"data_types": {"grad_accum_dtype": "fp32"}, "communication_data_type": "fp32"}
     return Sharded(config=config, precision_plugin=Precision(precision), exclude_frozen_parameters=frozen)  # type: ignore[arg-type]
 
 
