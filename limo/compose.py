@@ -149,6 +149,8 @@ def build(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(_unresolved(error)) from None
     parts = load(tree, allowed=("limo", *(tree.get("plugins") or ())))
+    if dataclasses.is_dataclass(parts.get("attempts")):
+        raise UserError("attempts: these are sieves by name; put this one below a name of its own, attempts.<name>")
     try:
         config = Config(**parts)
     except ValidationError as error:
@@ -159,8 +161,11 @@ def build(cfg: DictConfig) -> Config:
                 f"{part}: nothing is chosen, and stages={list(config.stages)} need it; choose a member, {part}=…"
             )
     for name, target in SLOTS.items():
-        if (value := parts.get(name)) is not None and (fault := misfit(value, locate(target))):
-            raise UserError(f"{name}: {fault}")
+        value = parts.get(name)
+        several = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+        for place, one in several.items():
+            if one is not None and (fault := misfit(one, locate(target))):
+                raise UserError(f"{place}: {fault}")
     return config
 
 

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass as validated
 from limo import UserError
 
 if TYPE_CHECKING:
-    from limo.attempts import Attempts
+    from limo.attempts import Sieve
     from limo.data import Data
     from limo.engine import Engine
     from limo.evaluation import Evaluation
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from limo.training import Training
     from limo.training.loggers import Csv
 else:  # the rooms above; `build` holds the members to SLOTS
-    Attempts = Csv = Data = Engine = Evaluation = Model = Optimizer = Selection = Training = Any
+    Csv = Data = Engine = Evaluation = Model = Optimizer = Selection = Sieve = Training = Any
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ NEEDS = {
     "training": ("data", "selection", "model", "optimizer", "training", "logger"),
     "evaluation": ("model", "evaluation", "engine"),
 }
-"""Groups that each stage takes; `attempts` may be none."""
+"""Groups that each stage takes; `attempts` may be empty."""
 STAGES = tuple(NEEDS)
 MADE = "__component__"
 INVITATION = re.compile(
@@ -53,7 +53,7 @@ NOTHING: Any = None
 """In place of the member of a group that no stage needs."""
 SLOTS = {
     "data": "limo.data.Data",
-    "attempts": "limo.attempts.Attempts",
+    "attempts": "limo.attempts.Sieve",
     "selection": "limo.selection.Selection",
     "model": "limo.models.Model",
     "optimizer": "limo.optimizers.Optimizer",
@@ -62,7 +62,7 @@ SLOTS = {
     "engine": "limo.engine.Engine",
     "logger": "limo.training.loggers.Csv",
 }
-"""What the member of each group must be: a class, or a protocol that users' own classes fulfil too."""
+"""What the member of each group must be, each of several by name: a class, or a protocol that users' own classes fulfil too."""
 
 
 def runtime(*, default: Any) -> Any:
@@ -106,7 +106,8 @@ class Config:
     data: Data = NOTHING
     keywords: Any = None
     """The words by which `selection` knows the traits of a solution; each member of `data` brings that of its language."""
-    attempts: Attempts | None = None
+    attempts: dict[str, Sieve] = field(default_factory=dict)
+    """Sieves by name: each tries the problems that those before it left."""
     selection: Selection = NOTHING
     model: Model = NOTHING
     optimizer: Optimizer = NOTHING
@@ -121,6 +122,9 @@ class Config:
                 raise ValueError(f"{key}: there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
         if not self.stages:
             raise ValueError(f"stages=[] leaves nothing to do; the stages are {', '.join(STAGES)}")
+        for name in self.attempts:
+            if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+                raise ValueError(f"attempts.{name}: a sieve needs a plain name of letters, digits, _ and -")
         refuse_name(self.name)
 
 

@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from limo import UserError, __version__, hardware, launch
 from limo.config import Config
 from limo.models import Model
-from limo.records import DataSummary, Manifest, replacing
+from limo.records import DataSummary, Manifest, SieveSummary, replacing
 from limo.serial import dump, fingerprint
 from limo.stage import Pending, Stage, lacks, pending, request, summary
 from limo.store import Store, key_of
@@ -24,10 +24,20 @@ from limo.store import Store, key_of
 log = logging.getLogger(__name__)
 
 TASKS = ("data", "attempts", "grades", "solutions", "selection", "evaluation/base", "training", "evaluation/tuned")
-"""Every task that a run may have, named as its folder."""
+"""Every task that a run may have, named as its folder; `attempts` and `grades` hold one for each sieve, `attempts/<name>`."""
+
+SIEVED = ("attempts", "grades")
 
 Make = Callable[[str, Stage], Path]
 """Takes the name of a task and its stage; gives the folder of its result, or a `Pending` for it."""
+
+
+class Sieved(NamedTuple):
+    """What a sieve made."""
+
+    attempts: Path | None
+    """None where only counts are known."""
+    result: Path
 
 
 def tasks(config: Config, make: Make) -> None:
@@ -42,8 +52,7 @@ def tasks(config: Config, make: Make) -> None:
     if set(config.stages) - {"evaluation"}:
         sources = config.evaluation.sources() if config.evaluation else {}
         data = make("data", DataStage(data=config.data, protect=sources, seed=config.seed))
-        tries = _attempts(config, make, data / "problems.jsonl")
-        examples = _selection(config, make, data, *tries)
+        examples = _selection(config, make, data, *_sieves(config, make, data / "problems.jsonl"))
     trains, evaluates = "training" in config.stages, "evaluation" in config.stages
     parts: dict[str, Any] = {"evaluation": config.evaluation, "engine": config.engine, "seed": config.seed}
     parts["store"] = Path(config.store).absolute()
@@ -54,41 +63,61 @@ def tasks(config: Config, make: Make) -> None:
         make("evaluation/tuned", EvaluationStage(model=tuned, **parts))
 
 
-def _attempts(config: Config, make: Make, problems: Path) -> tuple[Path | None, Path | None]:
-    """Attempts and their grades, where the run has some and needs them."""
-    from limo.attempts import AttemptsStage
-    from limo.grading import GradingStage
+def _sieves(config: Config, make: Make, problems: Path) -> tuple[Path, dict[str, Sieved]]:
+    """The problems that the sieves leave, and what each made; where the run has some and needs them."""
+    from limo.attempts import Attempts, AttemptsStage, Recorded, RecordedStage, SievingStage
 
-    if config.attempts is None or not {"attempts", "selection", "training"} & set(config.stages):
-        return None, None
-    stage = AttemptsStage(
-        problems=problems,
-        attempts=config.attempts,
-        model=config.attempts.model or config.model,
-        engine=config.engine,
-        seed=config.seed,
-        store=Path(config.store).absolute(),
-    )
-    attempts = make("attempts", stage) / "attempts.jsonl"
-    grades = make("grades", GradingStage(problems=problems, attempts=attempts, rules=config.attempts.rules))
-    return attempts, grades / "grades.jsonl"
+    found: dict[str, Sieved] = {}
+    if not {"attempts", "selection", "training"} & set(config.stages):
+        return problems, found
+    for name, sieve in config.attempts.items():
+        stage: Stage | None = None
+        if isinstance(sieve, Attempts):
+            stage = AttemptsStage(
+                problems=problems,
+                attempts=sieve,
+                model=sieve.model or config.model,
+                engine=config.engine,
+                seed=config.seed if sieve.seed is None else sieve.seed,
+                store=Path(config.store).absolute(),
+                name=name,
+            )
+        elif isinstance(sieve, Recorded):
+            if lacks := sieve.lacks(name, config.data):
+                raise UserError(lacks[0])
+            stage = RecordedStage(problems=problems, column=sieve.column) if sieve.holds == "answers" else None
+        attempts = make(f"attempts/{name}", stage) / "attempts.jsonl" if stage else None
+        counts = sieve if isinstance(sieve, Recorded) and stage is None else None
+        sieving = SievingStage(problems=problems, attempts=attempts, rules=sieve.rules, keep=sieve.keep, counts=counts)
+        found[name] = Sieved(attempts, result := make(f"grades/{name}", sieving))
+        problems = result / "problems.jsonl"
+    return problems, found
 
 
-def _selection(config: Config, make: Make, data: Path, attempts: Path | None, grades: Path | None) -> Path | None:
+def _selection(config: Config, make: Make, data: Path, problems: Path, sieves: dict[str, Sieved]) -> Path | None:
     """The chosen examples; the source's own solutions are graded first where the selection asks if they are right."""
     from limo.grading import GradingStage
-    from limo.selection import SelectionStage
+    from limo.selection import SelectionStage, SolveRate
 
     if not {"selection", "training"} & set(config.stages):
         return None
-    problems, checked = data / "problems.jsonl", None
+    checked = None
     if rules := config.selection.rules:
-        own = GradingStage(problems=problems, attempts=data / "solutions.jsonl", rules=rules)
+        own = GradingStage(problems=data / "problems.jsonl", attempts=data / "solutions.jsonl", rules=rules)
         checked = make("solutions", own) / "grades.jsonl"
+    for step in config.selection.steps.values():
+        if isinstance(step, SolveRate) and (
+            fault := step.fault({n: one.samples for n, one in config.attempts.items()})
+        ):
+            raise UserError(f"selection.steps.solve_rate: {fault}")
+    attempts = {name: one.attempts for name, one in sieves.items() if one.attempts is not None}
     stage = SelectionStage(
         problems=problems,
+        # the difficulty is what a rule went by: teachers that come after it only answer
+        sieves=tuple(sorted(sieves, key=lambda name: config.attempts[name].keep is not None)),
+        tallies={name: one.result / "tallies.jsonl" for name, one in sieves.items()},
         attempts=attempts,
-        grades=grades,
+        grades={name: sieves[name].result / "grades.jsonl" for name in attempts},
         checked=checked,
         selection=config.selection,
         seed=config.seed,
@@ -120,7 +149,7 @@ def run(config: Config, folder: Path) -> None:
     Raises UserError where the user can mend it (before any work wherever that can be known), StageError where a stage broke off.
     """
     store = Store(Path(config.store).absolute())
-    for name in TASKS:  # links of an earlier run, which may have read other files
+    for name in made(folder):  # by an earlier run, which may have read other files
         if (place := folder / name).is_symlink():
             place.unlink(missing_ok=True)
     if sentences := missing(config, store):
@@ -135,7 +164,9 @@ def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -
         result = make(name, stage, store, config.python.get(stage_name(name)) or sys.executable)
         told(name, result)
         if name == "data":
-            _enough(config, result)
+            _enough(config, summary(result, DataSummary).kept)
+        elif stage_name(name) == "grades":
+            _enough(config, summary(result, SieveSummary).left)
         return result
 
     tasks(config, one)
@@ -211,6 +242,17 @@ def key(stage: Stage, store: Store) -> str:
     return key_of([stage.module, stage.version, fingerprint(stage, store.digest)])
 
 
+def made(folder: Path) -> list[str]:
+    """The tasks that have a place in the folder of a run, in the order of TASKS."""
+    several = {task: sorted(f"{task}/{place.name}" for place in (folder / task).glob("*")) for task in SIEVED}
+    return [
+        name
+        for task in TASKS
+        for name in several.get(task, [task])
+        if (folder / name).is_symlink() or (folder / name).is_dir()
+    ]
+
+
 def stage_name(task: str) -> str:
     """The stage of a task: `evaluation/base` and `evaluation/tuned` are both evaluation."""
     return task.partition("/")[0]
@@ -232,12 +274,11 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> Manifest:
     )
 
 
-def _enough(config: Config, data: Path) -> None:
-    """Refuse a selection larger than its pool before the attempts, which cost most."""
+def _enough(config: Config, problems: int) -> None:
+    """Refuse a selection larger than its pool before the sieves to come, which cost most."""
     if not {"selection", "training"} & set(config.stages):
         return
     size, each = config.selection.size, config.selection.per_problem
-    problems = summary(data, DataSummary).kept
     if size and each and size > each * problems:
         raise UserError(
             f"selection.size={size} is more than the {each * problems} examples that {problems} problems can give; ask for fewer"

@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import TypeAdapter, WrapValidator
 
@@ -65,6 +65,8 @@ def pending(value: object) -> bool:
     """Whether something in a stage is still to be made."""
     if isinstance(value, Pending):
         return True
+    if isinstance(value, Mapping):
+        return any(map(pending, value.values()))
     return is_dataclass(value) and any(pending(getattr(value, f.name)) for f in fields(value))
 
 
@@ -134,8 +136,8 @@ def lacks(stage: Stage, python: str) -> list[str]:
     """What a stage lacks, as the Python that will run it says: another one has other packages. One sentence each."""
     if shutil.which(python) in (None, shutil.which(sys.executable)):
         return stage.missing()
-    awaited = {f.name: Path(at.task) for f in fields(stage) if isinstance(at := getattr(stage, f.name), Pending)}
-    asked = json.dumps(dump(replace(stage, **awaited)))
+    given: dict[str, Any] = {f.name: _named(getattr(stage, f.name)) for f in fields(stage) if f.init}
+    asked = json.dumps(dump(replace(stage, **given)))
     command = [python, "-m", stage.module, MISSING]
     child = subprocess.run(command, input=asked, env=environment(), capture_output=True, text=True, check=False)
     if not child.returncode:
@@ -144,6 +146,13 @@ def lacks(stage: Stage, python: str) -> list[str]:
     return [
         f"{python} cannot run {stage.module} ({last[:300]}); install this version of limo and what the stage needs there"
     ]
+
+
+def _named(value: object) -> object:
+    """A field of a stage with the names of tasks in place of what they are still to make."""
+    if isinstance(value, Mapping):
+        return {name: _named(one) for name, one in value.items()}
+    return Path(value.task) if isinstance(value, Pending) else value
 
 
 def summarise(folder: Path, summary: object) -> None:

@@ -20,9 +20,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PLACES = {"evaluation/benchmark": "evaluation.benchmarks.one", "selection/step": "selection.steps.one"}
+PLACES = {
+    "evaluation/benchmark": "evaluation.benchmarks.one",
+    "selection/step": "selection.steps.one",
+    "attempts/sieve": "attempts.one",
+}
 """Where a member stands whose group has no place of its own."""
-NEEDED = {"where": ["selection.steps.one.key=level", "selection.steps.one.values=[1]"]}
+NEEDED = {
+    "where": ["selection.steps.one.key=level", "selection.steps.one.values=[1]"],
+    "recorded": [
+        "attempts.one.column=passed",
+        "attempts.one.holds=right",
+        "attempts.one.tried=8",
+        "data=files",
+        "data.meta=[passed]",
+    ],
+}
 """What a member leaves to be set."""
 
 

@@ -32,7 +32,7 @@ SHIPPED = compositions(ROOT)
 """Overrides of every member, recipe and job of a recipe."""
 MEMBERS = [what for what in SHIPPED if not what.startswith("+")]
 RECIPES = [what for what in SHIPPED if what.startswith("+") and " " not in what]
-COUNT_MEMBERS = 106
+COUNT_MEMBERS = 112
 COUNT_RECIPES = 10
 BASES = {
     "data/_base": "limo.data.Hub",
@@ -135,7 +135,7 @@ def test_no_two_members_of_a_group_and_no_two_recipes_compose_to_the_same_config
 @pytest.mark.parametrize(
     ("override", "value"),
     [
-        ("attempts.rules.name=paper", lambda c: c.attempts.rules.name),
+        ("attempts.lab.rules.name=paper", lambda c: c.attempts["lab"].rules.name),
         ("selection.steps.correct.rules.tolerance=0.01", lambda c: c.selection.steps["correct"].rules.tolerance),
         ("data.decontamination.split=words", lambda c: c.data.decontamination.split),
         ("evaluation.judge.max_tokens=32", lambda c: c.evaluation.judge.max_tokens),

@@ -157,7 +157,7 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
     config = compose([f"store={tmp_path / 'store'}"])
     inputs = tmp_path / "inputs"
     (inputs / "model").mkdir(parents=True)
-    for name in ("problems", "solutions", "attempts", "grades", "examples"):
+    for name in ("problems", "solutions", "attempts", "grades", "tallies", "examples"):
         (inputs / f"{name}.jsonl").write_text("{}")
     (inputs / "model" / "weights").write_text("w")
 
@@ -174,8 +174,8 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
     before = keys()
     assert list(before) == [
         "data",
-        "attempts",
-        "grades",
+        "attempts/lab",
+        "grades/lab",
         "solutions",
         "selection",
         "evaluation/base",

@@ -20,7 +20,7 @@ from limo.placement import Setup, footprint, kv_bytes, memory
 from limo.plan import cost, plan
 from limo.plan.command import main, parse, survey
 from limo.plan.text import text
-from limo.records import Manifest
+from limo.records import AttemptsSummary, Manifest, SieveSummary, write_record
 from limo.stage import Pending, Stage
 from limo.store import Store
 from tests.command import pooled, started
@@ -266,6 +266,27 @@ def test_a_step_whose_result_is_in_the_store_costs_nothing_more(tmp_path: Path) 
     assert [one.task for one in made.generations] == ["evaluation/tuned"]
     assert dict(made.tasks) == {name: name in ("selection", "evaluation/base") for name in steps}
     assert text(made).count("in the store") == 2
+
+
+def test_every_sieve_is_priced_by_the_problems_that_those_before_it_leave(tmp_path: Path) -> None:
+    config = composed("attempts=limo", "evaluation=none", "stages=[data,attempts]")
+    made = plan(config, survey(config), H100)
+    # of 817 problems half are assumed to stay at each rule, and a problem that goes is spared half its tries
+    assert [(one.task, one.answers) for one in made.generations] == [
+        ("attempts/coarse", round(817 * 4 * 0.75)),
+        ("attempts/fine", round(817 / 2 * 32 * 0.75)),
+        ("attempts/qwq", 817),
+    ]
+    assumed = "5,300 tokens an answer; 50 % of the problems it tries are assumed to stay; about 408 problems"
+    assert f"attempts/fine: {assumed}" in text(made)
+    config = composed("attempts=limo", "attempts.fine.stop=false", "evaluation=none", "stages=[data,attempts]")
+    whole = plan(config, survey(config), H100)
+    assert whole.generations[1].answers == round(817 / 2 * 32)
+    (tmp_path / "attempts").mkdir()
+    write_record(tmp_path / "summary.json", SieveSummary(817, 100, {"too easy": 717}, 1, 1, 0, 0, 817, None, 0))
+    write_record(tmp_path / "attempts" / "summary.json", AttemptsSummary(817, 900, {"stop": 1.0}, 9))
+    known = {"attempts/coarse": tmp_path / "attempts", "grades/coarse": tmp_path}
+    assert [one.answers for one in plan(config, survey(config) | known, H100).generations] == [3200, 200]
 
 
 def test_what_the_store_has_is_found(tmp_path: Path) -> None:

@@ -462,9 +462,22 @@ def test_the_command_writes_the_page_and_refuses_an_empty_folder(tmp_path: Path)
 
 def test_a_stage_is_shown_as_it_says_it(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    stage(run / "attempts", records.AttemptsSummary(200, 800, {"stop": 0.9, "length": 0.1}, 12345), 3.0)
+    stage(run / "attempts" / "lab", records.AttemptsSummary(200, 800, {"stop": 0.9, "length": 0.1}, 12345), 3.0)
     page = report.write(report.read([run]), tmp_path).read_text()
     assert "<dt>finish</dt><dd>stop 0.9, length 0.1</dd>" in page and "<dt>tokens</dt><dd>12,345</dd>" in page
+
+
+def test_the_way_from_the_pool_to_the_candidates_is_shown_with_its_reasons(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    said = records.SieveSummary(900, 300, {"too easy": 600}, 40, 800, 0, 0, 900, None, 2)
+    stage(run / "grades" / "fine", replace(said, problems=300, left=300, dropped={}, disputed=0), 1.0)
+    stage(run / "grades" / "coarse", said, 1.0)
+    told = report.table(report.read([run]))
+    assert "900 problems; coarse leaves 300 (600 too easy)\n" in told
+    assert "· attempts.coarse: many tries contradict 2 golds (disputed.jsonl); they may be wrong" in told
+    page = report.write(report.read([run]), tmp_path).read_text()
+    words = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("From candidates") :]).split())
+    assert "problems 900 attempts: coarse too easy −600 candidates" in words
 
 
 def two_models(folder: Path) -> None:

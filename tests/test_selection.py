@@ -17,14 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from limo import UserError, records
+from limo import UserError, pipeline, records
 from limo.compose import compose
 from limo.config import component
 from limo.data import Files
 from limo.grading import Rules
 from limo.lab import Pool
 from limo.models import Model
-from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary
+from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary, tallied
 from limo.selection import (
     Bounds,
     Boxed,
@@ -40,10 +40,10 @@ from limo.selection import (
     Trait,
     Where,
 )
-from limo.selection.candidates import candidates, solve_rates
+from limo.selection.candidates import Tried, candidates
 from limo.selection.quality import scale
 from limo.serial import dump, load
-from limo.stage import summary
+from limo.stage import Pending, summary
 from tests.command import started
 
 STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("[!_]*.yaml"))
@@ -176,7 +176,9 @@ def test_a_problem_most_of_whose_attempts_were_cut_was_not_measured() -> None:
 
     cut = grades("cut", "truncated", "truncated", "truncated", "correct")
     half = grades("half", "truncated", "wrong", "truncated", "correct")
-    assert solve_rates([*cut, *half, *grades("hard", "wrong", "no_answer")]) == {"half": 0.25, "hard": 0.0}
+    found = tallied([*cut, *half, *grades("hard", "wrong", "no_answer")])
+    assert {name: tally.rate for name, tally in found.items()} == {"cut": None, "half": 0.25, "hard": 0.0}
+    assert (found["half"].right, found["half"].wrong, found["half"].cut, found["hard"].unparsed) == (1, 1, 2, 1)
 
 
 def test_solve_rates_outside_the_band_are_dropped_with_their_value_and_unknown_ones_kept() -> None:
@@ -380,23 +382,37 @@ def test_a_step_that_cannot_be_is_refused(build: Any, message: str) -> None:
         build()
 
 
-def test_candidates_are_the_sources_solutions_and_the_right_attempts() -> None:
+def test_candidates_are_the_sources_solutions_and_the_attempts_asked_for() -> None:
     problem = Problem("p", "q", Gold("1"), ("first", "second"), {"level": 3})
     attempts = [Attempt("p", n, 0, f"try {n}", "stop", 1, 1) for n in range(4)]
     grades = [
         Grade("p", n, verdict, None, "") for n, verdict in enumerate(["wrong", "correct", "truncated", "judge_correct"])
     ]
+    tally = list(tallied(grades).values())
+    counted = dataclasses.replace(tally[0], right=1, wrong=15, cut=0)
+    sieves = {"coarse": Tried([counted]), "fine": Tried(tally, attempts, grades)}
     checked = [Grade("p", 0, "correct", None, ""), Grade("p", 1, "wrong", None, "")]
-    both = candidates([problem], attempts, grades, checked, "both")
+    both = candidates([problem], sieves, checked, "both")
     assert [(e.id, e.solution, e.verdict) for e in both] == [
         ("p#0", "first", "correct"),
         ("p#1", "second", "wrong"),
-        ("p#a1", "try 1", "correct"),
-        ("p#a3", "try 3", "judge_correct"),
+        ("p#fine.1", "try 1", "correct"),
+        ("p#fine.3", "try 3", "judge_correct"),
     ]
-    assert all(e.scores == {"solve_rate": 0.5} and e.meta["level"] == 3 for e in both)
-    assert [e.id for e in candidates([problem], attempts, grades, checked, "source")] == ["p#0", "p#1"]
-    assert [e.id for e in candidates([problem], attempts, grades, checked, "attempts")] == ["p#a1", "p#a3"]
+    assert both[0].meta["level"] == 3
+    assert [e.scores for e in both] == 4 * [
+        {
+            **{"right.coarse": 1, "tried.coarse": 16, "solve_rate.coarse": 1 / 16},
+            **{"right.fine": 2, "tried.fine": 4, "solve_rate.fine": 0.5, "solve_rate": 0.5},
+        }
+    ]
+
+    def ids(which: Any, verdicts: Any = "right") -> list[str]:
+        return [e.id for e in candidates([problem], sieves, checked, which, verdicts)]
+
+    assert ids("source") == ["p#0", "p#1"] and ids("attempts") == ["p#fine.1", "p#fine.3"]
+    assert ids("attempts", "wrong") == ["p#fine.0"]
+    assert ids("attempts", "all") == [f"p#fine.{n}" for n in range(4)]
     assert candidates([problem])[0].scores == {}
 
 
@@ -405,10 +421,12 @@ def test_the_stage_writes_examples_reasons_and_a_summary(tmp_path: Path) -> None
     attempts = [Attempt(f"p{n}", s, 0, "\\boxed{1}", "stop", 1, 1) for n in range(4) for s in range(10)]
     grades = [Grade(a.problem, a.sample, "correct" if a.problem == "p0" else "wrong", "1", "") for a in attempts]
     checked = [Grade(p.id, 0, "wrong" if p.id == "p5" else "correct", "1", "") for p in pool]
-    files = {"problems": pool, "attempts": attempts, "grades": grades, "checked": checked}
-    for name, held in files.items():
+    files: dict[str, Any] = {"problems": pool, "tallies": tallied(grades).values(), "checked": checked}
+    for name, held in (files | {"attempts": attempts, "grades": grades}).items():
         records.write(tmp_path / f"{name}.jsonl", held)
-    stage = SelectionStage(selection=strategy("limo", size=2), seed=0, **{n: tmp_path / f"{n}.jsonl" for n in files})
+    named = {name: {"lab": tmp_path / f"{name}.jsonl"} for name in ("tallies", "attempts", "grades")}
+    places = {name: tmp_path / f"{name}.jsonl" for name in ("problems", "checked")}
+    stage = SelectionStage(selection=strategy("limo", size=2), seed=0, sieves=("lab",), **named, **places)
     assert load(dump(stage)) == stage
     stage.run(tmp_path)
     assert [e.id for e in records.read(tmp_path / "examples.jsonl", Example)] == ["p4#0", "p3#0"]
@@ -463,13 +481,34 @@ def test_a_criterion_of_a_users_own_module_is_named_in_the_config() -> None:
 
 
 def test_a_strategy_that_needs_attempts_says_so_before_any_work(tmp_path: Path) -> None:
-    def lacks(selection: Selection, **files: Path) -> list[str]:
+    def lacks(selection: Selection, **files: Any) -> list[str]:
         return SelectionStage(problems=tmp_path / "problems.jsonl", selection=selection, seed=0, **files).missing()
 
     assert "selection.rank=solve_rate needs attempts" in lacks(strategy("hardest"))[0]
     assert "selection.candidates=both needs attempts" in lacks(strategy("random", candidates="both"))[0]
     assert lacks(strategy("random")) == lacks(strategy("limo")) == []
-    assert lacks(strategy("hardest"), attempts=tmp_path / "attempts.jsonl") == []
+    there = {"sieves": ("fine",), "attempts": {"fine": tmp_path / "attempts.jsonl"}}
+    assert lacks(strategy("hardest"), **there) == lacks(strategy("hardest", rank="solve_rate.fine"), **there) == []
+    (said,) = lacks(strategy("hardest", rank="solve_rate.fin"), **there)
+    assert said == "selection.rank=solve_rate.fin needs attempts at the problems; those of this run are fine"
+    assert "selection.teachers=[qwq] needs" in lacks(strategy("random", teachers=("qwq",)), **there)[0]
+
+
+def test_counts_of_a_band_are_those_of_the_attempts_or_refused() -> None:
+    pool = [example(f"{k}#0", **{"right.fine": k, "tried.fine": 32, "solve_rate.fine": k / 32}) for k in range(6)]
+    band = SolveRate(sieve="fine", keep="1..3 of 32")
+    dropped = band.drop([*pool, example("x#0")], 0)
+    assert {id: why.reason for id, why in dropped.items()} == {
+        "0#0": "too hard",
+        "4#0": "too easy",
+        "5#0": "too easy",
+    }
+    assert "counts 16 tries and fine makes 32" in (SolveRate(sieve="fine", keep="1 of 16").fault({"fine": 32}) or "")
+    with pytest.raises(UserError, match="counts 16 tries, and 0 has 32 of fine"):
+        SolveRate(sieve="fine", keep="1 of 16").drop(pool, 0)
+    with pytest.raises(UserError, match=r"steps.solve_rate: sieve=fin is none of this run \(fine\)"):
+        words = ["selection.steps.solve_rate.sieve=fin", "attempts=limo_fine", "evaluation=none"]
+        pipeline.tasks(compose(words), lambda name, stage: Pending.at(name))
 
 
 def test_examples_of_one_run_are_problems_of_the_next(tmp_path: Path) -> None:

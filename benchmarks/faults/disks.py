@@ -18,9 +18,9 @@ ROOM = 96
 """MiB of a disk that will be filled."""
 BALLAST = "ballast"
 FULL: dict[str, tuple[str, Moment, str, bool]] = {
-    "before data": ("data attempts grades solutions selection", said(""), "whole", False),
-    "among the answers": ("attempts completions", answered(3), "whole", False),
-    "while grading": ("grades", moments.ready, "whole", False),
+    "before data": ("data attempts/lab grades/lab solutions selection", said(""), "whole", False),
+    "among the answers": ("attempts/lab completions", answered(3), "whole", False),
+    "while grading": ("grades/lab", moments.ready, "whole", False),
     "in a training step": ("training", step(2), "early", True),
     "while a checkpoint is written": ("training", there("training/*.partial/checkpoints/*.partial"), "early", False),
     "while the model is exported": ("training", there("training/*.partial/model.partial"), "early", False),

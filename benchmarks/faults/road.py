@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WORDS = (
-    *("data.size=60", "selection.size=16", "attempts.sampling.samples=2", "engine=transformers"),
+    *("data.size=60", "selection.size=16", "attempts.lab.sampling.samples=2", "engine=transformers"),
     *("training.steps=12", "training.checkpoint_every=3", "evaluation.benchmarks.lab_main.limit=12"),
     *(f"~evaluation.benchmarks.lab_{name}" for name in ("easy", "hard", "long", "surface")),
     "hydra.run.dir=outputs/run",

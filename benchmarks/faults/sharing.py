@@ -54,7 +54,7 @@ def made_once(*done: Done) -> str:
 
 
 def two_runs(case: Case) -> str:
-    case.copy("grades", "selection", "training")
+    case.copy("grades/lab", "selection", "training")
     both = [case.start(), case.start("hydra.run.dir=outputs/other")]
     done = [running.wait() for running in both]
     succeeded(*done)
@@ -65,7 +65,7 @@ def two_runs(case: Case) -> str:
 
 
 def two_sweeps(case: Case) -> str:
-    case.copy("grades", "selection")
+    case.copy("grades/lab", "selection")
     done = [running.wait() for running in [case.start(*SWEEP), case.start(*SWEEP)]]
     succeeded(*done)
     case.tidy()

@@ -1,4 +1,4 @@
-"""`python -m limo.attempts <folder>`: the attempts stage as a process."""
+"""`python -m limo.attempts <folder>`: a stage of the sieves as a process."""
 
 from limo.stage import main
 

@@ -2,6 +2,6 @@
 
 from limo.grading.decide import grade, grade_all
 from limo.grading.rules import TYPES, Case, Rules
-from limo.grading.stage import GradingStage
+from limo.grading.stage import GradingStage, graded
 
-__all__ = ["TYPES", "Case", "GradingStage", "Rules", "grade", "grade_all"]
+__all__ = ["TYPES", "Case", "GradingStage", "Rules", "grade", "grade_all", "graded"]

@@ -10,7 +10,7 @@ from typing import ClassVar
 from limo import UserError, records
 from limo.config import component, runtime
 from limo.grading.rules import Case, Rules
-from limo.records import Attempt, GradingSummary, Problem
+from limo.records import Attempt, Grade, GradingSummary, Problem
 from limo.stage import Input, Stage, summarise
 
 
@@ -29,19 +29,8 @@ class GradingStage(Stage):
     """Worker processes; 0 takes one a core."""
 
     def run(self, folder: Path) -> None:
-        from limo.grading.decide import grade_all
-
         started = time.monotonic()
-        problems = {problem.id: problem for problem in records.read(self.problems, Problem)}
-        attempts = records.read(self.attempts, Attempt)
-        for attempt in attempts:
-            if attempt.problem not in problems:
-                raise UserError(
-                    f"{self.attempts}: there is an attempt at {attempt.problem}, which {self.problems} does not hold; "
-                    "give the problems that were attempted"
-                )
-        cases = [case(problems[attempt.problem], attempt) for attempt in attempts]
-        grades = grade_all(cases, self.rules, self.jobs, title="grading")
+        grades = graded(self.problems, self.attempts, self.rules, self.jobs)
         records.write(folder / "grades.jsonl", grades)
         counts = collections.Counter(grade.verdict for grade in grades)
         found = GradingSummary(
@@ -53,6 +42,23 @@ class GradingStage(Stage):
             seconds=round(time.monotonic() - started, 1),
         )
         summarise(folder, found)
+
+
+def graded(problems: Path, attempts: Path, rules: Rules, jobs: int = 0) -> list[Grade]:
+    """The grades of the attempts in one file at the problems in another, in their order. Raises UserError for an attempt at none
+    of them.
+    """
+    from limo.grading.decide import grade_all
+
+    known = {problem.id: problem for problem in records.read(problems, Problem)}
+    tries = records.read(attempts, Attempt)
+    for attempt in tries:
+        if attempt.problem not in known:
+            raise UserError(
+                f"{attempts}: there is an attempt at {attempt.problem}, which {problems} does not hold; "
+                "give the problems that were attempted"
+            )
+    return grade_all([case(known[attempt.problem], attempt) for attempt in tries], rules, jobs, title="grading")
 
 
 def case(problem: Problem, attempt: Attempt) -> Case:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limo import hardware, pipeline
+from limo.attempts import Attempts
 from limo.config import Config
 from limo.hardware import Gpu
 from limo.models import Architecture
@@ -104,8 +105,9 @@ def _notes(config: Config, found: Mapping[str, Path | None]) -> list[str]:
         place = found.get(name)
         if place is None:
             said.extend(pipeline.standing_in(stage, config.model).notes())
-        elif name == "attempts" and (warning := summary(place, AttemptsSummary).warning):
-            said.append(f"attempts: {warning}")
+        elif name.startswith("attempts/"):
+            warning = summary(place, AttemptsSummary).warning(name.partition("/")[2])
+            said.extend([warning] if warning else [])
         return place or Pending.at(name)
 
     pipeline.tasks(config, look)
@@ -119,8 +121,9 @@ def _refused(
         store = Path(config.store).absolute()
         yield from needs.lacks(config.training, config.optimizer, config.model, given, store, free)
         yield from config.model.faults(training=True)
-    if config.attempts and found.get("attempts", Path()) is None:
-        yield from config.attempts.lacks(config.attempts.model or config.model)
+    for name, sieve in config.attempts.items():
+        if isinstance(sieve, Attempts) and found.get(f"attempts/{name}", Path()) is None:
+            yield from sieve.lacks(name, sieve.model or config.model)
     for one in generations(config, given, sizes, found):
         yield from one.lacks
         yield from one.model.faults()

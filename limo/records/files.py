@@ -18,9 +18,10 @@ from limo.records.answers import Answer, Attempt, Grade
 from limo.records.examples import Dropped, Example
 from limo.records.lines import lines, parsed
 from limo.records.problems import Problem
+from limo.records.tallies import Disputed, Tally
 
 T = TypeVar("T")
-Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped)
+Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped, Tally, Disputed)
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

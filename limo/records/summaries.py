@@ -40,15 +40,14 @@ class AttemptsSummary:
     tokens: int
     """Generated, in all."""
 
-    @property
-    def warning(self) -> str | None:
+    def warning(self, sieve: str) -> str | None:
         """One sentence where many attempts were cut: what they would have come to is not known."""
         cut = 1 - self.finish.get("stop", 0.0)
         if not self.attempts or cut < CUT:
             return None
         return (
-            f"{100 * cut:.0f} % were cut at max_tokens or at the end of the context; a problem most of whose attempts were cut before "
-            "an answer has no solve rate; raise attempts.sampling.max_tokens"
+            f"attempts.{sieve}: {100 * cut:.0f} % were cut at max_tokens or at the end of the context; a problem most of whose attempts "
+            f"were cut before an answer has no solve rate; raise attempts.{sieve}.sampling.max_tokens"
         )
 
 
@@ -63,6 +62,30 @@ class GradingSummary:
     verdicts: dict[str, int]
     rules: dict[str, int]
     seconds: float
+
+
+@record
+class SieveSummary:
+    """What a sieve left of the problems, and how their tries were graded."""
+
+    problems: int
+    left: int
+    dropped: dict[str, int]
+    """Reason -> problems."""
+    right: int
+    """Tries; so are the next three."""
+    wrong: int
+    cut: int
+    unparsed: int
+    measured: int
+    """Problems with a solve rate."""
+    rate: float | None
+    """Their mean solve rate; None where some were tried less often, as those that are left out early."""
+    disputed: int
+    """Golds that many tries contradict; `disputed.jsonl` lists them."""
+    verdicts: dict[str, int] = field(default_factory=dict)
+    rules: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @record
@@ -213,11 +236,11 @@ class ProbeSummary:
 SUMMARIES: dict[str, type] = {
     "data": DataSummary,
     "attempts": AttemptsSummary,
-    "grades": GradingSummary,
+    "grades": SieveSummary,
     "solutions": GradingSummary,
     "selection": SelectionSummary,
     "training": TrainingSummary,
     "evaluation/base": EvaluationSummary,
     "evaluation/tuned": EvaluationSummary,
 }
-"""Task of a run -> what its stage says of itself."""
+"""Task of a run -> what its stage says of itself; `attempts` and `grades` have a task for each sieve, `attempts/<name>`."""

@@ -56,7 +56,7 @@ class Rehearsal:
 
             # weights by chance solve nothing, so a strategy that asks for right answers finds none
             every = compose(["selection=all", f"selection.size={self.config.selection.size}"]).selection
-            self._tasks(replace(self.config, selection=every, attempts=None))
+            self._tasks(replace(self.config, selection=every, attempts={}))
         if not any(piece.name == "evaluation/base" for piece in self.pieces):
             self._tasks(replace(self.config, stages=("evaluation",)))
         if any(piece.name.startswith("evaluation/") and piece.state == HELD for piece in self.pieces):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from limo import StageError, hardware, process
+from limo.attempts import Attempts, Sieve
 from limo.config import Config, component, held_to
 from limo.data import Data, missing
 from limo.models import Model
@@ -57,12 +58,7 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
     model, lacks = _model(config.model, lab.model, folder / "model", _split(config))
     untried += lacks
     data = lab.data if config.data.missing() else config.data
-    attempts = config.attempts and replace(
-        config.attempts,
-        model=model,
-        limit=count,
-        sampling=replace(config.attempts.sampling, samples=min(2, config.attempts.sampling.samples), max_tokens=TOKENS),
-    )
+    attempts = {name: _tried(sieve, model, count) for name, sieve in config.attempts.items()}
     readable = {n: b for n, b in config.evaluation.placed().items() if not b.source.missing()}
     judge = config.evaluation.judge and replace(config.evaluation.judge, model=model)
     evaluation = replace(
@@ -90,6 +86,17 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
         stages=("data", *(("attempts",) if attempts else ()), "selection", "training", "evaluation"),
     )
     return Small(made, tuple(untried))
+
+
+def _tried(sieve: Sieve, model: Model, count: int) -> Sieve:
+    """A sieve of few short tries that leaves every problem: weights by chance solve none."""
+    if not isinstance(sieve, Attempts):
+        return replace(sieve, keep=None)
+    samples = min(2, sieve.sampling.samples)
+    keep = sieve.keep and f"0..{samples} of {samples}"
+    return replace(
+        sieve, model=model, limit=count, keep=keep, sampling=replace(sieve.sampling, samples=samples, max_tokens=TOKENS)
+    )
 
 
 def _data(config: Config) -> list[tuple[str, str]]:

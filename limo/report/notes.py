@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from limo.records import AttemptsSummary
+from limo.records import AttemptsSummary, SieveSummary
 from limo.report.settings import Setting, describe, names_of, share
 
 ALARM = 0.05
@@ -99,13 +99,18 @@ def _training(settings: Sequence[Setting]) -> Iterator[Note]:
 
 def _data(settings: Sequence[Setting]) -> Iterator[Note]:
     said = [run.data for setting in settings for run in setting.runs if run.data]
-    tried = [run.summaries.get("attempts") for setting in settings for run in setting.runs]
-    for one in tried:
-        if isinstance(one, AttemptsSummary) and one.warning:
-            yield "problem", f"attempts: {one.warning}"
+    tried = [(task.partition("/")[2], one) for s in settings for run in s.runs for task, one in run.summaries.items()]
+    for name, one in tried:
+        if isinstance(one, AttemptsSummary) and (warning := one.warning(name)):
+            yield "problem", warning
+        if isinstance(one, SieveSummary) and one.disputed:
+            yield (
+                "note",
+                f"attempts.{name}: many tries contradict {one.disputed} golds (disputed.jsonl); they may be wrong",
+            )
     leaks: dict[str, int] = {}
-    for one in said:
-        leaks |= one.leaks
+    for read in said:
+        leaks |= read.leaks
     if leaks:
         where = ", ".join(f"{name} {n}" for name, n in leaks.items())
         yield "note", f"data: {sum(leaks.values())} problems stand in a benchmark ({where})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from limo import UserError
-from limo.pipeline import TASKS
+from limo.pipeline import TASKS, made, stage_name
 from limo.records import (
     RESULTS,
     SUMMARIES,
@@ -18,6 +18,7 @@ from limo.records import (
     DataSummary,
     Manifest,
     Results,
+    SieveSummary,
     Status,
     TrainingSummary,
     read_record,
@@ -69,6 +70,14 @@ class Run:
         return found if isinstance(found, TrainingSummary) else None
 
     @property
+    def sieves(self) -> dict[str, SieveSummary]:
+        """What each sieve left, in their order: none has more problems than the one before it."""
+        found = {
+            task.partition("/")[2]: said for task, said in self.summaries.items() if isinstance(said, SieveSummary)
+        }
+        return dict(sorted(found.items(), key=lambda item: (-item[1].problems, -item[1].left)))
+
+    @property
     def command(self) -> str:
         """What to type to get this run (again)."""
         return " ".join(["python -m limo", *(_quoted(o) for o in self.overrides)])
@@ -111,10 +120,12 @@ def read(folder: Path) -> Run:
     _sound(folder)
     asked, status = _record(folder / "run.json", Asked), _record(folder / "status.json", Status) or Status()
     summaries: dict[str, object] = {}
-    for task, kind in SUMMARIES.items():
+    tasks = made(folder)
+    for task in tasks:
+        kind = SUMMARIES.get(task) or SUMMARIES[stage_name(task)]
         if (found := _record(folder / task / "summary.json", kind)) is not None:
             summaries[task] = found
-    manifests = {t: found for t in TASKS if (found := _record(folder / t / "manifest.json", Manifest)) is not None}
+    manifests = {t: found for t in tasks if (found := _record(folder / t / "manifest.json", Manifest)) is not None}
     examples = folder / "selection" / "examples.jsonl"
     base, tuned = (_record(folder / "evaluation" / kind / RESULTS, Results) for kind in ("base", "tuned"))
     if asked and base and not tuned and "selection" not in summaries:
@@ -138,7 +149,7 @@ def read(folder: Path) -> Run:
 
 def _sound(folder: Path) -> None:
     """Refuse a run whose results are not there any more, or are not what was stored: neither is the absence of a result."""
-    for task in TASKS:
+    for task in made(folder):
         result = folder / task
         if result.is_symlink() and not result.exists():
             raise UserError(

@@ -5,13 +5,13 @@ from.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from limo.pipeline import TASKS
 from limo.records import Dropped, Example, Record, SelectionSummary, read
 from limo.report import figures
 from limo.report.html import el, facts, join, table
@@ -23,6 +23,8 @@ MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
 PANELS = 4
 """Selections whose score distributions are drawn; a larger sweep shows its counts only."""
+COUNTS = re.compile(r"(right|tried|solve_rate)\..")
+"""Scores of single sieves, which `solve_rate` stands for."""
 TITLES = {
     "data": "Problems",
     "attempts": "Attempts",
@@ -71,13 +73,15 @@ def _funnel(label: str, run: Run) -> Pieces:
     if not dropped and not kept:
         said = run.summaries.get("selection")
         return [facts(flat(asdict(said)))] if isinstance(said, SelectionSummary) else []
-    body = [["candidates", "", f"{len(kept) + len(dropped):,}"]]
+    body = [["problems", "", f"{sieve.problems:,}"] for sieve in list(run.sieves.values())[:1]]
+    body += [[f"attempts: {n}", why, f"−{c:,}"] for n, s in run.sieves.items() for why, c in s.dropped.items()]
+    body += [["candidates", "", f"{len(kept) + len(dropped):,}"]]
     body += [[step, why, f"−{n:,}"] for (step, why), n in Counter((d.step, d.reason) for d in dropped).items()]
     body.append(["kept", "", f"{len(kept):,}"])
     title = f"From candidates to examples{f': {label}' if label else ''}"
     pieces: Pieces = [table(title, ["step", "reason", "examples"], body, words=2, last=True)]
     panels = []
-    for score in dict.fromkeys(name for example in kept for name in example.scores):
+    for score in dict.fromkeys(name for example in kept for name in example.scores if not COUNTS.match(name)):
         inside = [e.scores[score] for e in kept if score in e.scores]
         outside = [d.scores[score] for d in dropped if score in d.scores]
         if len({*inside, *outside}) > 1:
@@ -110,12 +114,13 @@ def _reasons(run: Run) -> Counter[tuple[str, str]]:
 def data(settings: Sequence[Setting]) -> Pieces:
     """What the data stage read and dropped; what the attempts and their grades came to."""
     pieces: Pieces = []
-    for task, title in TITLES.items():
-        seen: list[object] = []
-        for run in (run for setting in settings for run in setting.runs):
-            said = run.summaries.get(task)
-            if said is not None and said not in seen:
-                seen.append(said)
+    seen: list[tuple[str, object]] = []
+    for run in (run for setting in settings for run in setting.runs):
+        for task, said in run.summaries.items():
+            family, _, sieve = task.partition("/")
+            if family in TITLES and (task, said) not in seen:
+                seen.append((task, said))
+                title = f"{TITLES[family]}: {sieve}" if sieve else TITLES[family]
                 pieces += [el("h3", title), facts(flat(asdict(said)))]  # type: ignore[call-overload]
     return pieces
 
@@ -142,7 +147,7 @@ def listing(settings: Sequence[Setting]) -> Pieces:
 def provenance(settings: Sequence[Setting]) -> Pieces:
     """Versions, commit, hardware; and the key, time and cost of every result."""
     runs = [run for setting in settings for run in setting.runs]
-    unique = {(task, m.key): m for run in runs for task in TASKS if (m := run.manifests.get(task))}
+    unique = {(task, m.key): m for run in runs for task, m in run.manifests.items()}
     if not unique:
         return []
     found = list(unique.values())

@@ -38,10 +38,19 @@ def terminal(settings: Sequence[Setting]) -> str:
     runs = [run for setting in settings for run in setting.runs]
     one = len(runs) == 1
     shown = single(settings[0]) if one else several(settings, short=len(measured(settings)) > WIDE)
-    parts = [*(describe(settings).values() if one else []), grid(*shown)]
+    parts = [*(describe(settings).values() if one else []), *(map(sieved, runs) if one else []), grid(*shown)]
     marks = {"problem": "!", "note": "·"}
     parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(settings)]
     return "\n".join(p for p in parts if p)
+
+
+def sieved(run: Run) -> str:
+    """`60 problems; coarse leaves 40 (20 too easy); fine leaves 9 (31 too hard)`; nothing where no sieve left any out."""
+    told = [f"{next(iter(run.sieves.values())).problems:,} problems"] if run.sieves else []
+    for name, one in run.sieves.items():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.dropped.items())
+        told += [f"{name} leaves {one.left:,} ({reasons})"] if reasons else []
+    return "; ".join(told) if len(told) > 1 else ""
 
 
 def measured(settings: Sequence[Setting]) -> list[str]:

@@ -1,49 +1,74 @@
-"""The candidates of a selection: solutions that came with the source and attempts that were right, one Example each."""
+"""The candidates of a selection: solutions that came with the source and attempts of the sieves, one Example each."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from limo.records import Attempt, Example, Grade, Origin, Problem
+from limo.records import RIGHT, WRONG, Attempt, Example, Grade, Origin, Problem, Tally
 
 Which = Literal["source", "attempts", "both"]
+Verdicts = Literal["right", "wrong", "all"]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a sieve says of the problems, and the tries that may be learned from."""
+
+    tallies: Sequence[Tally]
+    attempts: Sequence[Attempt] = ()
+    grades: Sequence[Grade] = ()
 
 
 def candidates(
     problems: Iterable[Problem],
-    attempts: Sequence[Attempt] = (),
-    grades: Sequence[Grade] = (),
+    sieves: Mapping[str, Tried] | None = None,
     checked: Sequence[Grade] = (),
     which: Which = "both",
+    verdicts: Verdicts = "right",
 ) -> list[Example]:
-    """Every solution that may be learned from, by id: `<problem>#<n>` of the source, `<problem>#a<sample>` of a model.
+    """Every solution that may be learned from, by id: `<problem>#<n>` of the source, `<problem>#<sieve>.<sample>` of a model.
 
-    `scores.solve_rate` is the share of the problem's attempts that were right, where most were not cut.
-    `checked` are grades of the source's solutions.
+    `scores` has what each sieve measured, in their order: `right.<sieve>` and `tried.<sieve>` tries, `solve_rate.<sieve>` where
+    most were not cut, and `solve_rate`, that of the last sieve that has one. `checked` are grades of the source's solutions.
     """
     checks = {(g.problem, g.sample): g.verdict for g in checked}
-    rates, right = solve_rates(grades), _right(attempts, grades)
+    measured = _measured(sieves or {})
+    tries = _tries(sieves or {}, verdicts) if which != "source" else {}
     pool = []
     for problem in problems:
-        scores = {"solve_rate": rates[problem.id]} if problem.id in rates else {}
+        scores = measured.get(problem.id, {})
         if which != "attempts":
             for n, text in enumerate(problem.solutions):
                 pool.append(_example(problem, f"{n}", text, checks.get((problem.id, n)), "source", scores))
-        if which != "source":
-            for attempt, verdict in right[problem.id]:
-                pool.append(_example(problem, f"a{attempt.sample}", attempt.text, verdict, "attempt", scores))
+        for name, text, verdict in tries.get(problem.id, ()):
+            pool.append(_example(problem, name, text, verdict, "attempt", scores))
     return sorted(pool, key=lambda example: example.id)
 
 
-def _right(attempts: Sequence[Attempt], grades: Sequence[Grade]) -> dict[str, list[tuple[Attempt, str]]]:
-    """The right attempts at each problem, each with its verdict."""
-    verdicts = {(g.problem, g.sample): g.verdict for g in grades if g.correct}
-    found: dict[str, list[tuple[Attempt, str]]] = defaultdict(list)
-    for attempt in attempts:
-        if verdict := verdicts.get((attempt.problem, attempt.sample)):
-            found[attempt.problem].append((attempt, verdict))
+def _measured(sieves: Mapping[str, Tried]) -> dict[str, dict[str, float]]:
+    """Problem -> the scores that the sieves give it."""
+    scores: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, sieve in sieves.items():
+        for tally in (t for t in sieve.tallies if t.tried):
+            found = {f"right.{name}": tally.right, f"tried.{name}": tally.tried}
+            rates = {} if tally.rate is None else {f"solve_rate.{name}": tally.rate, "solve_rate": tally.rate}
+            scores[tally.problem] |= found | rates
+    return scores
+
+
+def _tries(sieves: Mapping[str, Tried], verdicts: Verdicts) -> dict[str, list[tuple[str, str, str]]]:
+    """Problem -> name, text and verdict of the tries at it that were asked for."""
+    found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for name, sieve in sieves.items():
+        graded = {(g.problem, g.sample): g.verdict for g in sieve.grades}
+        for attempt in sieve.attempts:
+            verdict = graded.get((attempt.problem, attempt.sample))
+            wanted = verdict in {"right": RIGHT, "wrong": WRONG}.get(verdicts, (verdict,))
+            if verdict is not None and wanted:
+                found[attempt.problem].append((f"{name}.{attempt.sample}", attempt.text, verdict))
     return found
 
 
@@ -61,14 +86,3 @@ def _example(
         scores=dict(scores),
         meta=problem.meta,
     )
-
-
-def solve_rates(grades: Iterable[Grade]) -> dict[str, float]:
-    """The share of right attempts of every problem that was measured: of one most of whose attempts were cut before an answer
-    nobody knows how hard it is.
-    """
-    outcomes: dict[str, list[Grade]] = defaultdict(list)
-    for grade in grades:
-        outcomes[grade.problem].append(grade)
-    measured = {p: held for p, held in outcomes.items() if 2 * sum(g.verdict == "truncated" for g in held) <= len(held)}
-    return {problem: sum(g.correct for g in held) / len(held) for problem, held in measured.items()}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from limo import UserError
 from limo.config import component
 from limo.data.text import boxed, text_hash
 from limo.grading.rules import Rules
-from limo.records import RIGHT, Example
+from limo.records import RIGHT, Band, Example
 from limo.selection.steps import Dropped, Measure
 
 
@@ -48,20 +49,47 @@ class SolveRate:
     Problems without attempts, or most of whose attempts were cut, are kept, and counted in the summary under `unmeasured`.
     """
 
+    sieve: str | None = None
+    """Whose attempts count; null takes the last that has a rule, else the last."""
+    keep: str | None = None
+    """Counts of right ones, `1..3 of 32`, in place of shares; needs `sieve`."""
     low: float = 0.0
     high: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high <= 1:
             raise ValueError(f"low={self.low}, high={self.high} must be shares with 0 <= low <= high <= 1")
+        if self.keep is not None and self.sieve is None:
+            raise ValueError(f"keep={self.keep!r} counts the attempts of one sieve; name it, sieve=…")
+        if self.keep is not None:
+            Band.parse(self.keep)
+
+    def fault(self, samples: Mapping[str, int | None]) -> str | None:
+        """Why it cannot go by these sieves (name -> tries of a problem, where that is known); None where it can."""
+        if self.sieve is not None and self.sieve not in samples:
+            return f"sieve={self.sieve} is none of this run ({', '.join(samples) or 'attempts=none'})"
+        tries = samples.get(self.sieve or "")
+        if self.keep is not None and tries is not None and (of := Band.parse(self.keep).of) != tries:
+            return f"keep={self.keep!r} counts {of} tries and {self.sieve} makes {tries}; make them equal"
+        return None
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
         dropped = {}
+        column = "solve_rate" if self.sieve is None else f"solve_rate.{self.sieve}"
         for example in pool:
-            rate = example.scores.get("solve_rate")
-            if rate is not None and not self.low <= rate <= self.high:
-                dropped[example.id] = Dropped("too hard" if rate < self.low else "too easy", round(rate, 4))
+            if (rate := example.scores.get(column)) is not None and (reason := self._reason(example, rate)):
+                dropped[example.id] = Dropped(reason, round(rate, 4))
         return dropped
+
+    def _reason(self, example: Example, rate: float) -> str | None:
+        if self.keep is None:
+            return None if self.low <= rate <= self.high else "too hard" if rate < self.low else "too easy"
+        band, tried = Band.parse(self.keep), example.scores[f"tried.{self.sieve}"]
+        if tried != band.of:
+            raise UserError(
+                f"selection: keep={self.keep!r} counts {band.of} tries, and {example.problem} has {tried:g} of {self.sieve}"
+            )
+        return band.fault(round(example.scores[f"right.{self.sieve}"]))
 
 
 @component

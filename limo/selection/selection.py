@@ -12,7 +12,7 @@ from limo import UserError
 from limo.config import component, held_to
 from limo.grading.rules import Rules
 from limo.records import Example
-from limo.selection.candidates import Which
+from limo.selection.candidates import Verdicts, Which
 from limo.selection.filters import Correct
 from limo.selection.steps import Dropped, Filter, Score, seeded_uniform
 
@@ -36,7 +36,11 @@ class Selection:
     size: int | None = None
     """How many examples stay; null keeps all."""
     candidates: Which = "source"
-    """Solutions that came with the source, right attempts, or both."""
+    """Solutions that came with the source, attempts, or both."""
+    verdicts: Verdicts = "right"
+    """Which attempts: right ones, those with another answer, or all, cut ones among them."""
+    teachers: tuple[str, ...] | None = None
+    """Names of the sieves whose attempts may be candidates; null takes all."""
     steps: dict[str, Annotated[Filter | Score, held_to(Filter, Score)]] = field(default_factory=dict)
     """Filters and scores by name, in order. A score goes by the name of its step."""
     rank: str | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from limo import records
 from limo.config import component
-from limo.records import Attempt, Example, Grade, Problem, SelectionSummary
-from limo.selection.candidates import candidates
+from limo.records import Attempt, Example, Grade, Problem, SelectionSummary, Tally
+from limo.selection.candidates import Tried, candidates
 from limo.selection.selection import Selection
 from limo.selection.steps import Filter
 from limo.stage import Input, Stage, summarise
@@ -23,33 +24,42 @@ class SelectionStage(Stage):
     """Select: `examples.jsonl`, best first with all scores, and `dropped.jsonl` with step and reason of the others."""
 
     module: ClassVar[str] = "limo.selection"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     products: ClassVar[tuple[str, ...]] = ("examples.jsonl", "dropped.jsonl")
 
     problems: Input
-    attempts: Input | None = None
-    grades: Input | None = None
-    """Grades of the attempts."""
+    """Those that the sieves left."""
+    sieves: tuple[str, ...] = ()
+    """Names, in their order."""
+    tallies: dict[str, Input] = field(default_factory=dict)
+    """Sieve -> what it counted."""
+    attempts: dict[str, Input] = field(default_factory=dict)
+    """Sieve -> its tries, of those that have some; and their grades."""
+    grades: dict[str, Input] = field(default_factory=dict)
     checked: Input | None = None
     """Grades of the source's own solutions, where they were graded (`sample` is the solution's place)."""
     selection: Selection
     seed: int
 
     def missing(self) -> list[str]:
-        if self.attempts is not None:
-            return []
-        asked = [f"rank={self.selection.rank}"] if self.selection.rank == "solve_rate" else []
-        asked += [f"candidates={self.selection.candidates}"] if self.selection.candidates != "source" else []
-        return [f"selection.{key} needs attempts at the problems; choose a member of attempts" for key in asked]
+        rank, _, sieve = (self.selection.rank or "").partition(".")
+        asked = {
+            f"rank={self.selection.rank}": rank != "solve_rate"
+            or (sieve in self.sieves if sieve else bool(self.sieves)),
+            f"candidates={self.selection.candidates}": self.selection.candidates == "source" or bool(self.attempts),
+            **{f"teachers=[{name}]": name in self.attempts for name in self.selection.teachers or ()},
+        }
+        known = f"those of this run are {', '.join(self.sieves)}" if self.sieves else "choose a member of attempts"
+        return [f"selection.{key} needs attempts at the problems; {known}" for key, there in asked.items() if not there]
 
     def run(self, folder: Path) -> None:
         problems = records.read(self.problems, Problem)
         pool = candidates(
             problems,
-            records.read(self.attempts, Attempt) if self.attempts else (),
-            records.read(self.grades, Grade) if self.grades else (),
+            {name: self._tried(name) for name in self.sieves},
             records.read(self.checked, Grade) if self.checked else (),
             self.selection.candidates,
+            self.selection.verdicts,
         )
         outcome = self.selection.choose(pool, self.seed)
         reasons = [
@@ -69,6 +79,13 @@ class SelectionStage(Stage):
             scores={"pool": quantiles(outcome.scored), "kept": quantiles(outcome.kept)},
         )
         summarise(folder, found)
+
+    def _tried(self, name: str) -> Tried:
+        teachers = self.attempts if self.selection.teachers is None else self.selection.teachers
+        tallies = records.read(self.tallies[name], Tally)
+        if self.selection.candidates == "source" or name not in self.attempts or name not in teachers:
+            return Tried(tallies)
+        return Tried(tallies, records.read(self.attempts[name], Attempt), records.read(self.grades[name], Grade))
 
 
 def _reasons(rows: list[dict[str, Any]], step: str) -> dict[str, int]:

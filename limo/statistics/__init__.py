@@ -1,6 +1,6 @@
 """Numbers about numbers: every metric, 95 % interval, difference, p value and correction of the program."""
 
-from limo.statistics.intervals import fixed_interval, interval, mean_of, ratio, wilson
+from limo.statistics.intervals import fixed_interval, interval, jeffreys, mean_of, ratio, wilson
 from limo.statistics.metrics import Table, average, majority, pass_at, powers, repeats
 from limo.statistics.multiplicity import holm
 from limo.statistics.over_runs import Estimate, accuracy
@@ -17,6 +17,7 @@ __all__ = [
     "fixed_interval",
     "holm",
     "interval",
+    "jeffreys",
     "majority",
     "mean_of",
     "pass_at",

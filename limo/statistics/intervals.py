@@ -65,6 +65,14 @@ def wilson(p: float, n: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def jeffreys(k: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share of which k of n tries were right: the middle of Beta(k + ½, n − k + ½)."""
+    from scipy.special import betaincinv
+
+    tail = (1 - CONFIDENCE) / 2
+    return float(betaincinv(k + 0.5, n - k + 0.5, tail)), float(betaincinv(k + 0.5, n - k + 0.5, 1 - tail))
+
+
 def never_seen(n: int) -> float:
     """The largest share that n cases without a single one leave plausible: the rule of three, 1 where n is small."""
     return min(1.0, -math.log(1 - CONFIDENCE) / n)
