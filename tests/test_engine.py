@@ -227,10 +227,25 @@ def test_a_torn_last_line_is_dropped_and_generated_again(tmp_path: Path, model: 
     (path,) = (tmp_path / "completions").glob("*.jsonl")
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    keys = {row["key"] for line in whole.splitlines() if "key" in (row := json.loads(line))}
+    keys = {(row["key"], row["limit"]) for line in whole.splitlines() if "key" in (row := json.loads(line))}
     assert len(Completions(path).find(keys)) == 15
     assert ask(tmp_path, model) == first
     assert len(answers_in(tmp_path)) == 16
+
+
+def test_an_answer_that_ended_by_itself_serves_every_limit_that_holds_it_and_one_that_was_cut_its_own(
+    tmp_path: Path, model: Model
+) -> None:
+    def made(finish: str, limit: int) -> int:
+        """How many answers were generated; those of this engine have eight tokens each."""
+        before = len(answers_in(tmp_path))
+        for sampling in (DRAWN, Sampling()):
+            found = ask(tmp_path, model, Echo(finish=finish), replace(sampling, max_tokens=limit))
+            assert {a.finish for a in found} == {finish}
+        return len(answers_in(tmp_path)) - before
+
+    assert [made("stop", limit) for limit in (8, 64, 9, 7, 7, 64)] == [20, 0, 0, 20, 0, 0]
+    assert [made("length", limit) for limit in (8, 64, 8, 64)] == [20, 20, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -239,8 +254,9 @@ def test_a_torn_last_line_is_dropped_and_generated_again(tmp_path: Path, model: 
         lambda line: line[:60] + b"\n",
         lambda line: line.replace(b'"text": "', b'"text": "4'),
         lambda line: line.replace(b'"tokens": ', b'"tokens": 1'),
+        lambda line: line.replace(b'"limit": ', b'"limit": 1'),
     ],
-    ids=["cut", "another text", "another number"],
+    ids=["cut", "another text", "another number", "another limit"],
 )
 def test_an_answer_that_is_not_as_it_was_written_is_generated_anew_and_counted(
     damage: Callable[[bytes], bytes], tmp_path: Path, model: Model, caplog: pytest.LogCaptureFixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -20,35 +21,45 @@ SYNC_SECONDS = 2.0
 HEAD = b'{"key": "'
 
 
-def key_of(request: Request) -> str:
-    """The key of an answer: a hash of all that decides it. A greedy one does not depend on its seed."""
+Key = tuple[str, int]
+"""A hash of what decides an answer, and how many tokens it may have at most."""
+
+
+def key_of(request: Request) -> Key:
+    """The key of an answer. A greedy one does not depend on its seed, and none on its limit but where it is cut."""
     drawn = [request.seed, request.temperature, request.top_p, request.top_k] if request.temperature > 0 else None
-    return hashlib.sha256(json.dumps([request.prompt, drawn, request.max_tokens]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([request.prompt, drawn]).encode()).hexdigest()[:32], request.max_tokens
 
 
 class Completions:
-    """The log at `path`: lines `{"key", "text", "finish", "tokens", "check"}` and, where a run began to write, `{"about"}`."""
+    """The log at `path`: lines `{"key", "limit", "text", "finish", "tokens", "check"}` and, where a run began to write, `{"about"}`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
         """Answers that `find` looked for and saw only damaged."""
 
-    def find(self, keys: set[str]) -> dict[str, Completion]:
+    def find(self, keys: set[Key]) -> dict[Key, Completion]:
         """The answers that are there, as they were written: a line whose check does not fit it is no answer.
 
+        One that ended by itself is an answer under every limit that has room for it, one that was cut under its own alone.
         A last line without its newline (a run was killed) counts as not there.
         """
-        found: dict[str, Completion] = {}
+        limits: dict[str, list[int]] = {}
+        for code, limit in keys:
+            limits.setdefault(code, []).append(limit)
+        found: dict[Key, Completion] = {}
         damaged: set[str] = set()
         for line in self._lines():
-            key = line[len(HEAD) : len(HEAD) + 32].decode(errors="replace")
-            if line.startswith(HEAD) and key in keys and line.endswith(b"\n"):
-                if completion := _checked(line):
-                    found[key] = completion
-                else:
-                    damaged.add(key)
-        self.damaged = len(damaged - found.keys())
+            code = line[len(HEAD) : len(HEAD) + 32].decode(errors="replace")
+            if line.startswith(HEAD) and code in limits and line.endswith(b"\n"):
+                if (kept := _checked(line)) is None:
+                    damaged.add(code)
+                    continue
+                completion, made = kept
+                whole = completion.tokens if completion.finish == "stop" else math.inf
+                found |= {(code, n): completion for n in limits[code] if n == made or n >= whole}
+        self.damaged = len({key for key in keys if key[0] in damaged} - found.keys())
         return found
 
     @contextmanager
@@ -109,13 +120,14 @@ class Writer:
         """Said before the first answer."""
         self.synced = 0.0
 
-    def append(self, key: str, completion: Completion) -> None:
+    def append(self, key: Key, completion: Completion) -> None:
         """Add an answer; it is on disk, whatever happens to this process."""
         if self.about is not None:
             self._write({"about": self.about})
             self.about = None
         text = completion.text.encode(errors="replace").decode()  # half a pair of surrogates cannot be written
-        row = {"key": key, "text": text, "finish": completion.finish, "tokens": completion.tokens}
+        code, limit = key
+        row = {"key": code, "limit": limit, "text": text, "finish": completion.finish, "tokens": completion.tokens}
         self._write(row | {"check": check_of(row)})
 
     def _write(self, row: dict[str, object]) -> None:
@@ -133,15 +145,16 @@ def check_of(row: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(row).encode()).hexdigest()[:16]
 
 
-def _checked(line: bytes) -> Completion | None:
-    """The answer of a line, or None where it is not what was written."""
+def _checked(line: bytes) -> tuple[Completion, int] | None:
+    """The answer of a line and the limit that it was made under, or None where it is not what was written."""
     try:
         row = json.loads(line)
         check = row.pop("check")
         completion = Completion(text=row["text"], finish=row["finish"], tokens=row["tokens"])
+        limit = int(row["limit"])
     except (ValueError, KeyError):
         return None
-    return completion if check == check_of(row) else None
+    return (completion, limit) if check == check_of(row) else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, hardware
-from limo.engine.completions import Completions, Writer, key_of
+from limo.engine.completions import Completions, Key, Writer, key_of
 from limo.engine.decode import dtype
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
@@ -54,7 +54,7 @@ class Ask:
     seed: int
     prompt_tokens: int
     request: Request | None
-    key: str
+    key: Key
     expected: float
 
 
@@ -136,18 +136,18 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
             request = (
                 Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
             )
-            key = key_of(request) if request else ""
+            key = key_of(request) if request else ("", 0)
             asks.append(Ask(problem, number, own, len(prompt), request, key, expected))
     return asks
 
 
-def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, known: int) -> dict[str, Completion]:
+def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, known: int) -> dict[Key, Completion]:
     from tqdm import tqdm
 
     asks = sorted(asks, key=lambda ask: (-ask.expected, -ask.prompt_tokens))
     requests = [ask.request for ask in asks if ask.request is not None]
     longest = max(len(request.prompt) + request.max_tokens for request in requests)
-    found: dict[str, Completion] = {}
+    found: dict[Key, Completion] = {}
     started = begun = time.monotonic()
     tokens = 0
     log.info(f"{len(asks)} answers to generate, {known} known; engine {type(engine).__name__.lower()}")
@@ -173,7 +173,7 @@ def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, kno
     return found
 
 
-def _attempt(ask: Ask, found: dict[str, Completion], max_tokens: int) -> Attempt:
+def _attempt(ask: Ask, found: dict[Key, Completion], max_tokens: int) -> Attempt:
     got = found[ask.key] if ask.request else Completion(text="", finish="prompt_too_long", tokens=0)
     by_context = got.finish == "length" and ask.request is not None and ask.request.max_tokens < max_tokens
     finish = "context" if by_context else got.finish
