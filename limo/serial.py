@@ -124,7 +124,8 @@ def _component(target: str, key: str, allowed: Iterable[str]) -> Callable[..., A
     try:
         found = locate(target)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{key}: {target} cannot be imported: {' '.join(str(error).split())}") from None
+        why = " ".join(str(error).split())
+        raise UserError(f"{key}: {target} cannot be imported ({why}); give the dotted name of a class") from None
     if not is_component(found):
         raise UserError(f"{key}: {target} is no component; decorate its class with @component from limo.config")
     if not within(found.__module__, allowed):

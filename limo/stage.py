@@ -34,7 +34,9 @@ TOLD = "last_word.json"
 """A `LastWord`, where a stage's process ends early."""
 END = "end"
 """A file by which a stage's parent asks its process to end: signals do not reach every rank on every machine."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
+ROOM = "make room"
+FULL = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: "let files grow larger (ulimit -f)"}
+"""Errors of what finds no room on a disk, and what mends them."""
 MISSING = "--missing"
 """In place of the folder: a stage comes over standard input, what its Python lacks goes out."""
 
@@ -184,7 +186,7 @@ def last_word(folder: Path) -> LastWord | None:
     if not path.is_file():
         return None
     if not path.stat().st_size:
-        return LastWord(2, f"{folder}: {os.strerror(errno.ENOSPC)}; make room and run the same command again")
+        return LastWord(2, f"{folder}: {os.strerror(errno.ENOSPC)}; {ROOM} and run the same command again")
     return read_record(path, LastWord)
 
 
@@ -242,8 +244,8 @@ def _of_the_disk(error: BaseException, folder: Path) -> str | None:
         return f"{error.filename}: {error.strerror}; mend that and run the same command again"
     cause: BaseException | None = error
     while cause is not None:
-        for full in map(os.strerror, FULL):
-            if full in str(cause):
-                return f"{folder}: {full}; make room and run the same command again"
+        for number, remedy in FULL.items():
+            if (full := os.strerror(number)) in str(cause):
+                return f"{folder}: {full}; {remedy} and run the same command again"
         cause = cause.__cause__ or cause.__context__
     return None

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -26,15 +25,16 @@ from omegaconf import DictConfig, OmegaConf
 from limo import StageError, UserError, pipeline
 from limo.compose import build, refuse
 from limo.config import first_line
-from limo.records import Asked, Status, read_record, write_record
+from limo.records import Asked, Status, beside, read_record, write_record
 from limo.resolvers import saved
+from limo.stage import FULL
 
 log = logging.getLogger("limo")
 
 DONE, BROKEN, MISTAKEN = 0, 1, 2
 SWEEP = "LIMO_SWEEP"
 """Environment variable that tells the jobs of a sweep, in whatever process, where to register."""
-REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, *FULL}
 """Errors of the disk that the user can mend."""
 outcomes: list[int] = []
 """Exit codes of the jobs that ran in this process."""
@@ -145,8 +145,9 @@ class Sweep(Callback):
             self._wait_for_all()
         folder = Path(config.hydra.sweep.dir).absolute()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            os.environ[SWEEP] = tempfile.mkdtemp(prefix=".sweep-", dir=folder)
+            register = beside(folder / "sweep")
+            register.mkdir(parents=True)
+            os.environ[SWEEP] = str(register)
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
             sys.exit(MISTAKEN)  # Hydra would make a warning of an exception

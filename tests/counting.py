@@ -51,6 +51,9 @@ class Counting(Stage):
         if self.fail == "full":
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # files can be opened and hold nothing
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.fail == "limited":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            (folder / "large").write_bytes(bytes(8192))
         done = folder / "lines.txt"
         with done.open("a") as lines, self.diary.open("a") as diary:
             for step in range(len(done.read_text().splitlines()), self.steps):

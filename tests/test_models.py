@@ -16,7 +16,7 @@ from limo import UserError
 from limo.engine import Request
 from limo.engine.transformers import Transformers
 from limo.models import Model, end_ids, load_tokenizer, prompt_ids
-from limo.models.__main__ import faults
+from limo.models.__main__ import READ, faults
 from tests import tiny
 from tests.command import pooled, started
 
@@ -111,6 +111,10 @@ FILES: dict[str, tuple[Change, str]] = {
         "pytorch_model.bin is empty",
     ),
     "a config that is no JSON": (written("config.json", b"{"), "config.json is damaged"),
+    "an empty tokenizer_config": (
+        written("tokenizer_config.json", b""),
+        r"tokenizer_config\.json is damaged \(it is empty\);",
+    ),
     "an adapter beside the weights": (lambda f: edit(f, "adapter_config.json", r=4), "an adapter lies beside"),
     "no template": (lambda f: (f / "chat_template.jinja").unlink(), "no chat template"),
     "a null template": (
@@ -157,10 +161,17 @@ LOADED: dict[str, tuple[Change, str]] = {
         r"have beyond its architecture v_head\.weight",
     ),
     "a number that is none": (tensors(spoiled), r"NaN or infinite: model\.norm\.weight;"),
-    "an architecture nobody knows": (lambda f: edit(f, "config.json", model_type="nonesuch"), "cannot build it"),
+    "an architecture nobody knows": (
+        lambda f: edit(f, "config.json", model_type="nonesuch"),
+        r"cannot build it \(.*\); download it anew, or take",
+    ),
     "code of its own": (
         lambda f: edit(f, "config.json", model_type="own", auto_map={"AutoConfig": "own.Own"}),
-        "cannot build it",
+        r"^it needs code of its own, which limo never runs; take a model that transformers has itself$",
+    ),
+    "a tokenizer of nonsense": (
+        written("tokenizer.json", b'{"version": "1.0"}'),
+        r"cannot build its tokenizer \(.*\); download",
     ),
     "more tokens than embeddings": (grown, r"ids up to 1\d\d and its embeddings have 108 rows"),
     "an end token out of range": (lambda f: edit(f, "generation_config.json", eos_token_id=[1, 5000]), "has id 5000"),
@@ -173,6 +184,23 @@ LOADED: dict[str, tuple[Change, str]] = {
         "leaves the system prompt out",
     ),
 }
+
+
+def test_a_damaged_file_is_named_whichever_library_would_read_it(folder: Path) -> None:
+    for name in READ:
+        before = (folder / name).read_bytes() if (folder / name).is_file() else None
+        for content, why in (
+            (b"", "it is empty"),
+            (b"{", "Expecting property name"),
+            (b"[" * 99_999, ""),
+            (b"[]", "a list in"),
+        ):
+            (folder / name).write_bytes(content)
+            (sentence,) = faults(Model(path=str(folder)))
+            assert sentence.startswith(f"its {name} is damaged ({why}") and sentence.endswith("; download it anew"), (
+                sentence
+            )
+        (folder / name).unlink() if before is None else (folder / name).write_bytes(before)
 
 
 @pytest.mark.parametrize("odd", LOADED)

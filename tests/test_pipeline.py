@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -219,6 +220,10 @@ def test_an_edit_that_keeps_size_and_time_is_seen(small: int, tmp_path: Path, mo
 def test_a_full_disk_inside_a_stage_is_said_even_when_the_sentence_finds_no_room(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No space left on device; make room"):
         pipeline.make("counting", Counting(fail="full"), Store(tmp_path))
+    with pytest.raises(
+        UserError, match=r"File too large; let files grow larger \(ulimit -f\) and run the same command again"
+    ):
+        pipeline.make("counting", Counting(fail="limited"), Store(tmp_path))
 
 
 def test_a_class_of_the_users_enters_the_key_with_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,6 +273,26 @@ def test_what_is_written_beside_is_whole_or_not_there(tmp_path: Path) -> None:
     with records.replacing(path) as fresh:
         fresh.write_text("file again")
     assert path.read_text() == "file again"
+
+
+def test_what_dead_processes_left_half_written_goes_and_what_living_ones_write_stays(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    here, number = platform.node(), os.getppid()
+    names = [f".{name}.{here}.{dead.pid}" for name in ("a.json", "b.json")]
+    names += [f".a.json.{here}.{number}", f".a.json.of-another-machine.{dead.pid}"]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / names[0]).unlink()
+    (tmp_path / names[0]).mkdir()
+    records.write_json(tmp_path / "a.json", 1)
+    assert {p.name for p in tmp_path.iterdir()} == {"a.json", *names[1:]}
+    partial = tmp_path / "made.partial"
+    partial.mkdir()
+    (partial / names[3]).touch()
+    assert [p.name for p in Store(tmp_path).finish(partial, records.Manifest("data", "key", 1, "", {})).iterdir()] == [
+        MANIFEST
+    ]
 
 
 def test_a_sentence_is_said_though_it_is_part_of_another(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -16,11 +17,15 @@ from tests.waiting import LAST, until
 
 def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
     fixed = [*pooled(tmp_path), "stages=[data,selection]", "name=sweep"]
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (tmp_path / f"outputs/sweep/.sweep.{platform.node()}.{killed.pid}").mkdir(parents=True)
     done = started("-m", *fixed, "selection=random,longest", "selection.size=1,3", cwd=tmp_path)
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
     assert "2 of 4 runs failed" in told
     assert "selection.size=3 is more than the 2 examples" in told
+    assert not list((tmp_path / "outputs/sweep").glob(".sweep*")), "of a sweep that was killed"
     folders = sorted(f.parent for f in (tmp_path / "outputs/sweep").glob("*/status.json"))
     states = [json.loads((f / "status.json").read_text())["state"] for f in folders]
     assert sorted(states) == ["done", "done", "failed", "failed"]
@@ -79,7 +84,7 @@ main()
     assert done.returncode == 1
     assert "report: outputs/" in told
     assert len(list((tmp_path / "outputs").glob("*/*/status.json"))) == 4
-    assert not list((tmp_path / "outputs").glob("*/.sweep-*"))
+    assert not list((tmp_path / "outputs").glob("*/.sweep*"))
 
 
 def test_a_run_that_is_broken_off_shows_neither_the_end_nor_the_results_of_an_earlier_one(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Done:
     text: str
     """All it printed."""
     peak: int
-    """Most MiB that one of its processes had resident."""
+    """Most MiB that one of its processes had resident, the bench itself at its start included."""
 
 
 @dataclass
@@ -252,7 +252,9 @@ def no_traceback(done: Done) -> None:
 def refused(done: Done, *words: str) -> None:
     """Raise LostError unless a command ended with exit code 2 and a sentence that holds these words."""
     no_traceback(done)
-    if done.code != 2 or not re.search(r"^limo: |^\S.*; ", done.text, re.MULTILINE):
+    if done.code != 2:
         raise LostError(f"exit code {done.code} in place of 2: {last(done.text)}")
+    if not re.search(r"^limo: |^\S.*; ", done.text, re.MULTILINE):
+        raise LostError(f"it names no remedy: {last(done.text)}")
     if lacking := [word for word in words if word not in done.text]:
         raise LostError(f"its sentence does not say {', '.join(lacking)}: {last(done.text)}")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.faults import moments
-from benchmarks.faults.case import Case, Fault, VoidError
+from benchmarks.faults.case import Case, Fault, LostError, VoidError, again, last, no_traceback
 from benchmarks.faults.road import RUN, Road
+from limo.store.digests import SMALL
 
 Harm = Callable[[Path], object]
 
@@ -126,7 +127,6 @@ DAMAGES = (
     Damage("store/attempts/*[0-9a-f]", "removed", "grades/lab"),
     Damage("store", "removed; its times in the future"),
     Damage("store/*/*.lock", "overwritten", "grades/lab"),
-    Damage("store/digests/*", "emptied; a digit edited, size and time kept", "grades/lab"),
     Damage("store/completions/*.jsonl", "its last line torn; !zeros at its end; a bit flipped; overwritten; removed", "attempts/lab"),
     Damage("store/completions/*.jsonl", "!a digit edited, size and time kept; cut at a line", "attempts/lab"),
     Damage("store/tokens/*.json", "!cut; emptied; a digit edited, size and time kept", "training", "early"),
@@ -146,6 +146,8 @@ def faults() -> list[Fault]:
         for harm in damage.harms.split("; "):
             name = harm.removeprefix("!")
             found.append(Fault("damage", f"{damage.what} {name}", _tried(damage, name), damage.road, harm != name))
+    for harm in ("emptied", "a digit edited, size and time kept"):
+        found.append(Fault("damage", f"store/digests/* {harm}", _forgotten(harm)))
     return [*found, Fault("damage", "the store removed while training", lose_the_store, "early")]
 
 
@@ -160,6 +162,28 @@ def _tried(damage: Damage, harm: str) -> Callable[[Case], str]:
         return case.heal()
 
     return harmed
+
+
+def _forgotten(harm: str) -> Callable[[Case], str]:
+    """What is remembered of a file so large that it is read once is lost or another: the file is read again."""
+
+    def forgotten(case: Case) -> str:
+        row = '{"question": "%s What is %d + 1?", "answer": "%d"}\n'
+        pool = case.folder / "pool.jsonl"
+        pool.write_text("".join(row % ("So. " * (SMALL // 16), i, i + 1) for i in range(5)), encoding="utf-8")
+        words = ("data=files", f"data.path={pool}", "stages=[data]", "hydra.run.dir=outputs/own")
+        first = case.run(words=words)
+        if not (remembered := list(case.store.glob("digests/*"))):
+            raise VoidError(f"nothing was remembered: {last(first.text)}")
+        for path in remembered:
+            HARMS[harm](path)
+        done = case.run(words=words)
+        no_traceback(done)
+        if done.code or again(done.text) != "nothing":
+            raise LostError(f"exit code {done.code}: {last(done.text)}")
+        return again(done.text)
+
+    return forgotten
 
 
 def places(case: Case, what: str) -> list[Path]:

@@ -20,6 +20,10 @@ ESCAPE = (
 )
 
 
+INVITING = ("weights_only", "trust_remote_code", "custom code", "inspect the repo")
+"""Words with which libraries send a reader to an unsafe load."""
+
+
 class Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, (f"touch {PWNED}",)
@@ -80,6 +84,11 @@ def adapter(folder: Path) -> None:
     (folder / "adapter_model.bin").write_bytes(pickle.dumps(Evil()))
 
 
+def emptied_index(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_bytes(b"")
+
+
 HARMS: dict[str, Callable[[Path], object]] = {
     "weights that are a pickle": pickled,
     "code of its own": remote,
@@ -97,6 +106,11 @@ HARMS: dict[str, Callable[[Path], object]] = {
         folder / "config.json", hidden_size=1 << 20, intermediate_size=1 << 22
     ),
     "an empty tokenizer": lambda folder: (folder / "tokenizer.json").write_bytes(b""),
+    "an empty tokenizer_config": lambda folder: (folder / "tokenizer_config.json").write_bytes(b""),
+    "a generation_config that is no JSON": lambda folder: (folder / "generation_config.json").write_bytes(b"{"),
+    "a special_tokens_map that is a list": lambda folder: (folder / "special_tokens_map.json").write_bytes(b"[]"),
+    "a tokenizer of lists in lists": lambda folder: (folder / "tokenizer.json").write_bytes(b"[" * 100_000),
+    "an empty index of the weights": emptied_index,
 }
 SHORT = ("weights that are a pickle", "a template that never ends")
 
@@ -116,7 +130,7 @@ def _refused(harm: Callable[[Path], object]) -> Callable[[Case], str]:
         done = case.run("stages=[evaluation]", f"model.path={folder}")
         harmless(case, done.peak)
         refused(done)
-        if "weights_only" in done.text:
+        if any(words in done.text for words in INVITING):
             raise LostError(f"it advises to load it unsafely: {last(done.text)}")
         return last(done.text)[:80]
 

@@ -25,6 +25,27 @@ def reach(case: Case, running: Running, moment: Moment, what: str) -> None:
         time.sleep(LOOK)
 
 
+def hold(case: Case, running: Running, moment: Moment, what: str) -> list[psutil.Process]:
+    """Stop the processes of a stage at a moment that is soon over; the processes. Raises VoidError where it does not come."""
+    while True:
+        reach(case, running, moment, what)
+        stage = [process for name in ("rank", "stage") for process in find(running, name)]
+        with contextlib.suppress(psutil.Error):
+            for process in stage:
+                process.suspend()
+            while any(process.status() != psutil.STATUS_STOPPED for process in stage):
+                time.sleep(LOOK)
+            if stage and moment(case, running):
+                return stage
+        resume(stage)
+
+
+def resume(stage: list[psutil.Process]) -> None:
+    for process in stage:
+        with contextlib.suppress(psutil.Error):
+            process.resume()
+
+
 def said(words: str) -> Moment:
     """It has printed this."""
     return lambda case, running: words in running.text

@@ -32,7 +32,7 @@ RECIPES = (
     Recipe("a process as callback of Hydra", f"hydra: {{callbacks: {{x: {{_target_: limo.process.start, command: {SHELL}}}}}}}\n"),
     Recipe("a process as launcher", f"hydra: {{launcher: {{_target_: limo.process.Child, command: {SHELL}}}}}\n"),
     Recipe("os.system as data", f"data: {{_target_: os.system, command: 'touch {PWNED}'}}\n"),
-    Recipe("os.system through a module of limo", f"data: {{_target_: limo.store.os.system, command: 'touch {PWNED}'}}\n"),
+    Recipe("os.system through a module of limo", f"data: {{_target_: limo.process.os.system, command: 'touch {PWNED}'}}\n"),
     Recipe("eval as optimizer", f"optimizer: {{_target_: builtins.eval, _args_: [\"open('{PWNED}', 'w')\"]}}\n"),
     Recipe("a function deep in a member", f"model: {{system: {{_target_: subprocess.check_output, args: {SHELL}}}}}\n"),
     Recipe("the loader itself", f"logger: {{_target_: limo.serial.load, _recursive_: false, value: {{{START}}}}}\n"),

@@ -14,9 +14,19 @@ from benchmarks.faults import moments
 from benchmarks.faults.case import Case, Done, Fault, LostError, UntriedError, again, last, no_traceback, refused
 from benchmarks.faults.disks import same_results
 from benchmarks.faults.road import RUN, differences, products
+from limo.records import Problem, read
 
 SWEEP = ("-m", "selection=limo,random", "stages=[data,attempts,selection]")
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+READER = "dac_read_search"
+"""A right to read every file, wherever the interpreter and its libraries lie, and to write none."""
+NOBODY = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *(
+        f"--inh-caps=+{READER}",
+        f"--ambient-caps=+{READER}",
+        "env",
+    ),  # setpriv itself may still start what its user may not
+)
 
 
 def faults() -> list[Fault]:
@@ -86,7 +96,7 @@ def killed_sweep(case: Case) -> str:
 
 
 def reader(case: Case) -> str:
-    """A user without any right to write, in a folder of his own."""
+    """A user who may read everything and write only into a folder of his own."""
     case.copy()
     home = case.folder / "home"
     home.mkdir()
@@ -161,6 +171,9 @@ def own_data(case: Case) -> str:
     os.utime(pool, ns=(old.st_atime_ns, old.st_mtime_ns))
     done = case.run(words=words)
     succeeded(done)
-    if '"answer":"6"' in (case.folder / "outputs/own/data/problems.jsonl").read_text(encoding="utf-8").replace(" ", ""):
-        return again(done.text)
-    raise LostError("the problems of the old file are used")
+    golds = {
+        problem.question: problem.gold for problem in read(case.folder / "outputs/own/data/problems.jsonl", Problem)
+    }
+    if (found := golds["What is 4 + 1?"].value) != "6":
+        raise LostError(f"the file says 6 and the problem {found}")
+    return again(done.text)

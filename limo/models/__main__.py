@@ -12,15 +12,24 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from limo import UserError
+from limo.config import quoted
 from limo.models.chat import ANSWER, QUESTION, answer_ids, control_ids, end_ids, load_tokenizer, messages, prompt_ids
 from limo.models.files import Tensor, listed, not_finite, read_tensors
 from limo.models.look import Look
 from limo.models.model import Model
+from limo.models.shape import read_json
 from limo.models.weights import misfit
 from limo.serial import load
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+
+READ = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "chat_template.json"),
+)
+"""Files that libraries read, and of whose damage they speak without a name."""
 
 
 def main() -> None:
@@ -36,12 +45,14 @@ def faults(model: Model) -> Iterator[str]:
     """What is wrong with it, one clause each."""
     folder = model.folder()
     try:
+        for file in (folder / name for name in READ if (folder / name).is_file()):
+            read_json(file)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tensors = read_tensors(folder)
         if tensors and getattr(config, "quantization_config", None) is None:
             yield from _against_architecture(config, tensors)
-    except (ValueError, KeyError, ImportError, OSError) as error:
-        yield f"transformers cannot build it: {' '.join(str(error).split())[:300]}"
+    except Exception as error:  # a model from anywhere breaks a library in any way
+        yield _said("it", model, error)
         return
     if broken := list(not_finite(tensors)):
         yield f"numbers in its weights are NaN or infinite: {listed(broken)}; take another checkpoint"
@@ -50,8 +61,18 @@ def faults(model: Model) -> Iterator[str]:
         used = [*end_ids(tokenizer, model), tokenizer.pad_token_id, *prompt_ids(tokenizer, model, QUESTION)]
         yield from _against_table(tokenizer, config.get_text_config().vocab_size, used)
         yield from _dialogue(tokenizer, model)
-    except (UserError, ValueError, ImportError, OSError) as error:
-        yield str(error).removeprefix(f"model.path={model.path}: ")
+    except Exception as error:
+        yield _said("its tokenizer", model, error)
+
+
+def _said(part: str, model: Model, error: Exception) -> str:
+    """What keeps a part from being built, in one clause that invites to nothing."""
+    if isinstance(error, UserError):
+        return str(error).removeprefix(f"model.path={model.path}: ")
+    words = " ".join(str(error).split()) or type(error).__name__
+    if "custom code" in words:
+        return f"{part} needs code of its own, which limo never runs; take a model that transformers has itself"
+    return f"transformers cannot build {part} ({quoted(words)[:300]}); download it anew, or take another model"
 
 
 def untrainable(model: Model) -> Iterator[str]:

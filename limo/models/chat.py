@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, templates
+from limo.models.shape import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,7 +22,7 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, with the chat template that this run uses."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model.folder())
+    tokenizer = AutoTokenizer.from_pretrained(model.folder(), trust_remote_code=False)
     if model.chat_template is not None:
         tokenizer.chat_template = model.chat_template.read_text(encoding="utf-8")
     if isinstance(tokenizer.chat_template, str) and (
@@ -97,7 +97,7 @@ def end_ids(tokenizer: PreTrainedTokenizerBase, model: Model) -> list[int]:
     folder = model.folder()
     path = folder / "generation_config.json"
     path = path if path.is_file() else folder / "config.json"
-    found = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+    found = read_json(path).get("eos_token_id")
     ends.update(found if isinstance(found, list) else [found])
     if not (known := sorted(i for i in ends if i is not None)):
         raise UserError(
@@ -148,7 +148,7 @@ def _first_control(tokenizer: PreTrainedTokenizerBase, text: str) -> str | None:
 def _template(own: Path | None, folder: Path) -> tuple[str | None, dict[str, object]]:
     """The chat template of a folder, or the run's own in its place, and the special tokens that it may name."""
     path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = read_json(path) if path.is_file() else {}
     tokens = {
         name: token["content"] if isinstance(token, dict) else token
         for name, token in config.items()
@@ -159,7 +159,7 @@ def _template(own: Path | None, folder: Path) -> tuple[str | None, dict[str, obj
     if (path := folder / "chat_template.jinja").is_file():
         return path.read_text(encoding="utf-8"), tokens
     if (path := folder / "chat_template.json").is_file():
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     found = config.get("chat_template")
     if isinstance(found, list):  # several by name
         found = {one["name"]: one["template"] for one in found}.get("default")

@@ -109,7 +109,7 @@ def _places(folder: Path, index: str) -> dict[str, str]:
     try:
         found = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
         places = {str(name): Path(str(file)).name for name, file in found.items()}
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UserError(f"{index} is damaged; download it anew") from None
     if not places:
         raise UserError(f"{index} names no weights; download it anew")
@@ -145,7 +145,7 @@ def _header(file: Path) -> dict[str, Tensor]:
                 )
                 for name, row in rows.items()
             }
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise UserError(f"{file.name} has a damaged header; download it anew") from None
     end = max((t.end for t in found.values()), default=start)
     if end > size:

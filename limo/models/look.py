@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from limo import UserError, __version__
+from limo.config import quoted
 from limo.process import environment
 from limo.records import read_record, write_record
 from limo.serial import dump
@@ -26,7 +27,7 @@ from limo.store import content_digest
 if TYPE_CHECKING:
     from limo.models.model import Model
 
-VERSION = 1
+VERSION = 2
 """Raised when the same files would be judged otherwise."""
 SMALL = 64 << 20
 """Bytes up to which a file is known by its content; a larger one by its size and time."""
@@ -68,7 +69,7 @@ def _looked(model: str, identity: str) -> Look:
     )
     if child.returncode:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-        return Look(faults=(f"it cannot be loaded ({last[:300]})",))
+        return Look(faults=(f"it cannot be loaded ({quoted(last)[:300]}); download it anew, or take another model",))
     found = LOOK.validate_json(child.stdout.splitlines()[-1])
     with contextlib.suppress(OSError):  # the next process looks again
         kept.parent.mkdir(parents=True, exist_ok=True)

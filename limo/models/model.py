@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from limo.hub import reachable
 from limo.models.chat import template_faults
 from limo.models.files import weight_faults, weight_files
 from limo.models.look import look
-from limo.models.shape import Architecture, read_shape
+from limo.models.shape import Architecture, read_json, read_shape
 from limo.stage import Pending
 
 
@@ -90,7 +89,10 @@ class Model:
         """What keeps these weights from being loaded and asked here, or from being trained, one sentence each; asked before
         any work. The hub is asked only for ids not cached.
         """
-        return self._absent() or self.faults(training)
+        try:
+            return self._absent() or self.faults(training)
+        except UserError as fault:
+            return [str(fault)]
 
     def faults(self, training: bool = False) -> list[str]:
         """What is wrong with the files that are here, one sentence each: adapters, weights, chat template, end tokens, tokenizer."""
@@ -103,8 +105,8 @@ class Model:
             return template_faults(self, folder) or look(self, folder, training)
         except UserError as fault:
             return [str(fault)]
-        except (OSError, ValueError) as error:  # a JSON file of the tokenizer, mostly
-            return [f"model.path={self.path}: a file in it cannot be read ({error}); download it anew"]
+        except OSError as error:
+            return [f"{error.filename}: {error.strerror}; let this user read it"]
 
     def folder(self) -> Path:
         """The local folder that holds config, tokenizer and weights; downloaded from the hub where needed."""
@@ -176,7 +178,7 @@ def _adapter(folder: Path) -> list[str]:
             f"an adapter lies beside its weights ({path.name}); move its files into a folder of their own, and set "
             "engine.adapter=<that folder> where it is wanted"
         ]
-    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = read_json(path).get("base_model_name_or_path")
     return [f"it is an adapter, not a model; set model.path={base or '<its base>'} engine.adapter={folder}"]
 
 

@@ -2,7 +2,19 @@
 
 from limo.records.answers import RIGHT, Answer, Attempt, Grade
 from limo.records.examples import Dropped, Example, Origin
-from limo.records.files import Record, line, read, read_record, replacing, rows, write, write_json, write_record
+from limo.records.files import (
+    Record,
+    beside,
+    line,
+    read,
+    read_record,
+    remove,
+    replacing,
+    rows,
+    write,
+    write_json,
+    write_record,
+)
 from limo.records.lines import EACH, LONGEST, allowance, lines, overfull, parsed, weight
 from limo.records.manifests import Manifest, Part
 from limo.records.problems import AnswerType, Gold, Problem
@@ -82,6 +94,7 @@ __all__ = [
     "Tally",
     "TrainingSummary",
     "allowance",
+    "beside",
     "line",
     "lines",
     "overfull",
@@ -90,6 +103,7 @@ __all__ = [
     "read_record",
     "read_results",
     "record",
+    "remove",
     "replacing",
     "rows",
     "tallied",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -92,13 +94,11 @@ def write_json(path: Path, facts: Any) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside this one to write to, a file or a folder; on a good end it is on the disk, and in this one's place."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = beside(path)
     try:
         yield fresh
     except BaseException:
-        if fresh.is_dir() and not fresh.is_symlink():
-            shutil.rmtree(fresh)
-        fresh.unlink(missing_ok=True)
+        remove(fresh)
         raise
     if fresh.is_file() and not fresh.is_symlink():
         with fresh.open("rb+") as handle:
@@ -108,6 +108,35 @@ def replacing(path: Path) -> Iterator[Path]:
     elif fresh.is_dir() and not fresh.is_symlink():
         path.unlink(missing_ok=True)
     fresh.replace(path)
+
+
+def beside(path: Path) -> Path:
+    """A hidden name beside a path that is this process's own; what processes of this machine that are dead left there goes."""
+    ours = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(ours)}*"):
+        number = left.name.removeprefix(ours)
+        if number.isdigit() and not _lives(int(number)):
+            with contextlib.suppress(OSError):  # of another user, or gone already
+                remove(left)
+    return path.with_name(f"{ours}{os.getpid()}")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _lives(number: int) -> bool:
+    """Whether another process has this number; one before this that had its own is dead."""
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return number != os.getpid()
 
 
 def write_record(path: Path, record: object) -> None:

@@ -21,8 +21,12 @@ def write(folder: Path, source: str, revision: str | None, sizes: dict[str, Any]
 
     from limo.training.export import save_weights
 
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    config = Qwen2Config(**sizes) if sizes else AutoConfig.from_pretrained(source, revision=revision)
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    config = (
+        Qwen2Config(**sizes)
+        if sizes
+        else AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    )
     grouped = config.num_key_value_heads < config.num_attention_heads
     heads = 4 * split
     small = {
@@ -42,7 +46,7 @@ def write(folder: Path, source: str, revision: str | None, sizes: dict[str, Any]
     for name, value in small.items():
         if hasattr(config, name):
             setattr(config, name, value)
-    net = AutoModelForCausalLM.from_config(config).bfloat16()
+    net = AutoModelForCausalLM.from_config(config, trust_remote_code=False).bfloat16()
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(net, folder)
     tokenizer.save_pretrained(folder)

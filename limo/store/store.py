@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from limo import UserError
-from limo.records import Manifest, Part, read_record, write_record
+from limo.records import Manifest, Part, read_record, remove, write_record
 from limo.store.digests import Digests, files, folder_digest
 
 MANIFEST = "manifest.json"
@@ -89,6 +89,8 @@ class Store:
 
     def finish(self, partial: Path, manifest: Manifest) -> Path:
         """Turn a partial folder into the result: all of it on the disk, the manifest last, then the rename."""
+        for hidden in list(partial.rglob(".*")):  # half written by a process that was killed, on whichever machine
+            remove(hidden)
         (partial / MANIFEST).unlink(missing_ok=True)
         parts = {}
         for file in files(partial):

@@ -27,7 +27,7 @@ def compare(folder: Path, reference: torch.Tensor, tried: list[int], allowed: fl
     from transformers import AutoModelForCausalLM
 
     net, told = AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", attn_implementation="sdpa", output_loading_info=True
+        folder, dtype="auto", attn_implementation="sdpa", output_loading_info=True, trust_remote_code=False
     )
     if lost := sorted(map(str, {*told["missing_keys"], *told["unexpected_keys"], *told["mismatched_keys"]})):
         raise ExportError(f"{folder}: its tensors are not the architecture's: {', '.join(lost[:5])}")

@@ -102,10 +102,10 @@ def _unshard(module: Module) -> None:
 def _full(module: Module, state: dict[str, torch.Tensor]) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(module.base_model.folder())
+    config = AutoConfig.from_pretrained(module.base_model.folder(), trust_remote_code=False)
     config.dtype = getattr(torch, module.training_config.export)
     with torch.device("meta"):
-        net = AutoModelForCausalLM.from_config(config)
+        net = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     expected = {name: tensor.shape for name, tensor in net.named_parameters()}
     wrong = [
         f"{n} {tuple(state[n].shape) if n in state else 'absent'}"
