@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -130,6 +131,8 @@ def _refused(harm: Callable[[Path], object]) -> Callable[[Case], str]:
         done = case.run("stages=[evaluation]", f"model.path={folder}")
         harmless(case, done.peak)
         refused(done)
+        if not re.search(r"model\.path=|engine[=:]", done.text):
+            raise LostError(f"its sentence speaks of something else: {last(done.text)}")
         if any(words in done.text for words in INVITING):
             raise LostError(f"it advises to load it unsafely: {last(done.text)}")
         return last(done.text)[:80]

@@ -14,10 +14,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from limo import UserError
 from limo.config import quoted
 from limo.models.chat import ANSWER, QUESTION, answer_ids, control_ids, end_ids, load_tokenizer, messages, prompt_ids
-from limo.models.files import Tensor, listed, not_finite, read_tensors
+from limo.models.files import Tensor, listed, not_finite, read_json, read_tensors
 from limo.models.look import Look
 from limo.models.model import Model
-from limo.models.shape import read_json
 from limo.models.weights import misfit
 from limo.serial import load
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, templates
-from limo.models.shape import read_json
+from limo.models.files import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

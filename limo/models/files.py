@@ -1,4 +1,4 @@
-"""Weight files as they lie in a folder: which of them count, every tensor by its header, and what is wrong with them; no torch."""
+"""The files of a model folder: JSON by its name, which weights count, every tensor by its header, and what is wrong; no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limo import UserError
 
@@ -37,6 +38,26 @@ class Tensor:
     start: int
     """Of its data in the file, in bytes."""
     end: int
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a model folder. Raises UserError where it cannot be read or holds no object."""
+    try:
+        if isinstance(found := json.loads(path.read_text(encoding="utf-8")), dict):
+            return found
+        raise ValueError(f"a {type(found).__name__} in place of an object")
+    except OSError as error:
+        raise UserError(
+            f"model.path={path.parent}: its {path.name} cannot be read ({error.strerror}); let this user read it"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """What is to be said of a file that is none of its kind."""
+    why = str(error).splitlines()[0] if path.stat().st_size else "it is empty"
+    return UserError(f"model.path={path.parent}: its {path.name} is damaged ({why}); download it anew")
 
 
 def weight_files(folder: Path) -> list[Path]:

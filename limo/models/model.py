@@ -13,9 +13,9 @@ from limo import UserError
 from limo.config import PACKAGE, component
 from limo.hub import reachable
 from limo.models.chat import template_faults
-from limo.models.files import weight_faults, weight_files
+from limo.models.files import read_json, weight_faults, weight_files
 from limo.models.look import look
-from limo.models.shape import Architecture, read_json, read_shape
+from limo.models.shape import Architecture, read_shape
 from limo.stage import Pending
 
 

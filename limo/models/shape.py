@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
 
-from limo import UserError
 from limo.config import component
+from limo.models.files import damaged, read_json
 
 
 @component
@@ -59,23 +57,4 @@ def read_shape(folder: Path) -> Architecture | None:
         whole = all(name in known for name, field in names.items() if field.default is MISSING)
         return Architecture(**known) if whole else None
     except ValueError as error:  # pydantic's own is one
-        raise _damaged(folder / "config.json", error) from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a model folder. Raises UserError where it cannot be read or holds no object."""
-    try:
-        if isinstance(found := json.loads(path.read_text(encoding="utf-8")), dict):
-            return found
-        raise ValueError(f"a {type(found).__name__} in place of an object")
-    except OSError as error:
-        raise UserError(
-            f"model.path={path.parent}: its {path.name} cannot be read ({error.strerror}); let this user read it"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    why = str(error).splitlines()[0] if path.stat().st_size else "it is empty"
-    return UserError(f"model.path={path.parent}: its {path.name} is damaged ({why}); download it anew")
+        raise damaged(folder / "config.json", error) from None
