@@ -21,13 +21,14 @@ VERBS = {
     "plan": "limo.plan.command",
     "probe": "limo.probe.command",
     "rehearse": "limo.rehearse.command",
+    "fetch": "limo.fetch",
     "report": "limo.report.command",
     "grade": "limo.grade",
     "export": "limo.export",
     "store": "limo.store.command",
 }
 """The module of each verb beside `run`, imported only when it is asked for; its `main` raises what is wrong."""
-OF_OVERRIDES = ("run", "plan", "probe", "rehearse")
+OF_OVERRIDES = ("run", "plan", "probe", "rehearse", "fetch")
 """Verbs that take the overrides of a run, which Hydra can complete."""
 
 

@@ -36,12 +36,14 @@ python -m limo +experiment=limo817 model=qwen2.5-7b-instruct training=lora optim
 python -m limo plan +experiment=limo817          what would run, what is cached, memory, GPU hours, disk; -m plans a sweep
 python -m limo probe +experiment=limo817         is the base ready? its loss on the examples, its own answers, its length
 python -m limo rehearse +experiment=limo817      every piece of it for real and tiny, in minutes, on this machine
+python -m limo fetch +experiment=limo817         its models, data and benchmarks into the cache; --list names the commands
 python -m limo report outputs/lab                tables, curves and a web page over many runs
 python -m limo grade cases.jsonl                 grade answers alone
 python -m limo export outputs/lab --pack lab.tar a run with its results in one file, for another machine
 python -m limo store verify                      read every result again; what is damaged is set aside
 
-The verbs are run (the default), plan, probe, rehearse, report, grade, export and store; python -m limo <verb> --help says what each takes.
+The verbs are run (the default), plan, probe, rehearse, fetch, report, grade, export and store; python -m limo <verb> --help
+says what each takes.
 
 Groups and their members (group=member), recipes under `experiment` (+experiment=recipe); those of your own in ./conf/<group>
 and ./experiments are found as well, and come first:

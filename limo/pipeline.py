@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from limo import UserError, __version__, hardware, launch
 from limo.config import Config
+from limo.hub import origins
 from limo.models import Model
 from limo.records import DataSummary, Manifest, SieveSummary, replacing
 from limo.serial import dump, fingerprint
@@ -152,7 +153,7 @@ def run(config: Config, folder: Path) -> None:
     for name in made(folder):  # by an earlier run, which may have read other files
         if (place := folder / name).is_symlink():
             place.unlink(missing_ok=True)
-    if sentences := missing(config, store):
+    if sentences := missing(config, store) or _unread(config, store):
         raise UserError("\n".join(sentences))
     run_all(config, store, lambda name, result: link(folder / name, result))
 
@@ -270,8 +271,24 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> Manifest:
         files={},
         versions={"limo": __version__, "python": platform.python_version(), **hardware.versions()},
         git=hardware.commit(),
+        hub={remote.address: commit for remote in origins(stage) if (commit := remote.commit())},
         hardware=hardware.describe(),
     )
+
+
+def _unread(config: Config, store: Store) -> list[str]:
+    """What is wrong with benchmarks that are still to be fetched: they are small, what is made before them is not."""
+    from limo.evaluation import EvaluationStage
+
+    asked: list[EvaluationStage] = []
+
+    def ask(name: str, stage: Stage) -> Path:
+        result = cached(name, stage, store)
+        asked.extend([stage] if result is None and isinstance(stage, EvaluationStage) else [])
+        return result or Pending.at(name)
+
+    tasks(config, ask)
+    return asked[0].evaluation.faults(here=False) if asked else []
 
 
 def _enough(config: Config, problems: int) -> None:

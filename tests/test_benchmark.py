@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 from command import limo, started
 
-from limo import UserError, hub
+from limo import UserError
 from limo.compose import compose
 from limo.data import Files, PinnedFile, Row
 from limo.data.check import Check
@@ -299,7 +299,7 @@ def test_an_unreachable_hub_is_one_sentence_for_all_benchmarks_on_it(
     assert len(lacks) == 1
     assert lacks[0].startswith("evaluation.benchmarks.{aime24, math500, amc23,")
     assert (
-        "repo=github:GAIR-NLP/LIMO cannot be reached" in lacks[0]
+        "repo=github:GAIR-NLP/LIMO: not in the cache, and HF_HUB_OFFLINE forbids to fetch it" in lacks[0]
         and "evaluation.data_dir to its folder eval/data" in lacks[0]
     )
 
@@ -324,7 +324,8 @@ def test_a_file_of_the_hub_is_fetched_once_and_then_needs_no_network(
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(hub, "GITHUB", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("limo.hub.file.GITHUB", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = PinnedFile(repo="github:a/b", revision="c" * 40, remote="data/x.jsonl")
     assert made.missing() == []
@@ -440,7 +441,10 @@ def test_a_file_of_the_hugging_face_cache_is_read_without_network(
     assert [p.answer for p in made.problems()] == ["5", "7"]
     assert list(made.located())[1].place.endswith("test.parquet, row 2")
     other = dataclasses.replace(made, remote="data/train.parquet")
-    assert "a/b cannot be reached; fetch its commit dddddddddddd" in other.missing()[0]
+    assert (
+        "a/b: not in the cache, and HF_HUB_OFFLINE forbids to fetch it; fetch its commit dddddddddddd"
+        in other.missing()[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -515,7 +519,7 @@ def test_a_pools_test_split_is_a_benchmark_by_one_file_of_yaml(
     own = ["stages=[evaluation]", "evaluation=none", "+evaluation/benchmark@evaluation.benchmarks.mine=mine"]
     refused = started(*own, cwd=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
     assert refused.returncode == 2
-    assert "evaluation.benchmarks.mine.source: repo=openai/gsm8k: not in the local cache" in refused.stdout
+    assert "evaluation.benchmarks.mine.source: repo=openai/gsm8k: not in the local Hugging Face cache" in refused.stdout
     own += ["evaluation.benchmarks.mine.source.path=bench.jsonl", "evaluation.benchmarks.mine.max_tokens=8"]
     assert limo("plan", *own) == 0
     assert "2 answers" in capsys.readouterr().out
@@ -550,7 +554,10 @@ def test_a_benchmarks_train_split_and_its_own_file_are_pools(tmp_path: Path) -> 
     only = ["stages=[data]", "evaluation=none", "attempts=none"]
     refused = started(*only, "data=train", cwd=tmp_path, HF_HUB_OFFLINE="1")
     assert refused.returncode == 2
-    assert "data.repo=github:a/b cannot be reached; fetch its commit cccccccccccc" in refused.stdout
+    assert (
+        "data.repo=github:a/b: not in the cache, and HF_HUB_OFFLINE forbids to fetch it; fetch its commit cccccccccccc"
+        in refused.stdout
+    )
     solution = "It is 7.\n\\boxed{7}"
     by_file = ["data=files", "data.answer_marker='####'", "data.box=true"]
     for name, chosen in {"split": ["data=train"], "file": by_file}.items():

@@ -10,7 +10,7 @@ from limo import UserError
 from limo.config import component, first_line
 from limo.data.formats import WANTED, Rows, read
 from limo.data.table import Table
-from limo.hub import RemoteFile
+from limo.hub import Remote, RemoteFile
 
 
 @component
@@ -66,19 +66,22 @@ class PinnedFile(Table):
             ) from None
 
     def remote_missing(self) -> list[str]:
-        if self._remote.cached() or self._remote.reachable():
+        if self._remote.cached() or not (refusal := self._remote.refusal()):
             return []
         folder = Path(self.remote).parent
         if self.file and Path(self.remote).parts[-2:] == (Path(self.file).stem, "test.jsonl"):
             folder = folder.parent
         to_folder = f"evaluation.data_dir to its folder {folder}, or " if self.file else ""
         return [
-            f"repo={self.repo} cannot be reached; fetch its commit {str(self.revision)[:12]} where there is network, and set "
-            f"{to_folder}path to the file"
+            f"repo={self.repo}: {refusal}; fetch its commit {str(self.revision)[:12]} where there is network "
+            f"(`python -m limo fetch` with the same words), or set {to_folder}path to the file"
         ]
 
     def remote_key(self, digest: Callable[[Path], str]) -> object:
         return f"{self.repo}@{self.revision}/{self.remote}"
+
+    def origins(self) -> list[Remote]:
+        return [] if self.files else [self._remote]
 
     @property
     def _remote(self) -> RemoteFile:

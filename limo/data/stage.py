@@ -13,6 +13,7 @@ from limo import UserError, records, serial
 from limo.config import component, held_to
 from limo.data.contamination import Decontamination
 from limo.data.duplicates import LeftOut, clean
+from limo.data.mixture import Mixture
 from limo.data.source import Bad, Data, Row, blamed, entries, missing
 from limo.data.table import Table
 from limo.records import Attempt, DataSummary, Problem
@@ -53,13 +54,16 @@ class DataStage(Stage):
         return [*lacks, *self._unread()]
 
     def _first_rows(self) -> list[str]:
-        """What is wrong with the first rows of a pool that lies here, one sentence."""
-        try:
-            if isinstance(self.data, Table) and self.data.here:
-                deque(itertools.islice(self.data.located(), FIRST), maxlen=0)
-        except UserError as fault:
-            return [f"data: {fault}"]
-        return []
+        """What is wrong with the first rows of tables that lie here, one sentence each."""
+        parts = self.data.parts if isinstance(self.data, Mixture) else {}
+        found = []
+        for key, source in {"data": self.data, **{f"data.parts.{name}": part for name, part in parts.items()}}.items():
+            try:
+                if isinstance(source, Table) and source.here:
+                    deque(itertools.islice(source.located(), FIRST), maxlen=0)
+            except UserError as fault:
+                found.append(f"{key}: {fault}")
+        return found
 
     def run(self, folder: Path) -> None:
         rule = self._rule()

@@ -12,6 +12,7 @@ from limo.config import component, runtime
 from limo.data import Data, Table, missing
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
+from limo.hub import Remote, origins
 from limo.models import Model
 from limo.serial import fingerprint
 
@@ -62,8 +63,12 @@ class Evaluation:
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """What its results depend on: benchmarks with the content of their files, not where the files lie."""
-        judge = fingerprint(self.judge, digest) if any(b.judge for b in self.benchmarks.values()) else None
+        judge = fingerprint(self.judge, digest) if self._judged else None
         return {"benchmarks": fingerprint(self.placed(), digest), "paper_rules": self.paper_rules, "judge": judge}
+
+    def origins(self) -> list[Remote]:
+        """The repositories of its benchmarks, and of the judge where one is asked."""
+        return [*origins(self.placed()), *(origins(self.judge) if self._judged else ())]
 
     def missing(self) -> list[str]:
         """Which benchmarks, or their judge, cannot be had here, one sentence each."""
@@ -71,18 +76,22 @@ class Evaluation:
             return [
                 "evaluation.benchmarks is empty; choose a suite (evaluation=lab) or leave evaluation out of `stages`"
             ]
-        lacks = missing(self.sources()) or self._faults()
-        if self.judge and any(b.judge for b in self.benchmarks.values()):
+        lacks = missing(self.sources()) or self.faults(here=True)
+        if self.judge and self._judged:
             lacks += self.judge.missing()
         return lacks
 
-    def _faults(self) -> list[str]:
-        """What is wrong with the questions that lie here, one sentence each: found now, not after hours of training."""
+    def faults(self, here: bool) -> list[str]:
+        """What is wrong with the tables that lie here, or with those to be fetched, one sentence each: not after hours of training."""
         found = []
         for name, benchmark in self.placed().items():
             try:
-                if isinstance(benchmark.source, Table) and benchmark.source.here:
+                if isinstance(benchmark.source, Table) and benchmark.source.here == here:
                     benchmark.load()
             except UserError as fault:
                 found.append(f"evaluation.benchmarks.{name}: {fault}")
         return found
+
+    @property
+    def _judged(self) -> bool:
+        return any(benchmark.judge for benchmark in self.benchmarks.values())

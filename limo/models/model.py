@@ -11,7 +11,7 @@ from pydantic import WrapValidator
 
 from limo import UserError
 from limo.config import PACKAGE, component
-from limo.hub import reachable
+from limo.hub import Remote, Snapshot
 from limo.models.chat import template_faults
 from limo.models.files import read_json, weight_faults, weight_files
 from limo.models.look import look
@@ -77,13 +77,30 @@ class Model:
         """The folder on this machine, of a hub id the cached one; None where something is still to be downloaded."""
         if (folder := self.local) is not None:
             return folder if (folder / "config.json").is_file() else None
-        if (cached := _cached(self.path, self.revision)) is None:
+        if (cached := self._cached) is None or not _tokenizer(cached):
             return None
         try:
             whole = all(file.is_file() for file in weight_files(cached))
         except UserError:
             return None
         return cached if whole else None
+
+    def origins(self) -> list[Remote]:
+        """Its repository on the hub."""
+        if isinstance(self.path, Pending) or self.local is not None:
+            return []
+        return [self._snapshot]
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        shape = self.architecture  # published in bfloat16
+        return Snapshot(self.path, self.revision, "model", WEIGHTS, expected=2 * shape.parameters if shape else None)
+
+    @property
+    def _cached(self) -> Path | None:
+        """The folder of a hub id in the cache, whole or not."""
+        folder = self._snapshot.folder()
+        return folder if folder and (folder / "config.json").is_file() else None
 
     def missing(self, training: bool = False) -> list[str]:
         """What keeps these weights from being loaded and asked here, or from being trained, one sentence each; asked before
@@ -112,19 +129,16 @@ class Model:
         """The local folder that holds config, tokenizer and weights; downloaded from the hub where needed."""
         if lacks := self._absent():
             raise UserError(lacks[0])
-        if (folder := self.local) is not None:
-            return folder
-        from huggingface_hub import snapshot_download
-
-        fresh = self.here is None
-        folder = Path(snapshot_download(self.path, revision=self.revision, allow_patterns=list(WEIGHTS)))
-        if fresh and (lacks := self.faults()):
+        if (here := self.local or self.here) is not None:  # without a word to the hub
+            return here
+        folder = self._snapshot.fetch()
+        if lacks := self.faults():
             raise UserError(lacks[0])
         return folder
 
     def shape(self) -> Architecture | None:
         """The architecture, from `config.json` where the weights are here, else from the config."""
-        folder = self.local if self.local else _cached(self.path, self.revision)
+        folder = self.local or self._cached
         known = read_shape(folder) if folder and (folder / "config.json").is_file() else None
         return known or self.architecture
 
@@ -151,11 +165,11 @@ class Model:
                 f"model.chat_template={self.chat_template}: no such file; give the path of a Jinja template, or null"
             ]
         if (folder := self.local) is None:
-            if _cached(self.path, self.revision) or reachable(self.path, self.revision, "model"):
+            if self.here or not (refusal := self._snapshot.refusal()):
                 return []
             return [
-                f"{key}: not in the local Hugging Face cache and the hub cannot be reached or refuses; "
-                f"download it where there is network (hf download {self.path}) and set model.path to the folder"
+                f"{key}: {refusal}; `python -m limo fetch` with the same words fetches it where there is network, "
+                f"{self._snapshot.by_hand} it alone"
             ]
         if not folder.is_dir():
             return [f"{key}: no such folder; give a folder with Hugging Face weights or a hub id"]
@@ -163,7 +177,7 @@ class Model:
             return [f"{key}: {lack}" for lack in _adapter(folder)] or [
                 f"{key}: no config.json in it; it is not a Hugging Face model folder"
             ]
-        if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        if not _tokenizer(folder):
             return [f"{key}: no tokenizer in it (tokenizer.json); save the tokenizer beside the weights"]
         return []
 
@@ -182,8 +196,5 @@ def _adapter(folder: Path) -> list[str]:
     return [f"it is an adapter, not a model; set model.path={base or '<its base>'} engine.adapter={folder}"]
 
 
-def _cached(repository: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(repository, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+def _tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))

@@ -25,8 +25,8 @@ class Disk:
         if free >= self.bytes:
             return None
         return (
-            f"training needs about {_size(self.bytes)} of disk in {folder} (checkpoints and exported weights) and "
-            f"{_size(free)} can be had; free some, or set store=<folder on a larger disk>, training.keep_checkpoints=1, "
+            f"training needs about {size(self.bytes)} of disk in {folder} (checkpoints and exported weights) and "
+            f"{size(free)} can be had; free some, or set store=<folder on a larger disk>, training.keep_checkpoints=1, "
             "or training=lora"
         )
 
@@ -44,5 +44,5 @@ def disk(setup: Setup, weights: int, trained: int, keep: int, export: str) -> Di
     return Disk(checkpoint(setup, trained) * (keep + 1), weights * (2 if export == "bfloat16" else 4))
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

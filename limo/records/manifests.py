@@ -34,4 +34,6 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     git: str | None = None
     """Commit of the checkout, `+changes` where it was not clean; None for an installed package."""
+    hub: dict[str, str] = field(default_factory=dict)
+    """Repository that it read, `Qwen/QwQ-32B`, `datasets/GAIR/LIMO` or `github:openai/grade-school-math` -> its commit."""
     hardware: str = ""
