@@ -40,6 +40,7 @@ python -m limo fetch +experiment=limo817         its models, data and benchmarks
 python -m limo report outputs/lab                tables, curves and a web page over many runs
 python -m limo grade cases.jsonl                 grade answers alone
 python -m limo export outputs/lab --pack lab.tar a run with its results in one file, for another machine
+python -m limo export <run> --as trl|…           its examples as TRL, LLaMA-Factory, ShareGPT, Parquet; --model: its weights, with a card
 python -m limo store verify                      read every result again; what is damaged is set aside
 
 The verbs are run (the default), plan, probe, rehearse, fetch, report, grade, export and store; python -m limo <verb> --help

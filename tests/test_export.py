@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from limo import StageError, UserError, export, report
-from limo.records import Manifest, Part, write_record
+from limo.config import PACKAGE
+from limo.records import Example, Manifest, Part, read_record, write, write_record
 from limo.store import MANIFEST, Store, content_digest
 from limo.store.command import main as store_command
 from tests.outputs import write_run
@@ -88,3 +91,76 @@ def test_verify_reads_every_byte_and_sets_aside_what_is_damaged(
     assert f"{len(results) - 1} results; 0 unfinished, 1 set aside earlier" in capsys.readouterr().out
     with pytest.raises(UserError, match="give the folder of a store"):
         store_command(["verify", str(tmp_path / "nowhere")])
+
+
+SYSTEM = "Think, then answer within \\boxed{}."
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A run with three examples of odd text and the weights of a base."""
+    run = write_run(tmp_path / "lab")
+    texts = (("What is\n$1 + 1$?", "It is \\boxed{2}.\u2028 So."), ('"a, b"?', "Ä \U0001d465"), ("x", "y"))
+    examples = [
+        Example(f"p{i}#0", f"p{i}", question, "2", solution, scores={"a": i} if i else {}, meta={f"k{i}": [i]})
+        for i, (question, solution) in enumerate(texts)
+    ]
+    write(run / "selection/examples.jsonl", examples)
+    shutil.copytree(PACKAGE / "lab/bases/early", run / "training/model")
+    made = read_record(run / "training/manifest.json", Manifest)
+    config = {"model": {"path": "Qwen/QwQ-32B", "system": SYSTEM}}
+    write_record(
+        run / "training/manifest.json", dataclasses.replace(made, config=config, hub={"Qwen/QwQ-32B": "c" * 40})
+    )
+    return run
+
+
+def exported(run: Path, form: str) -> list[dict[str, object]]:
+    """The rows of a format as the library `datasets` reads the folder."""
+    import datasets
+
+    export.main([str(run), "--as", form])
+    folder = run / "export" / form
+    return list(datasets.load_dataset(str(folder), split="train", cache_dir=str(run / "cache")))
+
+
+def test_exported_examples_are_read_by_datasets_with_the_same_texts(trained: Path) -> None:
+    rows = [json.loads(line) for line in (trained / "selection/examples.jsonl").read_text().split("\n") if line]
+    texts = [(row["question"], row["solution"]) for row in rows]
+
+    def dialogue(messages: list[dict[str, str]]) -> tuple[str, str]:
+        system, question, answer = messages
+        assert (system["role"], question["role"], answer["role"]) == ("system", "user", "assistant")
+        assert system["content"] == SYSTEM
+        return question["content"], answer["content"]
+
+    assert [dialogue([*row["prompt"], *row["completion"]]) for row in exported(trained, "trl")] == texts
+    assert [dialogue(row["messages"]) for row in exported(trained, "parquet")] == texts
+    shared = exported(trained, "sharegpt")
+    assert [tuple(turn["value"] for turn in row["conversations"]) for row in shared] == texts
+    assert {row["system"] for row in shared} == {SYSTEM}
+    assert [dialogue(row["messages"]) for row in exported(trained, "llama-factory")] == texts
+    info = json.loads((trained / "export/llama-factory/dataset_info.json").read_text())["examples"]
+    assert (trained / "export/llama-factory" / info["file_name"]).is_file()
+    assert info["formatting"] == "sharegpt" and info["columns"] == {"messages": "messages"}
+    assert info["tags"]["role_tag"] == "role" and info["tags"]["assistant_tag"] == "assistant"
+
+
+def test_an_exported_model_loads_and_its_card_says_how_it_was_trained_and_is_asked(trained: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    export.main([str(trained), "--model"])
+    folder = trained / "export/model"
+    card = (folder / "README.md").read_text()
+    assert "base_model: Qwen/QwQ-32B" in card and f"at {'c' * 40}" in card
+    assert f"`{SYSTEM}`" in card and json.dumps(SYSTEM) in card and "- after: main" in card
+    assert AutoModelForCausalLM.from_pretrained(folder) and AutoTokenizer.from_pretrained(folder).chat_template
+    with pytest.raises(UserError, match="is there already"):
+        export.main([str(trained), "--model"])
+
+
+def test_a_run_without_the_part_that_is_asked_for_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "lab", training=False)
+    for words, lacks in ((["--as", "trl"], "selection/examples.jsonl"), (["--model"], "training/model")):
+        with pytest.raises(UserError, match=f"no {lacks} in it; give the folder of one run"):
+            export.main([str(run), *words])

@@ -135,7 +135,7 @@ def _model(asked: Model, lab: Model, folder: Path, split: int) -> tuple[Model, l
             sizes = {k: v for k, v in dataclasses.asdict(shape).items() if v is not None}
     request: dict[str, Any] = {
         "folder": str(folder),
-        "source": str(lab.local) if lacks else str(asked.local or asked.path),
+        "source": str(lab.local) if lacks else str(asked.here or asked.path),
         "revision": None if lacks else asked.revision,
         "sizes": sizes,
         "split": split,

@@ -1,38 +1,21 @@
-"""`python -m limo export outputs/<name> --pack <name>.tar`: a run or a sweep with all its results in one file, for another machine.
-
-Unpacked in a folder `outputs`, its report can be made and the same commands find its results in `outputs/.store`.
+"""A run or a sweep with all its results in one file, for another machine: unpacked in a folder `outputs` its report can be made and
+the same commands find its results in `outputs/.store`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from limo import UserError
 from limo.records import replacing
-from limo.report.runs import find
 
 STORE = PurePosixPath(".store")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Raises UserError where there is no run, one whose results are gone or damaged, or no room for the file."""
-    parser = argparse.ArgumentParser(prog="python -m limo export", description="Take runs to another machine.")
-    parser.add_argument("folder", type=Path, help="folder of a run or of a sweep, such as outputs/lab")
-    parser.add_argument("--pack", type=Path, required=True, metavar="FILE", help="a .tar, or .tar.gz, to write")
-    given = parser.parse_args(arguments)
-    try:
-        print(pack(given.folder, given.pack))
-    except OSError as error:
-        raise UserError(f"{error.filename or given.pack}: {error.strerror}; give another file with --pack") from None
-
-
 def pack(folder: Path, out: Path) -> str:
     """Write the runs at or below `folder` and, once each, the results that they link to; what to do with the file."""
-    find([folder])  # refuses what is not whole
     folder = folder.absolute()
     mode = "w:gz" if out.name.endswith("gz") else "w"
     taken: set[PurePosixPath] = set()
