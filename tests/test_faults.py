@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults.__main__ import LOST, SURVIVED, UNTRIED, VOID, attempt, every, table
-from benchmarks.faults.case import MARK, Case, Done, Fault, LostError, UntriedError, VoidError, refused
+from benchmarks.faults.case import MARK, Case, Fault
+from benchmarks.faults.ends import Done, LostError, UntriedError, VoidError, refused
 from benchmarks.faults.road import RUN, STORE, Road, products
 
 

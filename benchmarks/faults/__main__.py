@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.faults import damage, disks, inputs, models, recipes, sharing, signals, texts
-from benchmarks.faults.case import Case, Fault, LostError, UntriedError, VoidError, marked
+from benchmarks.faults.case import Case, Fault, marked
+from benchmarks.faults.ends import LostError, UntriedError, VoidError
 from benchmarks.faults.road import EARLY, WORDS, ZERO, Road, lay
 
 AGAIN = 3

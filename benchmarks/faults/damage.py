@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.faults import moments
-from benchmarks.faults.case import Case, Fault, LostError, VoidError, again, last, no_traceback
+from benchmarks.faults.case import Case, Fault
+from benchmarks.faults.ends import LostError, VoidError, again, last, no_traceback
 from benchmarks.faults.road import RUN, Road
 from limo.store.digests import SMALL
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.faults import moments
-from benchmarks.faults.case import Case, Done, Fault, LostError, UntriedError, again, no_traceback, refused
+from benchmarks.faults.case import Case, Fault
+from benchmarks.faults.ends import Done, LostError, UntriedError, again, no_traceback, refused
 from benchmarks.faults.moments import Moment, answered, said, step, there
 from benchmarks.faults.road import differences, products
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults.case import Case, Done, Fault, LostError, last, no_traceback
+from benchmarks.faults.case import Case, Fault
+from benchmarks.faults.ends import Done, LostError, last, no_traceback
 from benchmarks.faults.road import RUN
 from benchmarks.faults.sharing import succeeded
 from benchmarks.faults.texts import harmless

@@ -11,7 +11,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults.case import Case, Fault, LostError, last, refused
+from benchmarks.faults.case import Case, Fault
+from benchmarks.faults.ends import LostError, last, refused
 from benchmarks.faults.texts import PWNED, harmless
 from limo.models import Model
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import psutil
 
-from benchmarks.faults.case import Case, Running, VoidError
+from benchmarks.faults.case import Case, Running
+from benchmarks.faults.ends import VoidError
 
 LOOK = 0.002
 """Seconds between two looks."""

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.faults.case import Case, Done, Fault, LostError, last, no_traceback, refused
+from benchmarks.faults.case import Case, Fault
+from benchmarks.faults.ends import Done, LostError, last, no_traceback, refused
 from benchmarks.faults.texts import PWNED, harmless
 
 SHELL = f"[sh, -c, 'touch {PWNED}']"

@@ -11,8 +11,9 @@ import tarfile
 from pathlib import Path
 
 from benchmarks.faults import moments
-from benchmarks.faults.case import Case, Done, Fault, LostError, UntriedError, again, last, no_traceback, refused
+from benchmarks.faults.case import Case, Fault
 from benchmarks.faults.disks import same_results
+from benchmarks.faults.ends import Done, LostError, UntriedError, again, last, no_traceback, refused
 from benchmarks.faults.road import RUN, differences, products
 from limo.records import Problem, read
 

@@ -11,7 +11,8 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 import psutil
 
 from benchmarks.faults import moments
-from benchmarks.faults.case import Case, Done, Fault, LostError, Running, VoidError, again, no_traceback
+from benchmarks.faults.case import Case, Fault, Running
+from benchmarks.faults.ends import Done, LostError, VoidError, again, no_traceback
 from benchmarks.faults.moments import Moment, answered, at_work, said, step, there
 
 PAUSE = 10.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from benchmarks.faults.case import Case, Fault, LostError, last, no_traceback
+from benchmarks.faults.case import Case, Fault
+from benchmarks.faults.ends import LostError, last, no_traceback
 
 PWNED = "PWNED"
 """Name of the file that hostile input tries to make."""
