@@ -34,8 +34,7 @@ TOLD = "last_word.json"
 """A `LastWord`, where a stage's process ends early."""
 END = "end"
 """A file by which a stage's parent asks its process to end: signals do not reach every rank on every machine."""
-ROOM = "make room"
-FULL = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: "let files grow larger (ulimit -f)"}
+FULL = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "let files grow larger (ulimit -f)"}
 """Errors of what finds no room on a disk, and what mends them."""
 MISSING = "--missing"
 """In place of the folder: a stage comes over standard input, what its Python lacks goes out."""
@@ -186,7 +185,7 @@ def last_word(folder: Path) -> LastWord | None:
     if not path.is_file():
         return None
     if not path.stat().st_size:
-        return LastWord(2, f"{folder}: {os.strerror(errno.ENOSPC)}; {ROOM} and run the same command again")
+        return LastWord(2, f"{folder}: {os.strerror(errno.ENOSPC)}; {FULL[errno.ENOSPC]} and run the same command again")
     return read_record(path, LastWord)
 
 
