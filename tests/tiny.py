@@ -7,13 +7,14 @@ import random
 import string
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limo.config import component
 from limo.models import Model
 from limo.optimizers import AdamW, Named, Optimizer, Schedule
 from limo.records import Example, write
 from limo.training import Training, TrainingStage
+from limo.training.strategies import Zero
 
 if TYPE_CHECKING:
     import torch
@@ -125,6 +126,44 @@ class Slow(AdamW):
 
         live.step = slow
         return live
+
+
+@component
+class Scaled(Zero):
+    """ZeRO-3 as on GPUs, fetching ahead and reusing what it has fetched, with limits that are to a tiny model as DeepSpeed's are to 32B.
+
+    `GATHERED` of the environment names a file: how its trace stood and how often it gathered the head, in each forward and backward.
+    """
+
+    def settings(self) -> dict[str, Any]:
+        from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator as Coordinator
+
+        gather, reset, rows, count = (
+            Coordinator._PartitionedParameterCoordinator__all_gather_params_,
+            Coordinator.reset_step,
+            [],
+            [0],
+        )
+
+        def counting(self, params, *how, **more):
+            count[0] += sum(p.ds_numel == 108 * 32 and p.ds_status.name == "NOT_AVAILABLE" for p in params)
+            return gather(self, params, *how, **more)
+
+        def noting(self):
+            names = {
+                "complete": self.is_complete_trace(),
+                "record": self.is_record_trace(),
+                "invalid": self.is_invalid_trace(),
+            }
+            rows.append(f"{next(name for name, now in names.items() if now)} {count[0]}")
+            count[0] = 0
+            if os.environ.get("RANK") == "0":
+                Path(os.environ["GATHERED"]).write_text("\n".join(rows))
+            return reset(self)
+
+        Coordinator._PartitionedParameterCoordinator__all_gather_params_, Coordinator.reset_step = counting, noting
+        limits = {"max_live_parameters": 900, "max_reuse_distance": 900, "prefetch_bucket_size": 45}
+        return super().settings() | {f"stage3_{name}": value for name, value in limits.items()}
 
 
 def stage(

@@ -65,8 +65,8 @@ def start(stage: TrainingStage, folder: Path, **environment: str) -> subprocess.
         )
 
 
-def run(stage: TrainingStage, folder: Path) -> Path:
-    assert start(stage, folder).wait(LAST) == 0, (folder / "output.txt").read_text()[-4000:]
+def run(stage: TrainingStage, folder: Path, **environment: str) -> Path:
+    assert start(stage, folder, **environment).wait(LAST) == 0, (folder / "output.txt").read_text()[-4000:]
     return folder
 
 
@@ -91,6 +91,26 @@ def test_two_processes_end_with_the_weights_of_one(name: str, base: Path, alone:
         for column in ("loss", "grad_norm", "lr"):
             assert float(one[column]) == pytest.approx(float(two[column]), rel=1e-4), column
         assert (one["supervised_tokens"], one["step"]) == (two["supervised_tokens"], two["step"])
+
+
+def test_zero3_as_on_gpus_gathers_the_head_a_few_times_and_trains_alike(base: Path, tmp_path: Path) -> None:
+    """Bf16, checkpointing, a head in pieces, a leak check and validations before and between: what a 32B goes through."""
+    how = THREE_STEPS | {"steps": 8, "precision": "bf16-mixed", "activation_checkpointing": True, "logit_chunks": 16}
+    losses = {}
+    for name, strategy in {
+        "plain": Zero(stage=3, devices=2, persistence=0),
+        "gpus": tiny.Scaled(stage=3, devices=2, persistence=64),
+        "fp32": Zero(stage=3, devices=2, persistence=0, gradients="fp32"),
+    }.items():
+        folder = tmp_path / name
+        stage = tiny.stage(folder, base, optimizer=tiny.Sgd(lr=0.1), strategy=strategy, **how)
+        run(stage, folder, GATHERED=str(tmp_path / "gathered.txt"))
+        losses[name] = [float(row["loss"]) for row in rows(folder)]
+    assert losses["gpus"] == pytest.approx(losses["plain"], rel=2e-3)
+    assert losses["fp32"] == pytest.approx(losses["plain"], rel=2e-2) and losses["fp32"] != losses["plain"]
+    found = [line.split() for line in (tmp_path / "gathered.txt").read_text().splitlines()]
+    complete = [int(count) for mode, count in found if mode == "complete"]
+    assert len(complete) >= 6 and max(complete) <= 4, found
 
 
 def test_two_machines_end_with_the_weights_of_one(
