@@ -178,6 +178,7 @@ def test_lightning_with_deepspeed_still_divides_twice_and_ours_divides_once(base
 
 SLOW = {
     "steps": 8,
+    "max_length": 100,
     "checkpoint_every": 2,
     "optimizer": tiny.Slow(lr=1e-3, schedule=Schedule(shape="linear", warmup=2, final=0.1)),
 }
