@@ -65,8 +65,8 @@ def test_every_recipe_is_taken_or_refused_for_what_the_node_is(
     monkeypatch.setattr(hardware, "_torch", lambda _: ("torch 2.13.0 for CUDA 13.0", usable))
     monkeypatch.setattr(hardware, "memory", lambda: 2000 << 30)
     monkeypatch.setattr(hardware, "free_disk", lambda _: 1 << 50)
-    for place in ("limo.models.model.reachable", "limo.data.hub.reachable", "limo.hub.RemoteFile.reachable"):
-        monkeypatch.setattr(place, lambda *_: True)
+    for place in ("limo.hub.Snapshot.refusal", "limo.hub.RemoteFile.refusal"):
+        monkeypatch.setattr(place, lambda _: None)
     for place in ("limo.engine.vllm.build", "limo.engine.auto.build"):
         monkeypatch.setattr(place, lambda: f"vllm{'' if count else '-cpu'} 0.32.0")
     assert len(hardware.gpus()) == count

@@ -188,8 +188,8 @@ def on(monkeypatch: pytest.MonkeyPatch, gpus: str, memory: int, disk: int, build
     monkeypatch.setattr(hardware, "unusable", lambda *_: [])
     monkeypatch.setattr(hardware, "memory", lambda: memory * GIB)
     monkeypatch.setattr(hardware, "free_disk", lambda _: disk * GIB)
-    for place in ("limo.models.model.reachable", "limo.data.hub.reachable"):
-        monkeypatch.setattr(place, lambda *_: True)
+    for place in ("limo.hub.Snapshot.refusal", "limo.hub.RemoteFile.refusal"):
+        monkeypatch.setattr(place, lambda _: None)
     for place in ("limo.engine.vllm.build", "limo.engine.auto.build"):
         monkeypatch.setattr(place, lambda: build)
 
