@@ -185,9 +185,7 @@ def last_word(folder: Path) -> LastWord | None:
     if not path.is_file():
         return None
     if not path.stat().st_size:
-        return LastWord(
-            2, f"{folder}: {os.strerror(errno.ENOSPC)}; {FULL[errno.ENOSPC]} and run the same command again"
-        )
+        return LastWord(2, f"{folder}: {os.strerror(errno.ENOSPC)}; make room and run the same command again")
     return read_record(path, LastWord)
 
 
