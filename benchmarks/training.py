@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from limo.models import Model, load_tokenizer
+from limo.models.encode import Encoded, encode
 from limo.records import Example, write
-from limo.training.encode import Encoded, encode
 
 TEXT = (
     "so we add the two numbers and then take half of what is left because each box holds seven more apples 12 30 45 7"

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from limo.evaluation import Evaluation
     from limo.models import Model
     from limo.optimizers import Optimizer
+    from limo.scores import Scorer
     from limo.selection import Selection
     from limo.training import Training
     from limo.training.loggers import Csv
 else:  # the rooms above; `build` holds the members to SLOTS
-    Csv = Data = Engine = Evaluation = Model = Optimizer = Selection = Sieve = Training = Any
+    Csv = Data = Engine = Evaluation = Model = Optimizer = Scorer = Selection = Sieve = Training = Any
 
 T = TypeVar("T")
 
@@ -38,11 +39,12 @@ ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 NEEDS = {
     "data": ("data",),
     "attempts": ("data", "model", "engine"),
+    "scores": ("data", "model"),
     "selection": ("data", "selection"),
     "training": ("data", "selection", "model", "optimizer", "training", "logger"),
     "evaluation": ("model", "evaluation", "engine"),
 }
-"""Groups that each stage takes; `attempts` may be empty."""
+"""Groups that each stage takes; `attempts` and `scores` may be empty."""
 STAGES = tuple(NEEDS)
 MADE = "__component__"
 INVITATION = re.compile(
@@ -108,6 +110,8 @@ class Config:
     """The words by which `selection` knows the traits of a solution; each member of `data` brings that of its language."""
     attempts: dict[str, Sieve] = field(default_factory=dict)
     """Sieves by name: each tries the problems that those before it left."""
+    scores: dict[str, Scorer] = field(default_factory=dict)
+    """Tables of scores by name; a selection ranks by `<name>.<column>`, and an order compares the vectors of one."""
     selection: Selection = NOTHING
     model: Model = NOTHING
     optimizer: Optimizer = NOTHING

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from limo import UserError, pipeline
+from limo import UserError, tasks
 from limo.config import Config, first_line
 from limo.hub import Remote, origins
 from limo.placement.disk import size
@@ -43,11 +43,11 @@ def needed(config: Config) -> Iterator[Remote]:
     stages: list[Stage] = []
 
     def note(name: str, stage: Stage) -> Path:
-        if pipeline.stage_name(name) in config.stages:
+        if tasks.stage_name(name) in config.stages:
             stages.append(stage)
         return Pending.at(name)
 
-    pipeline.tasks(config, note)
+    tasks.walk(config, note)
     return origins(stages)
 
 

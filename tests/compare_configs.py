@@ -22,8 +22,11 @@ from typing import Any
 
 PLACES = {
     "evaluation/benchmark": "evaluation.benchmarks.one",
-    "selection/step": "selection.steps.one",
     "attempts/sieve": "attempts.one",
+    "scores": "scores.one",
+    "selection/order": "selection.order",
+    "selection/step": "selection.steps.one",
+    "selection/transform": "selection.transforms.one",
 }
 """Where a member stands whose group has no place of its own."""
 NEEDED = {
@@ -35,6 +38,14 @@ NEEDED = {
         "data=files",
         "data.meta=[passed]",
     ],
+    "between": ["selection.steps.one.of=level"],
+    "column": ["selection.steps.one.of=level"],
+    "combine": ["selection.steps.one.of={level: 1.0}"],
+    "turns": ["selection.order.by=subject"],
+    "quotas": ["selection.order.by=subject", "selection.order.shares={algebra: 1.0}"],
+    "external": ["scores.one.path=scores.csv", "scores.one.columns=[influence]"],
+    "likeness": ["+data@scores.one.to=gsm8k"],
+    "rds": ["+data@scores.likeness.to=gsm8k"],
 }
 """What a member leaves to be set."""
 

@@ -37,7 +37,7 @@ def test_help_names_groups_recipes_and_commands(tmp_path: Path) -> None:
         (["~evaluation.benchmarks.aime24"], "evaluation.benchmarks.aime24: there is no such key"),
         (
             ["stages=[data,cooking]"],
-            "there is no stage cooking; the stages are data, attempts, selection, training, evaluation",
+            "there is no stage cooking; the stages are data, attempts, scores, selection, training, evaluation",
         ),
         (["selection._target_=os.system"], "selection._target_: os.system is outside limo;"),
         (["selection"], "selection: neither a verb nor key=value"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from limo import StageError, UserError, pipeline, records
+from limo import StageError, UserError, pipeline, records, tasks
 from limo.compose import compose
 from limo.grading import GradingStage
 from limo.serial import fingerprint
@@ -169,7 +169,7 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
             found[name] = pipeline.key(stage, Store(Path(config.store)))
             return inputs
 
-        pipeline.tasks(config, look)
+        tasks.walk(config, look)
         return found
 
     before = keys()
@@ -178,6 +178,7 @@ def test_what_the_store_holds_changes_no_key(tmp_path: Path) -> None:
         "attempts/lab",
         "grades/lab",
         "solutions",
+        "candidates",
         "selection",
         "evaluation/base",
         "training",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from limo import hardware, pipeline
+from limo import hardware, pipeline, tasks
 from limo.compose import compose
 from limo.config import Config
 from limo.engine.auto import AutoEngine
@@ -178,7 +178,7 @@ def stages(config: Config, kind: type[Stage]) -> list[Stage]:
         made.append(stage)
         return Path(f"<{name}>")
 
-    pipeline.tasks(config, note)
+    tasks.walk(config, note)
     return [stage for stage in made if isinstance(stage, kind)]
 
 

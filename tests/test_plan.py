@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limo import UserError, pipeline
+from limo import UserError, pipeline, tasks
 from limo.compose import compose
 from limo.config import Config
 from limo.hardware import Gpu
@@ -300,7 +300,7 @@ def test_what_the_store_has_is_found(tmp_path: Path) -> None:
         stages.append(stage)
         return Pending.at(name)
 
-    pipeline.tasks(config, note)
+    tasks.walk(config, note)
     store = Store(tmp_path / "store")
     with store.building("data", pipeline.key(stages[0], store)) as (folder, _):
         (folder / "problems.jsonl").write_text("")

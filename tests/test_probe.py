@@ -17,12 +17,12 @@ from limo.engine import Sampling
 from limo.engine.transformers import Transformers, load
 from limo.lab import Questions
 from limo.models import Model, load_tokenizer
+from limo.models.encode import encode
 from limo.probe import ProbeStage, losses
 from limo.probe.losses import score
 from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Context, Example, ProbeSummary, write
 from limo.stage import summary
-from limo.training.encode import encode
 from tests.command import started
 from tests.waiting import LAST
 

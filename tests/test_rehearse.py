@@ -23,6 +23,7 @@ def test_a_recipe_whose_parts_are_elsewhere_is_rehearsed_without_a_word_more(
     told = capfd.readouterr().out
     assert pieces(told) == {
         "data": "held",
+        "candidates": "held",
         "selection": "held",
         "training, killed after a checkpoint": "held",
         "training, resumed, exported": "held",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import random
 from collections import Counter
@@ -12,12 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from limo import UserError, pipeline, records
+from limo import UserError, records, tasks
 from limo.compose import compose
 from limo.config import component
 from limo.data import Files
@@ -26,18 +28,34 @@ from limo.lab import Pool
 from limo.models import Model
 from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary, tallied
 from limo.selection import (
+    Between,
     Bounds,
     Boxed,
+    CandidatesStage,
+    Combine,
     Correct,
+    Cut,
+    Delete,
+    Digits,
+    Distinct,
+    DomainDraw,
+    Dpp,
     Dropped,
     Duplicates,
+    FacilityLocation,
+    KCenter,
     Length,
+    Level,
     Quality,
+    Quotas,
     Random,
     Selection,
     SelectionStage,
+    Shuffle,
     SolveRate,
+    Strip,
     Trait,
+    Turns,
     Where,
 )
 from limo.selection.candidates import Tried, candidates
@@ -46,6 +64,9 @@ from limo.serial import dump, load
 from limo.stage import Pending, summary
 from tests.command import started
 
+NEEDED = {"turns": ("selection.order.by=subject",), "rds": ("+data@scores.likeness.to=gsm8k",)}
+"""What a strategy cannot do without."""
+COLUMNS = ("rsr", "surprisal", "perplexity", "ifd", "local")
 STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("[!_]*.yaml"))
 
 
@@ -61,7 +82,27 @@ def composed(*overrides: str) -> Selection:
 
 
 def strategy(name: str, **fields: Any) -> Selection:
-    return dataclasses.replace(composed(f"selection={name}"), **fields)
+    return dataclasses.replace(composed(f"selection={name}", *NEEDED.get(name, ())), **fields)
+
+
+def number_of(*names: str) -> float:
+    """A number from 0 to 2 that follows from names."""
+    return int.from_bytes(hashlib.sha256(" ".join(names).encode()).digest()[:2]) / 2**15
+
+
+def measured(found: Example) -> Example:
+    """A candidate with the columns of every member of `scores`."""
+    columns = {f"likelihood.{name}": number_of(found.id, name) for name in COLUMNS}
+    return dataclasses.replace(found, scores=found.scores | columns | {"likeness.place": number_of(found.id)})
+
+
+def vectors_of(pool: Sequence[Example]) -> dict[str, dict[str, np.ndarray]]:
+    """Vectors that follow from the ids; some are the same."""
+    found = {}
+    for one in pool:
+        vector = np.array([number_of(one.id[:2], str(axis)) - 1 for axis in range(3)], np.float32)
+        found[one.id] = vector / np.linalg.norm(vector)
+    return {"tfidf": found}
 
 
 @st.composite
@@ -76,7 +117,8 @@ def pools(draw: Any, least: int = 1) -> list[Example]:
         for n in range(draw(st.integers(1, 3))):
             verdict = draw(st.sampled_from(["correct", "correct", "wrong"]))
             held = example(f"p{number:02}#{n}", draw(texts), verdict, **({} if rate is None else {"solve_rate": rate}))
-            found.append(dataclasses.replace(held, meta={**held.meta, "subject": draw(st.sampled_from("xyz"))}))
+            subject = draw(st.sampled_from("xyz"))
+            found.append(measured(dataclasses.replace(held, meta={"subject": subject, "domain": subject})))
     return found
 
 
@@ -88,13 +130,15 @@ def strategies() -> dict[str, Selection]:
 def choose(selection: Selection, pool: list[Example], seed: int = 0) -> list[str] | None:
     """Ids kept, best first; None where the strategy says that the pool does not do."""
     try:
-        return [e.id for e in selection.choose(pool, seed).kept]
+        return [e.id for e in selection.choose(pool, seed, vectors_of(pool)).kept]
     except UserError:
         return None
 
 
 def test_every_strategy_is_tried_here() -> None:
-    assert STRATEGIES == ["all", "hardest", "level", "limo", "longest", "quality", "random", "shortest"]
+    named = "all band deita dpp easiest facility_location hardest ifd k_center level limo local_surprisal longest perplexity"
+    named += " quality random rds rsr s1 select2reason shortest surprisal turns"
+    assert named.split() == STRATEGIES
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -111,16 +155,17 @@ def test_order_makes_no_difference_and_all_are_accounted_for(
     assert choose(strategies[name], shuffled, seed) == whole
     if whole is None:
         return
-    assert strategies[name].choose(shuffled, seed) == strategies[name].choose(pool, seed), "reasons and scores too"
+    near = vectors_of(pool)
+    assert strategies[name].choose(shuffled, seed, near) == strategies[name].choose(pool, seed, near), "reasons too"
     for size in range(1, len(whole) + 1):
-        outcome = dataclasses.replace(strategies[name], size=size).choose(pool, seed)
+        outcome = dataclasses.replace(strategies[name], size=size).choose(pool, seed, near)
         assert [e.id for e in outcome.kept] == whole[:size], "a smaller size keeps the first of a larger one"
         accounted = [e.id for e in outcome.kept] + [e.id for e, _, _ in outcome.dropped]
         assert Counter(accounted) == Counter(e.id for e in pool)
     with pytest.raises(
         UserError, match=rf"selection.size={len(whole) + 1}: only {len(whole)} of {len(pool)} candidates are left"
     ):
-        dataclasses.replace(strategies[name], size=len(whole) + 1).choose(pool, seed)
+        dataclasses.replace(strategies[name], size=len(whole) + 1).choose(pool, seed, near)
 
 
 def test_the_same_seed_keeps_the_same_examples_and_another_seed_others() -> None:
@@ -231,12 +276,12 @@ def test_what_the_source_says_can_be_asked_for() -> None:
 def test_the_rule_score_is_the_weighted_sum_of_the_papers_four_terms() -> None:
     traits = {
         "verification": Trait(weight=0.2, words=("check", "double check")),
-        "steps": Trait(weight=0.25, pattern=r"=\d;"),
+        "steps": Trait(weight=0.5, pattern=r"=\d;"),
     }
     quality = Quality(traits=traits, unit="words", scaling="none")
     found = quality.score([example("a#0", "Double check. a=3; b=4; unchecked,recheck CHECK")], 0)["a#0"]
     assert (found["length"], found["verification"], found["steps"]) == (6.0, 2 / 6, 2 / 6)
-    assert found[""] == pytest.approx(0.3 * 6 + 0.2 * 2 / 6 + 0.25 * 2 / 6)
+    assert found[""] == pytest.approx(0.3 * 6 + 0.2 * 2 / 6 + 0.5 * 2 / 6)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30))
@@ -297,10 +342,32 @@ def test_on_the_lab_the_rule_score_prefers_careful_solutions_and_chance_does_not
     assert all(e.verdict == "correct" for e in best + drawn)
 
 
+def leveled(within: str, keep: int) -> Selection:
+    return composed("selection=level", f"selection.steps.level.within={within}", f"selection.steps.level.keep={keep}")
+
+
+def test_levels_within_problems_have_the_same_problems_and_leave_out_those_with_too_few_solutions() -> None:
+    pool = [
+        example(f"p{n}#{place}", "check " * ((7 * place + n) % 8) + "so " * (place + 1) + "\\boxed{1}")
+        for n in range(4)
+        for place in range(n and 4 + n)
+    ]
+    outcomes = [leveled("problem", keep).choose(pool, 0) for keep in range(1, 6)]
+    assert [{e.problem for e in outcome.kept} for outcome in outcomes] == [{"p1", "p2", "p3"}] * 5
+    for lower, higher in pairwise(outcomes):
+        best = {e.problem: e.scores["quality"] for e in lower.kept}
+        assert all(e.scores["quality"] >= best[e.problem] for e in higher.kept)
+    few = [e for e in pool if e.problem == "p1"][:3]
+    also = [dataclasses.replace(e, id=f"p9#{n}", problem="p9") for n, e in enumerate(few)]
+    dropped = leveled("problem", 1).choose(pool + also, 0).dropped
+    (left_out,) = {(why.reason, why.value) for e, _, why in dropped if e.problem == "p9"}
+    assert left_out == ("too few solutions for the levels", 3)
+
+
 def test_levels_divide_the_pool_into_equal_bands_of_rising_quality() -> None:
     pool = lab_candidates()
     whole = strategy("quality").choose(pool, 0).kept
-    bands = [strategy("level", level=level).choose(pool, 0).kept for level in range(1, 6)]
+    bands = [leveled("pool", keep).choose(pool, 0).kept for keep in range(1, 6)]
     assert Counter(e.id for band in bands for e in band) == Counter(e.id for e in whole)
     assert max(map(len, bands)) - min(map(len, bands)) <= 1
     for lower, higher in pairwise(bands):
@@ -321,7 +388,7 @@ def test_the_best_solution_of_a_problem_stays_and_the_others_name_it() -> None:
 def test_subjects_take_turns_without_changing_the_order_within_one(pool: list[Example]) -> None:
     plain = Selection(steps={"length": Length(unit="characters")}, rank="length", per_problem=None)
     ranked = plain.choose(pool, 0).kept
-    spread = dataclasses.replace(plain, spread="subject").choose(pool, 0).kept
+    spread = dataclasses.replace(plain, order=Turns(by="subject")).choose(pool, 0).kept
     subjects = {e.meta["subject"] for e in pool}
     for subject in subjects:
         assert [e for e in spread if e.meta["subject"] == subject] == [
@@ -354,9 +421,6 @@ def test_nothing_left_is_said_with_the_numbers_and_the_remedy() -> None:
     [
         ({"size": 0}, "size=0"),
         ({"per_problem": 0}, "per_problem=0"),
-        ({"rank": "beauty"}, "rank=beauty is no score of this selection; choose one of solve_rate"),
-        ({"level": 6, "rank": "solve_rate"}, "level=6 must be one of 1 to 5"),
-        ({"level": 1}, "set rank"),
         ({"steps": {"x": 3}}, "steps.x"),
     ],
 )
@@ -374,7 +438,16 @@ def test_a_strategy_that_cannot_be_is_refused(fields: dict[str, Any], message: s
         (lambda: Trait(weight=1.0), "needs words"),
         (lambda: Trait(weight=1.0, pattern="("), "no regular expression"),
         (lambda: Quality(traits={}, weight=-1.0), "0 or more"),
-        (lambda: Quality(traits={}, weight=0.0), "all weights are 0"),
+        (lambda: Quality(traits={}, weight=0.5), "0.5 together; give such as are 1"),
+        (lambda: Combine(of={"length": 0.5, "solve_rate": -0.4}), "0.9 together; give such as are 1"),
+        (lambda: Combine(of={}), "at least one column"),
+        (lambda: Level(keep=6), "keep=6 must be one of 1 to 5"),
+        (lambda: Between(of="x", low=2, high=1), "low must not be above high"),
+        (lambda: Between(of="x", high=3, quantiles=True), "must be shares from 0 to 1"),
+        (lambda: Quotas(by="x", shares={"a": 0.5, "b": 0.4}), "sum to 1, not 0.9"),
+        (lambda: DomainDraw(base=0.5), "base=0.5 must be 1 or more"),
+        (lambda: KCenter(first=0), "first=0 must be 1 or more"),
+        (lambda: Cut(share=1.5), "share=1.5 must be from 0 to 1"),
     ],
 )
 def test_a_step_that_cannot_be_is_refused(build: Any, message: str) -> None:
@@ -425,8 +498,7 @@ def test_the_stage_writes_examples_reasons_and_a_summary(tmp_path: Path) -> None
     for name, held in (files | {"attempts": attempts, "grades": grades}).items():
         records.write(tmp_path / f"{name}.jsonl", held)
     named = {name: {"lab": tmp_path / f"{name}.jsonl"} for name in ("tallies", "attempts", "grades")}
-    places = {name: tmp_path / f"{name}.jsonl" for name in ("problems", "checked")}
-    stage = SelectionStage(selection=strategy("limo", size=2), seed=0, sieves=("lab",), **named, **places)
+    stage = selected(tmp_path, strategy("limo", size=2), sieves=("lab",), checked=tmp_path / "checked.jsonl", **named)
     assert load(dump(stage)) == stage
     stage.run(tmp_path)
     assert [e.id for e in records.read(tmp_path / "examples.jsonl", Example)] == ["p4#0", "p3#0"]
@@ -446,14 +518,14 @@ def test_the_stage_writes_examples_reasons_and_a_summary(tmp_path: Path) -> None
 
 def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_be_overridden() -> None:
     for name in STRATEGIES:
-        chosen = composed(f"selection={name}", "selection.size=7", "selection.seed=3")
+        chosen = composed(f"selection={name}", "selection.size=7", "selection.seed=3", *NEEDED.get(name, ()))
         assert (chosen.size, chosen.seed) == (7, 3)
-    assert composed("selection=level", "selection.level=2").level == 2
     changed = composed(
         "selection=limo",
         "keywords.connectives.words=[ergo]",
         "keywords.exploration.pattern='[a-p]<'",
-        "selection.steps.quality.weight=0.5",
+        "selection.steps.quality.weight=0.4",
+        "keywords.verification.weight=0.1",
         "~selection.steps.solve_rate",
         "+selection.steps.bounds={_target_: limo.selection.Bounds, min: 3}",
     )
@@ -462,7 +534,7 @@ def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_b
     assert (quality.traits["connectives"].words, quality.traits["exploration"].pattern, quality.weight) == (
         ("ergo",),
         "[a-p]<",
-        0.5,
+        0.4,
     )
 
 
@@ -482,7 +554,10 @@ def test_a_criterion_of_a_users_own_module_is_named_in_the_config() -> None:
 
 def test_a_strategy_that_needs_attempts_says_so_before_any_work(tmp_path: Path) -> None:
     def lacks(selection: Selection, **files: Any) -> list[str]:
-        return SelectionStage(problems=tmp_path / "problems.jsonl", selection=selection, seed=0, **files).missing()
+        about = {"which": selection.candidates, "teachers": selection.teachers}
+        gathered = CandidatesStage(problems=tmp_path / "problems.jsonl", **about, **files)
+        stage = SelectionStage(candidates=tmp_path, sieves=files.get("sieves", ()), selection=selection, seed=0)
+        return [*gathered.missing(), *stage.missing()]
 
     assert "selection.rank=solve_rate needs attempts" in lacks(strategy("hardest"))[0]
     assert "selection.candidates=both needs attempts" in lacks(strategy("random", candidates="both"))[0]
@@ -492,6 +567,7 @@ def test_a_strategy_that_needs_attempts_says_so_before_any_work(tmp_path: Path) 
     (said,) = lacks(strategy("hardest", rank="solve_rate.fin"), **there)
     assert said == "selection.rank=solve_rate.fin needs attempts at the problems; those of this run are fine"
     assert "selection.teachers=[qwq] needs" in lacks(strategy("random", teachers=("qwq",)), **there)[0]
+    assert "selection.rank=likelihood.rsr is no score of this run" in lacks(strategy("rsr"))[0]
 
 
 def test_counts_of_a_band_are_those_of_the_attempts_or_refused() -> None:
@@ -508,13 +584,20 @@ def test_counts_of_a_band_are_those_of_the_attempts_or_refused() -> None:
         SolveRate(sieve="fine", keep="1 of 16").drop(pool, 0)
     with pytest.raises(UserError, match=r"steps.solve_rate: sieve=fin is none of this run \(fine\)"):
         words = ["selection.steps.solve_rate.sieve=fin", "attempts=limo_fine", "evaluation=none"]
-        pipeline.tasks(compose(words), lambda name, stage: Pending.at(name))
+        tasks.walk(compose(words), lambda name, stage: Pending.at(name))
+
+
+def selected(folder: Path, selection: Selection, **files: Any) -> SelectionStage:
+    """A selection stage behind a finished gathering of candidates."""
+    (folder / "gathered").mkdir()
+    CandidatesStage(problems=folder / "problems.jsonl", which=selection.candidates, **files).run(folder / "gathered")
+    return SelectionStage(candidates=folder / "gathered", selection=selection, seed=0)
 
 
 def test_examples_of_one_run_are_problems_of_the_next(tmp_path: Path) -> None:
     pool = [Problem(f"p{n}", f"q{n}", Gold(str(n)), ("one \\boxed{1}", "two")) for n in range(4)]
     records.write(tmp_path / "problems.jsonl", pool)
-    SelectionStage(problems=tmp_path / "problems.jsonl", selection=strategy("all", per_problem=1), seed=0).run(tmp_path)
+    selected(tmp_path, strategy("all", per_problem=1)).run(tmp_path)
     again = Files(path=tmp_path / "examples.jsonl", id="problem").problems()
     assert [(p.id, p.question, p.answer) for p in again] == [(p.id, p.question, p.answer) for p in pool]
 
@@ -545,12 +628,15 @@ def test_two_steps_that_grade_by_different_rules_are_refused() -> None:
 
 def test_a_remedy_names_a_key_that_exists() -> None:
     pool = [example(f"p{i}#0", quality=i / 10) for i in range(3)]
-    chosen = Selection(steps={"quality": Random()}, rank="quality", level=3)
     with pytest.raises(
-        UserError, match=r"selection.level=3: 3 candidates .* do not make 5 levels; set selection.bands=3"
+        UserError, match=r"levels=5: the 3 candidates with a score do not make so many; set levels=3 or less$"
     ):
-        chosen.choose(pool, 0)
-    unmeasured = Selection(rank="solve_rate", level=3)
+        Level(within="pool").drop(pool, 0)
+    with pytest.raises(
+        UserError, match=r"levels=5: the 1 candidates of any problem .*, or compare .* with within=pool"
+    ):
+        Level().drop(pool, 0)
+    unmeasured = Selection(rank="solve_rate")
     with pytest.raises(UserError, match=r"selection.rank=solve_rate: no candidate has this score; it needs attempts"):
         unmeasured.choose([example(f"p{i}#0") for i in range(9)], 0)
     with pytest.raises(UserError, match=r"loosen selection\.steps\.correct$"):
@@ -575,3 +661,179 @@ def test_a_users_columns_named_like_facts_of_the_program_change_nothing(tmp_path
     assert len(chosen["plain"]) == 4
     assert [dataclasses.replace(e, meta={}) for e in chosen["columns"]] == chosen["plain"]
     assert all(e.meta == own and (e.origin, e.verdict) == ("source", "correct") for e in chosen["columns"])
+
+
+def ranked(count: int, **meta: Sequence[str]) -> list[Example]:
+    """Candidates best first."""
+    return [
+        dataclasses.replace(example(f"p{n:02}#0"), meta={key: values[n % len(values)] for key, values in meta.items()})
+        for n in range(count)
+    ]
+
+
+def unit_vectors(pool: Sequence[Example], seed: int, width: int = 3) -> dict[str, dict[str, np.ndarray]]:
+    rows = np.abs(np.random.default_rng(seed).normal(size=(len(pool), width)))
+    return {"tfidf": {e.id: row / np.linalg.norm(row) for e, row in zip(pool, rows.astype(np.float32), strict=True)}}
+
+
+@given(st.integers(0, 99), st.integers(1, 12))
+def test_deitas_filter_takes_no_candidate_nearer_than_the_threshold_and_of_two_alike_exactly_one(
+    seed: int, count: int
+) -> None:
+    pool, near = ranked(count), unit_vectors(ranked(count), seed)["tfidf"]
+    order = Distinct(threshold=0.9).order(pool, {"tfidf": near}, 0)
+    taken: list[str] = []
+    for e in pool:
+        if all(float(near[e.id] @ near[name]) <= 0.9 for name in taken):
+            taken.append(e.id)
+    assert order == taken + [e.id for e in pool if e.id not in taken]
+    assert Distinct(threshold=1.01).order(pool, {"tfidf": near}, 0) == [e.id for e in pool], "plain top-k"
+    twice = {**near, pool[-1].id: near[pool[0].id]}
+    if count > 1:
+        assert Distinct(threshold=0.999).order(pool, {"tfidf": twice}, 0)[-1] == pool[-1].id
+
+
+@given(st.integers(0, 99), st.integers(2, 9))
+def test_greedy_orders_do_at_every_turn_what_looking_at_all_would(seed: int, count: int) -> None:
+    pool, table = ranked(count), unit_vectors(ranked(count), seed, width=12)
+    like = np.stack([table["tfidf"][e.id] for e in pool]).astype(np.float64)
+    like = like @ like.T
+    place = {e.id: n for n, e in enumerate(pool)}
+    centers = [place[name] for name in KCenter().order(pool, table, 0)]
+    covers = [place[name] for name in FacilityLocation().order(pool, table, 0)]
+    points = [place[name] for name in Dpp(quality=0.0).order(pool, table, 0)]
+    for turn in range(1, count):
+        before, left = centers[:turn], [n for n in range(count) if n not in centers[:turn]]
+        assert like[centers[turn], before].max() == pytest.approx(min(like[n, before].max() for n in left), abs=1e-5)
+
+        def covered(chosen: list[int]) -> float:
+            return float(np.maximum(like[:, chosen], 0).max(1).sum())
+
+        rest = [n for n in range(count) if n not in covers[:turn]]
+        assert covered(covers[: turn + 1]) == pytest.approx(max(covered([*covers[:turn], n]) for n in rest), abs=1e-4)
+
+        def volume(chosen: list[int]) -> float:
+            return float(np.linalg.det(like[np.ix_(chosen, chosen)]))
+
+        best = max(volume([*points[:turn], n]) for n in range(count) if n not in points[:turn])
+        assert best < 1e-6 or volume(points[: turn + 1]) == pytest.approx(best, rel=1e-3)
+
+
+def test_only_the_best_ranked_take_part_in_an_order_over_vectors() -> None:
+    pool = ranked(9)
+    order = KCenter(first=4).order(pool, unit_vectors(pool, 1), 0)
+    assert sorted(order[:4]) == [e.id for e in pool[:4]] and order[4:] == [e.id for e in pool[4:]]
+    with pytest.raises(
+        UserError, match=r"selection.order.vectors=tfidf: there are vectors of no member of scores; add them"
+    ):
+        KCenter().order(pool, {}, 0)
+
+
+def test_every_first_part_of_quotas_is_as_near_to_the_shares_as_it_can_be() -> None:
+    pool = ranked(60, kind=("a", "b", "c"))
+    order = Quotas(by="kind", shares={"a": 0.7, "b": 0.3}).order(pool, {}, 0)
+    kind = {e.id: e.meta["kind"] for e in pool}
+    for size in range(1, 25):
+        assert abs(sum(kind[name] == "a" for name in order[:size]) - 0.7 * size) <= 1
+    assert [kind[name] for name in order[-20:]] == ["c"] * 20
+
+
+def test_domains_are_drawn_alike_until_the_switch_and_then_by_weight_the_best_of_each_the_likelier() -> None:
+    pool = ranked(400, domain=("a", "b", "b", "b"))
+    drawn = DomainDraw(switch=80, weights={"a": 1.0})
+    domain, place = {e.id: e.meta["domain"] for e in pool}, {e.id: n for n, e in enumerate(pool)}
+    early = Counter(domain[name] for seed in range(20) for name in drawn.order(pool, {}, seed)[:80])
+    late = Counter(domain[name] for seed in range(20) for name in drawn.order(pool, {}, seed)[80:100])
+    assert 0.4 < early["a"] / early.total() < 0.6 and late["a"] == late.total()
+    first = [next(name for name in DomainDraw().order(pool, {}, seed) if domain[name] == "b") for seed in range(400)]
+    share = sum(place[name] == 1 for name in first) / len(first)
+    assert 0.43 < share < 0.57, "half, as 1/2 + 1/4 + … has it"
+
+
+def test_an_order_by_a_column_that_nobody_has_is_refused_with_those_there_are() -> None:
+    pool = ranked(3, subject=("x",))
+    with pytest.raises(UserError, match=r"selection.order.by=domain: no candidate has this column; there are subject"):
+        DomainDraw().order(pool, {}, 0)
+    with pytest.raises(UserError, match=r"key=level: no candidate has this column; there are subject"):
+        Where(key="level", values=(1,)).drop(pool, 0)
+
+
+def test_a_combination_is_the_longest_at_one_end_and_the_hardest_at_the_other() -> None:
+    pool = [example(f"p{n}#0", "x" * (n * 7 % 5 + 1), solve_rate=(n * 3 % 5) / 5) for n in range(5)]
+    length = {"length": Length(unit="characters")}
+
+    def by(**of: float) -> list[str] | None:
+        return choose(Selection(steps={**length, "joint": Combine(of=of)}, rank="joint"), pool)
+
+    assert by(length=1.0) == choose(Selection(steps=length, rank="length"), pool)
+    assert by(solve_rate=-1.0) == choose(Selection(rank="solve_rate", lowest=True), pool)
+    scores = Combine(of={"a": 0.25, "b": -0.75}, scaling="minmax").score(
+        [example("p#0", a=0.0, b=4.0), example("q#0", a=10.0, b=2.0), example("r#0", a=5.0)], 0
+    )
+    assert scores == {"p#0": {"": 0.0}, "q#0": {"": 1.0}}, "what lacks a column has no score"
+    product = Combine(of={"a": 1.0, "b": 2.0}, how="product", scaling="none").score([example("p#0", a=3.0, b=2.0)], 0)
+    assert product == {"p#0": {"": 12.0}}
+
+
+def test_candidates_without_the_score_come_last_or_go_or_stop_the_run() -> None:
+    pool = [example("a#0"), example("b#0", solve_rate=0.5)]
+    hardest = strategy("hardest")
+    assert choose(hardest, pool) == ["b#0", "a#0"]
+    assert choose(dataclasses.replace(hardest, unscored="drop"), pool) == ["b#0"]
+    with pytest.raises(UserError, match=r"rank=solve_rate: 1 of 2 candidates have no such score \(a#0 …\); choose"):
+        dataclasses.replace(hardest, unscored="stop").choose(pool, 0)
+
+
+def test_what_goes_round_and_round_is_measured_once() -> None:
+    once, again = "Let me see. It is two.\n", "It is two.\n" * 9
+    measure = Length(unit="characters", loops="once")
+    assert measure.counter()(once + again) == len(once) < Length(unit="characters").counter()(once + again)
+
+
+TEXT = "First.\n\nSecond, check 12.\n\nThird 34.\n\nSo \\boxed{7}"
+
+
+@pytest.mark.parametrize("rewriter", [Cut(), Shuffle(), Delete(), Digits(share=1.0)], ids=lambda r: type(r).__name__)
+def test_a_rewriting_follows_from_the_example_and_the_seed_and_keeps_the_answer(rewriter: Any) -> None:
+    one = dataclasses.replace(example("p#0", TEXT), answer="7")
+    found = {seed: rewriter.rewrite(one, seed) for seed in range(8)}
+    assert all(rewriter.rewrite(one, seed) == text for seed, text in found.items())
+    assert all(text.endswith("\\boxed{7}") for text in found.values()) and {*found.values()} != {TEXT}
+    if not isinstance(rewriter, Cut):
+        assert len(set(found.values())) > 1, "the seed draws"
+
+
+def test_steps_are_moved_or_left_out_and_words_taken_out_as_asked() -> None:
+    one = dataclasses.replace(example("p#0", TEXT), answer="7")
+    assert Cut(share=0.5).rewrite(one, 0) == "First.\n\nSecond, check 12.\n\\boxed{7}"
+    shuffled = Shuffle().rewrite(one, 1)
+    assert sorted(shuffled.split("\n\n")) == sorted(TEXT.split("\n\n"))
+    assert Delete(share=1.0).rewrite(one, 0) == "So \\boxed{7}"
+    assert Delete(share=0.0).rewrite(one, 0) == TEXT == Shuffle(share=0.0).rewrite(one, 0)
+    stripped = Strip(traits={"check": Trait(weight=1.0, words=("check",))}).rewrite(one, 0)
+    assert "check" not in stripped and "Second, 12" in stripped
+
+
+def test_a_chosen_example_says_what_changed_its_text_and_dropped_ones_keep_theirs(tmp_path: Path) -> None:
+    records.write(
+        tmp_path / "problems.jsonl", [Problem(f"p{n}", f"q{n}", Gold("7"), (TEXT, "short")) for n in range(3)]
+    )
+    chosen = strategy("all", transforms={"cut": Cut(), "delete": Delete(share=0.0)})
+    stage = selected(tmp_path, chosen)
+    stage.run(tmp_path)
+    kept = records.read(tmp_path / "examples.jsonl", Example)
+    assert {(e.id[-1], e.transforms) for e in kept} == {("0", ("cut",)), ("1", ("cut",))}
+    assert summary(tmp_path, SelectionSummary).transformed == {"cut": 6}
+
+
+def test_a_trait_that_never_shows_is_said_to_be_dead(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pool = [Problem(f"p{n}", f"q{n}", Gold("1"), ("so " * n + "\\boxed{1}",)) for n in range(1, 30)]
+    records.write(tmp_path / "problems.jsonl", pool)
+    steps = {name: step for name, step in strategy("quality").steps.items() if name == "quality"}
+    with caplog.at_level("INFO"):
+        selected(tmp_path, Selection(steps=steps, rank="quality")).run(tmp_path)
+    found = summary(tmp_path, SelectionSummary)
+    assert found.traits["quality"]["verification"].zeros == 1.0
+    assert found.traits["quality"]["verification"].correlation is None
+    assert (found.traits["quality"]["length"].correlation or 0) > 0.9
+    assert "! selection: exploration, verification of quality is zero in 95 % of the candidates or more" in caplog.text

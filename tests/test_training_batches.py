@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from limo import UserError
+from limo.models.encode import Encoded
 from limo.training.batches import Batch, Layout, cost, plan_batches
-from limo.training.encode import Encoded
 
 
 def sizes(members: list[Encoded]) -> list[int]:

@@ -80,6 +80,18 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, model: Model, question: str, 
     return list(tokenizer(rest[:stop], add_special_tokens=False)["input_ids"])
 
 
+def header_ids(tokenizer: PreTrainedTokenizerBase, model: Model) -> list[int]:
+    """Token ids of what the template writes between a question and its answer: an answer's context without any question.
+
+    Never none: of a template that writes nothing there, the last token of a prompt.
+    """
+    chat = messages(model, QUESTION)
+    asked = str(tokenizer.apply_chat_template(chat, tokenize=False))
+    begun = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    header = begun.removeprefix(asked) if begun.startswith(asked) else ""
+    return list(tokenizer(header, add_special_tokens=False)["input_ids"]) or prompt_ids(tokenizer, model, QUESTION)[-1:]
+
+
 def closing(tokenizer: PreTrainedTokenizerBase, model: Model) -> str | None:
     """The control token that the chat template writes after an answer; None where it writes none."""
     _, found, after = _answered(tokenizer, model, QUESTION, ANSWER).rpartition(ANSWER)

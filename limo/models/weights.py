@@ -36,3 +36,13 @@ def misfit(info: Mapping[str, Collection[Any]]) -> str | None:
         name, found, wanted = sorted(info["mismatched_keys"])[0]
         wrong.append(f"have {name} as {tuple(found)}, not {tuple(wanted)}")
     return f"its weights {' and '.join(wrong)}; take a checkpoint that is whole" if wrong else None
+
+
+def refuse_other_heads(net: PreTrainedModel) -> None:
+    """Some models scale or cap their logits after the head; the chunked loss would leave that out."""
+    names = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
+    found = [n for n in names if getattr(net.config, n, None) not in (None, 1, 1.0)]
+    if found:
+        raise UserError(
+            f"model.path: {type(net).__name__} changes its logits after the head ({', '.join(found)}), which this loss does not know"
+        )

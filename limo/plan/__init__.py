@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limo import hardware, pipeline
+from limo import hardware, pipeline, tasks
 from limo.attempts import Attempts
 from limo.config import Config
 from limo.hardware import Gpu
@@ -110,7 +110,7 @@ def _notes(config: Config, found: Mapping[str, Path | None]) -> list[str]:
             said.extend([warning] if warning else [])
         return place or Pending.at(name)
 
-    pipeline.tasks(config, look)
+    tasks.walk(config, look)
     return said
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from limo import UserError, hardware, pipeline
+from limo import UserError, hardware, pipeline, tasks
 from limo.config import Config
 from limo.hardware import Gpu
 from limo.placement import SHORT, chip
@@ -69,7 +69,7 @@ def survey(config: Config) -> dict[str, Path | None]:
         found[name] = pipeline.cached(name, stage, store)
         return found[name] or Pending.at(name)
 
-    pipeline.tasks(config, look)
+    tasks.walk(config, look)
     return found
 
 
@@ -85,5 +85,5 @@ def identities(config: Config, found: Mapping[str, Path | None]) -> dict[str, st
             told[name] = repr(stage)
         return made or Pending.at(name, told[name])
 
-    pipeline.tasks(config, look)
+    tasks.walk(config, look)
     return told

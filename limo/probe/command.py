@@ -44,8 +44,8 @@ def run(overrides: list[str], examples: int, samples: int, temperature: float, m
     from limo.compose import compose
 
     # training is asked for as well, so that its part of the config is there; only the way to the selection is gone
-    config = compose([*overrides, "stages=[data,attempts,selection,training]"])
-    config = dataclasses.replace(config, stages=("data", "attempts", "selection"))
+    config = compose([*overrides, "stages=[data,attempts,scores,selection,training]"])
+    config = dataclasses.replace(config, stages=("data", "attempts", "scores", "selection"))
     store, training = Store(Path(config.store).absolute()), config.training
     try:
         longest = training.max_length if max_tokens is None else max_tokens

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from limo.training.encode import Encoded
+from limo.models.encode import Encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -18,12 +18,13 @@ from limo.evaluation.scoring import table
 from limo.grading import grade_all
 from limo.grading.stage import case
 from limo.models import load_tokenizer
+from limo.models.encode import Encoded, encode, encode_all
+from limo.models.weights import refuse_other_heads
 from limo.probe.losses import TokenLoss, score
 from limo.records import Attempt, Context, Example, Gold, Losses, OwnAnswers, ProbeSummary, Problem, Solved
 from limo.stage import main, summarise
 from limo.statistics import Table, average, interval, pass_at, powers, ratio, repeats
-from limo.training.encode import Encoded, cut_to_length, encode, encode_all
-from limo.training.weights import refuse_other_heads
+from limo.training.length import cut_to_length
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

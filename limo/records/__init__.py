@@ -1,7 +1,7 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
 from limo.records.answers import RIGHT, Answer, Attempt, Grade
-from limo.records.examples import Dropped, Example, Origin
+from limo.records.examples import Dropped, Example, Origin, Scored
 from limo.records.files import (
     Record,
     beside,
@@ -34,6 +34,7 @@ from limo.records.runs import Asked, LastWord, Status
 from limo.records.summaries import (
     SUMMARIES,
     AttemptsSummary,
+    CandidatesSummary,
     Context,
     DataSummary,
     EvaluationSummary,
@@ -42,10 +43,12 @@ from limo.records.summaries import (
     Mended,
     OwnAnswers,
     ProbeSummary,
+    ScoresSummary,
     SelectionSummary,
     SieveSummary,
     Solved,
     TrainingSummary,
+    Trait,
 )
 from limo.records.tallies import WRONG, Band, Disputed, Tally, tallied
 
@@ -63,6 +66,7 @@ __all__ = [
     "AttemptsSummary",
     "Band",
     "BenchmarkResult",
+    "CandidatesSummary",
     "Context",
     "DataSummary",
     "Disputed",
@@ -87,12 +91,15 @@ __all__ = [
     "Protocol",
     "Record",
     "Results",
+    "Scored",
+    "ScoresSummary",
     "SelectionSummary",
     "SieveSummary",
     "Solved",
     "Status",
     "Tally",
     "TrainingSummary",
+    "Trait",
     "allowance",
     "beside",
     "line",

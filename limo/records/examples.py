@@ -26,6 +26,8 @@ class Example:
     """How the solution was graded; None where it was not."""
     scores: dict[str, float] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
+    transforms: tuple[str, ...] = ()
+    """Names of what has changed the solution's text after it was chosen, in order."""
 
 
 @record
@@ -38,3 +40,11 @@ class Dropped:
     value: float | str | None = None
     """What was measured."""
     scores: dict[str, float] = field(default_factory=dict)
+
+
+@record
+class Scored:
+    """What a table of scores says of a candidate."""
+
+    id: str
+    columns: dict[str, float]

@@ -17,13 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from limo import UserError
 from limo.records.answers import Answer, Attempt, Grade
-from limo.records.examples import Dropped, Example
+from limo.records.examples import Dropped, Example, Scored
 from limo.records.lines import lines, parsed
 from limo.records.problems import Problem
 from limo.records.tallies import Disputed, Tally
 
 T = TypeVar("T")
-Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped, Tally, Disputed)
+Record = TypeVar("Record", Problem, Attempt, Grade, Example, Answer, Dropped, Tally, Disputed, Scored)
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

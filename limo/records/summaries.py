@@ -25,6 +25,8 @@ class DataSummary:
     """Benchmarks that could not be read here."""
 
 
+DEAD = 0.95
+"""Share of candidates without a trait from which it is called dead."""
 CUT = 0.05
 """Share of attempts from which a cut is called a problem."""
 
@@ -89,6 +91,43 @@ class SieveSummary:
 
 
 @record
+class CandidatesSummary:
+    """What may be learned from."""
+
+    problems: int
+    candidates: int
+    origins: dict[str, int] = field(default_factory=dict)
+    unmeasured: dict[str, int] = field(default_factory=dict)
+    """Score -> candidates that have none."""
+
+
+@record
+class ScoresSummary:
+    """What one member of `scores` measured."""
+
+    candidates: int
+    columns: tuple[str, ...] = ()
+    width: int = 0
+    """Of its vectors; 0 without any."""
+    tokens: int = 0
+    """That a model was given for it; 0 where all of it was known."""
+    unmeasured: dict[str, int] = field(default_factory=dict)
+    """Why candidates have no value -> how many."""
+    relative: bool = False
+    """Whether a value depends on what else the pool holds."""
+
+
+@record
+class Trait:
+    """How much one part of a score decides of it."""
+
+    zeros: float
+    """Share of the candidates in which it does not show."""
+    correlation: float | None
+    """Rank correlation (Spearman) with the whole score; None where either is the same everywhere."""
+
+
+@record
 class SelectionSummary:
     """How candidates became examples."""
 
@@ -102,6 +141,22 @@ class SelectionSummary:
     """Score -> candidates that have none."""
     scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """`pool` and `kept` -> score -> quantile -> value."""
+    traits: dict[str, dict[str, Trait]] = field(default_factory=dict)
+    """Score -> its part -> how much that decides, over the candidates that were ranked."""
+    transformed: dict[str, int] = field(default_factory=dict)
+    """Transform -> examples whose text it changed."""
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence where a part of a score decides nothing, because it hardly ever shows."""
+        dead = {step: [name for name, t in parts.items() if t.zeros >= DEAD] for step, parts in self.traits.items()}
+        said = [f"{', '.join(names)} of {step}" for step, names in dead.items() if names]
+        if not said:
+            return None
+        return (
+            f"{' and '.join(said)} is zero in {100 * DEAD:.0f} % of the candidates or more: its weight decides next to nothing here; "
+            "give words that these solutions use (keywords), or leave it out"
+        )
 
 
 @record
@@ -238,6 +293,8 @@ SUMMARIES: dict[str, type] = {
     "attempts": AttemptsSummary,
     "grades": SieveSummary,
     "solutions": GradingSummary,
+    "candidates": CandidatesSummary,
+    "scores": ScoresSummary,
     "selection": SelectionSummary,
     "training": TrainingSummary,
     "evaluation/base": EvaluationSummary,

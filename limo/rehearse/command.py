@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from limo import StageError, UserError, launch, pipeline, report
+from limo import StageError, UserError, launch, pipeline, report, tasks
 from limo.config import Config
 from limo.placement import Machine
 from limo.records import TrainingSummary
@@ -64,7 +64,7 @@ class Rehearsal:
 
     def _tasks(self, config: Config) -> bool:
         with suppress(StoppedError):
-            pipeline.tasks(config, self._make)
+            tasks.walk(config, self._make)
             return True
         return False
 
@@ -73,7 +73,7 @@ class Rehearsal:
         if lacks := stage.missing():
             self.pieces.append(Piece(name, UNTRIED, note=lacks[0]))
             raise StoppedError
-        python = self.config.python.get(pipeline.stage_name(name)) or sys.executable
+        python = self.config.python.get(tasks.stage_name(name)) or sys.executable
         if isinstance(stage, TrainingStage):
             self._try(f"{name}, killed after a checkpoint", lambda: _kill(stage, store, python))
         made: list[Path] = []

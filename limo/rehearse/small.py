@@ -83,7 +83,7 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
         selection=replace(config.selection, size=max(1, count // 4)),
         training=_training(config.training),
         evaluation=evaluation,
-        stages=("data", *(("attempts",) if attempts else ()), "selection", "training", "evaluation"),
+        stages=("data", *(("attempts",) if attempts else ()), "scores", "selection", "training", "evaluation"),
     )
     return Small(made, tuple(untried))
 

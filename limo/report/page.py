@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from limo.report import sections, stages
+from limo.report import choosing, sections, stages
 from limo.report.accuracy import accuracy
 from limo.report.html import Html, el
 from limo.report.notes import notes
@@ -22,7 +22,7 @@ def page(settings: Sequence[Setting], title: str) -> str:
         "Against the paper": ("paper", paper(settings)),
         "How answers ended": ("answers", sections.answers(settings)),
         "Training": ("training", stages.training(settings)),
-        "Selection": ("selection", stages.selection(settings)),
+        "Selection": ("selection", choosing.selection(settings)),
         "Data": ("data", stages.data(settings)),
         "Runs": ("runs", stages.listing(settings)),
         "Provenance": ("provenance", stages.provenance(settings)),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from limo import UserError
-from limo.pipeline import TASKS, made, stage_name
 from limo.records import (
     RESULTS,
     SUMMARIES,
@@ -24,6 +23,7 @@ from limo.records import (
     read_record,
 )
 from limo.store import MANIFEST, Digests, fault
+from limo.tasks import TASKS, made, stage_name
 
 T = TypeVar("T")
 

@@ -1,30 +1,20 @@
-"""The page's sections on what the stages did: training, selection, data, the runs themselves, where everything came
-from.
-"""
+"""The page's sections on what the stages did: training, data, the runs themselves, where everything came from."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from limo.records import Dropped, Example, Record, SelectionSummary, read
 from limo.report import figures
 from limo.report.html import el, facts, join, table
-from limo.report.parts import Pieces, folded, key, settings_key
-from limo.report.runs import Run, curve
-from limo.report.settings import Setting, describe, palette
+from limo.report.parts import Pieces, folded, settings_key
+from limo.report.runs import curve
+from limo.report.settings import Setting, palette
 
 MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
-PANELS = 4
-"""Selections whose score distributions are drawn; a larger sweep shows its counts only."""
-COUNTS = re.compile(r"(right|tried|solve_rate)\..")
-"""Scores of single sieves, which `solve_rate` stands for."""
 TITLES = {
     "data": "Problems",
     "attempts": "Attempts",
@@ -57,58 +47,6 @@ def training(settings: Sequence[Setting]) -> Pieces:
         shown = table("What differs between the trainings", ["run", *(k for k in keys if k not in same)], body)
         pieces.append(folded(f"Each of {len(told)} trainings", shown))
     return pieces
-
-
-def selection(settings: Sequence[Setting]) -> Pieces:
-    """What each step dropped and why, and how the scores of kept and dropped examples are spread."""
-    found = _distinct(settings, "selection")
-    if len(found) > PANELS:
-        return _counts(settings)
-    return [piece for label, run in found for piece in _funnel(label, run)]
-
-
-def _funnel(label: str, run: Run) -> Pieces:
-    dropped = _rows(run.folder / "selection" / "dropped.jsonl", Dropped)
-    kept = _rows(run.folder / "selection" / "examples.jsonl", Example)
-    if not dropped and not kept:
-        said = run.summaries.get("selection")
-        return [facts(flat(asdict(said)))] if isinstance(said, SelectionSummary) else []
-    body = [["problems", "", f"{sieve.problems:,}"] for sieve in list(run.sieves.values())[:1]]
-    body += [[f"attempts: {n}", why, f"−{c:,}"] for n, s in run.sieves.items() for why, c in s.dropped.items()]
-    body += [["candidates", "", f"{len(kept) + len(dropped):,}"]]
-    body += [[step, why, f"−{n:,}"] for (step, why), n in Counter((d.step, d.reason) for d in dropped).items()]
-    body.append(["kept", "", f"{len(kept):,}"])
-    title = f"From candidates to examples{f': {label}' if label else ''}"
-    pieces: Pieces = [table(title, ["step", "reason", "examples"], body, words=2, last=True)]
-    panels = []
-    for score in dict.fromkeys(name for example in kept for name in example.scores if not COUNTS.match(name)):
-        inside = [e.scores[score] for e in kept if score in e.scores]
-        outside = [d.scores[score] for d in dropped if score in d.scores]
-        if len({*inside, *outside}) > 1:
-            words = f"{label} {score}: distribution among kept and dropped examples".strip()
-            panels.append(el("figure", el("figcaption", score), figures.histogram(inside, outside, words)))
-    if panels:
-        pieces += [key(("kept", "c0", "■"), ("dropped", "rule", "■")), el("div", *panels, class_="panels")]
-    return pieces
-
-
-def _counts(settings: Sequence[Setting]) -> Pieces:
-    """Many selections as one table: a row per setting and size (mean over seeds), a column per reason."""
-    groups = [(s, [_reasons(run) for run in s.runs if run.tuned]) for s in settings]
-    reasons = list(dict.fromkeys(why for _, counters in groups for c in counters for why in c))
-    body = []
-    for setting, counters in groups:
-        if counters:
-            means = [round(sum(c[why] for c in counters) / len(counters)) for why in reasons]
-            size = setting.size or 0
-            cells = [f"−{n:,}" if n else "—" for n in means]
-            body.append([setting.label, f"{sum(means) + size:,}", *cells, f"{size:,}"])
-    head = ["setting", "candidates", *(": ".join(p for p in why if p) for why in reasons), "kept"]
-    return [table("From candidates to examples", head, body)]
-
-
-def _reasons(run: Run) -> Counter[tuple[str, str]]:
-    return Counter((d.step, d.reason) for d in _rows(run.folder / "selection" / "dropped.jsonl", Dropped))
 
 
 def data(settings: Sequence[Setting]) -> Pieces:
@@ -206,21 +144,6 @@ def _readable(key: Any, value: Any) -> str:
     if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value):
         return ", ".join(str(v) for v in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _distinct(settings: Sequence[Setting], task: str) -> list[tuple[str, Run]]:
-    """The runs whose result of a task differs, with a label that tells them apart."""
-    seen: dict[str, tuple[str, Run]] = {}
-    words = describe(settings)
-    for run, label in words.items():
-        if run.summaries.get(task) or (run.folder / task).is_dir():
-            manifest = run.manifests.get(task)
-            seen.setdefault(manifest.key if manifest else str(run.folder), (label if len(words) > 1 else "", run))
-    return list(seen.values())
-
-
-def _rows(path: Path, kind: type[Record]) -> list[Record]:
-    return read(path, kind) if path.is_file() else []
 
 
 def _all(values: Iterable[Any]) -> str:

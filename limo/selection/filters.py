@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -12,7 +13,9 @@ from limo.config import component
 from limo.data.text import boxed, text_hash
 from limo.grading.rules import Rules
 from limo.records import RIGHT, Band, Example
-from limo.selection.steps import Dropped, Measure
+from limo.selection.quality import scale
+from limo.selection.scores import number
+from limo.selection.steps import Dropped, Measure, refuse_unknown
 
 
 @component
@@ -142,12 +145,93 @@ class Where:
     values: tuple[str | float | bool | None, ...]
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        refuse_unknown(pool, self.key, "key")
         wanted = {_comparable(value) for value in self.values}
         return {
             e.id: Dropped(f"{self.key} differs", str(e.meta.get(self.key)))
             for e in pool
             if _comparable(e.meta.get(self.key)) not in wanted
         }
+
+
+@component
+class Between:
+    """A number must lie in a band, both ends included: of values, or of the quantiles of the candidates that are left.
+
+    Candidates without the number are kept.
+    """
+
+    of: str
+    """A score, or a key of `meta`."""
+    low: float | None = None
+    high: float | None = None
+    quantiles: bool = False
+    """`low` and `high` are shares of the candidates, 0.25 and 0.75 the middle half; a pool that grows moves its values."""
+
+    def __post_init__(self) -> None:
+        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+        if low > high:
+            raise ValueError(f"low={self.low}, high={self.high}: low must not be above high; null is no bound")
+        if self.quantiles and not all(bound is None or 0 <= bound <= 1 for bound in (self.low, self.high)):
+            raise ValueError(f"low={self.low}, high={self.high} must be shares from 0 to 1, as quantiles=true says")
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        refuse_unknown(pool, self.of, "of")
+        values = {e.id: value for e in pool if (value := number(e, self.of)) is not None}
+        places = dict(zip(values, scale(list(values.values()), "rank"), strict=True)) if self.quantiles else values
+        dropped = {}
+        for name, place in places.items():
+            if self.low is not None and place < self.low:
+                dropped[name] = Dropped(f"{self.of} too low", round(values[name], 6))
+            elif self.high is not None and place > self.high:
+                dropped[name] = Dropped(f"{self.of} too high", round(values[name], 6))
+        return dropped
+
+
+@component
+class Level:
+    """One of several equal bands of a score stays (the paper's RQ1 speaks of five, L1 to L5; quantiles as edges are our choice).
+
+    Within each `problem`, the paper's way, every level has the same problems and one of their solutions each; a problem with
+    fewer solutions than levels is left out, by name. Within the `pool`, levels have different problems.
+    """
+
+    of: str = "quality"
+    """The score."""
+    keep: int = 5
+    """Which band stays, 1 the lowest."""
+    levels: int = 5
+    within: Literal["problem", "pool"] = "problem"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.keep <= self.levels:
+            raise ValueError(f"keep={self.keep} must be one of 1 to {self.levels} (levels)")
+
+    def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
+        refuse_unknown(pool, self.of, "of")
+        groups: dict[str, list[Example]] = defaultdict(list)
+        for example in pool:
+            groups[example.problem if self.within == "problem" else ""].append(example)
+        dropped: dict[str, Dropped] = {}
+        for group in groups.values():
+            dropped |= self._bands(group)
+        if len(dropped) == len(pool) and pool:
+            most = max(sum(number(e, self.of) is not None for e in group) for group in groups.values())
+            each = "of any problem" if self.within == "problem" else "with a score"
+            other = "" if self.within == "pool" else ", or compare levels of different problems with within=pool"
+            raise UserError(
+                f"levels={self.levels}: the {most} candidates {each} do not make so many; set levels={max(most, 1)} or less{other}"
+            )
+        return dropped
+
+    def _bands(self, group: Sequence[Example]) -> dict[str, Dropped]:
+        """Of the candidates of one group those that leave, and why."""
+        values = {e.id: value for e in group if (value := number(e, self.of)) is not None}
+        if len(values) < self.levels:
+            return {e.id: Dropped("too few solutions for the levels", len(values)) for e in group}
+        order = sorted(values, key=lambda name: (values[name], name))
+        band = {name: 1 + place * self.levels // len(order) for place, name in enumerate(order)}
+        return {e.id: Dropped("another level", band.get(e.id)) for e in group if band.get(e.id) != self.keep}
 
 
 def _comparable(value: object) -> object:

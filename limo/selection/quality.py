@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -61,8 +62,9 @@ class Quality(Measure):
         super().__post_init__()
         if self.weight < 0 or any(trait.weight < 0 for trait in self.traits.values()):
             raise ValueError("weights must be 0 or more")
-        if self.weight + sum(trait.weight for trait in self.traits.values()) == 0:
-            raise ValueError("all weights are 0; give one of them a weight")
+        total = self.weight + sum(trait.weight for trait in self.traits.values())
+        if not math.isclose(total, 1.0, abs_tol=1e-6):
+            raise ValueError(f"the weights of length and traits are {total:g} together; give such as are 1")
 
     def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
         count = self.counter()

@@ -1,12 +1,12 @@
-"""A selection strategy: steps in order, then a ranking of which the first `size` stay."""
+"""A selection strategy: steps in order, a ranking or another order of which the first `size` stay, and what becomes of their texts."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from limo import UserError
 from limo.config import component, held_to
@@ -14,7 +14,14 @@ from limo.grading.rules import Rules
 from limo.records import Example
 from limo.selection.candidates import Verdicts, Which
 from limo.selection.filters import Correct
-from limo.selection.steps import Dropped, Filter, Score, seeded_uniform
+from limo.selection.steps import Dropped, Filter, Order, Score, Transform
+
+if TYPE_CHECKING:
+    from limo.selection.steps import Vectors
+
+
+GIVEN = ("solve_rate", "right", "tried")
+"""Scores that candidates bring along, where their problems were tried."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,12 @@ class Selection:
     """Rank the lowest first."""
     per_problem: int | None = 1
     """How many solutions of one problem may stay, the best ones; null keeps all."""
-    level: int | None = None
-    """Keep one of the equal bands of the ranking's score only, 1 the lowest; its members are then drawn by the seed."""
-    bands: int = 5
-    """Number of such bands (the paper speaks of five levels, L1 to L5; quantiles as their edges are our choice)."""
-    spread: str | None = None
-    """A key of `meta` (subject, level …) whose values take turns in the ranking; null ranks without regard to it."""
+    unscored: Literal["last", "drop", "stop"] = "last"
+    """What happens to candidates that have not the score they are ranked by; they are counted in any case."""
+    order: Annotated[Order, held_to(Order)] | None = None
+    """Puts the ranking in another order: values that take turns, quotas, candidates far from each other; null leaves it."""
+    transforms: dict[str, Annotated[Transform, held_to(Transform)]] = field(default_factory=dict)
+    """What becomes of the chosen solutions' texts, one after the other, by name; each example says which changed it."""
     seed: int | None = None
     """Null takes the seed of the run."""
 
@@ -62,21 +69,19 @@ class Selection:
         for name in ("size", "per_problem"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more, or null for all")
-        if self.level is not None and not 1 <= self.level <= self.bands:
-            raise ValueError(f"level={self.level} must be one of 1 to {self.bands} (bands), or null")
-        if self.level is not None and self.rank is None:
-            raise ValueError("level needs a score to divide into bands: set rank")
         if len({repr(step.rules) for step in self.steps.values() if isinstance(step, Correct)}) > 1:
             names = [name for name, step in self.steps.items() if isinstance(step, Correct)]
             raise ValueError(
                 f"steps {' and '.join(names)} ask for solutions that are right by different rules, and each solution is "
                 "graded once; give them the same rules, or leave one out"
             )
-        scores = {"solve_rate", *(name for name, step in self.steps.items() if isinstance(step, Score))}
-        if self.rank is not None and self.rank.partition(".")[0] not in scores:
-            raise ValueError(
-                f"rank={self.rank} is no score of this selection; choose one of {', '.join(sorted(scores))}"
-            )
+
+    def faults(self, tables: Iterable[str] = ()) -> list[str]:
+        """What of it fits neither its steps nor the tables of scores that a run has, one sentence each."""
+        known = sorted({*GIVEN, *tables, *(name for name, step in self.steps.items() if isinstance(step, Score))})
+        if self.rank is None or self.rank.partition(".")[0] in known:
+            return []
+        return [f"selection.rank={self.rank} is no score of this run; choose one of {', '.join(known)}"]
 
     @property
     def rules(self) -> Rules | None:
@@ -84,8 +89,10 @@ class Selection:
         asks = [step.rules for step in self.steps.values() if isinstance(step, Correct)]
         return asks[0] if asks and self.candidates != "attempts" else None
 
-    def choose(self, pool: Sequence[Example], seed: int) -> Outcome:
-        """Apply the steps, rank, cut. The same seed keeps the same examples, whatever the order of the pool.
+    def choose(self, pool: Sequence[Example], seed: int, vectors: Mapping[str, Vectors] | None = None) -> Outcome:
+        """Apply the steps, rank, order, cut. The same seed keeps the same examples, whatever the order of the pool.
+
+        `vectors`: name of a table -> id of a candidate -> vector of length 1, for orders that compare them.
 
         Raises UserError when nothing is left or fewer than `size`, with the numbers and the remedy.
         """
@@ -104,48 +111,51 @@ class Selection:
             else:
                 leave(name, step.drop(left, seed))
         scored = left
-        if self.rank is not None and left and not any(self.rank in e.scores for e in left):
-            raise UserError(f"selection.rank={self.rank}: no candidate has this score; {_remedy(self.rank)}")
-        if self.level is not None and self.rank is not None:
-            leave("level", self._other_bands(left, self.rank))
-        left = self._ranked(left, seed)
+        if (rank := self.rank) is not None and (without := {e.id for e in left if rank not in e.scores}):
+            if len(without) == len(left):
+                raise UserError(f"selection.rank={rank}: no candidate has this score; {_remedy(rank)}")
+            if self.unscored == "stop":
+                raise UserError(
+                    f"selection.rank={rank}: {len(without)} of {len(left)} candidates have no such score ({min(without)} …); "
+                    "choose selection.unscored=last or drop"
+                )
+            if self.unscored == "drop":
+                leave("unscored", dict.fromkeys(without, Dropped(f"no {rank}")))
+        left = self._ranked(left)
         if self.per_problem is not None:
             leave("per_problem", _surplus(left, self.per_problem))
-        left = self._spread(left)
+        left = self._ordered(left, vectors or {}, seed)
         self._refuse_shortage(len(pool), len(left), dropped)
         if self.size is not None:
             leave("size", {e.id: Dropped("ranked below", rank) for rank, e in enumerate(left, 1) if rank > self.size})
         return Outcome(left, dropped, scored)
 
-    def _ranked(self, pool: Sequence[Example], seed: int) -> list[Example]:
+    def _ranked(self, pool: Sequence[Example]) -> list[Example]:
         """Best first; candidates without the score last, ties by id."""
-        if self.level is not None:
-            return sorted(pool, key=lambda e: (seeded_uniform(seed, "level", e.id), e.id))
         if self.rank is None:
             return sorted(pool, key=lambda e: e.id)
         rank, sign = self.rank, 1 if self.lowest else -1
         return sorted(pool, key=lambda e: (rank not in e.scores, sign * e.scores.get(rank, 0.0), e.id))
 
-    def _other_bands(self, pool: Sequence[Example], rank: str) -> dict[str, Dropped]:
-        order = sorted((e for e in pool if rank in e.scores), key=lambda e: (e.scores[rank], e.id))
-        if 0 < len(order) < self.bands:
+    def _ordered(self, ranked: list[Example], vectors: Mapping[str, Vectors], seed: int) -> list[Example]:
+        if self.order is None:
+            return ranked
+        by_id = {e.id: e for e in ranked}
+        found = self.order.order(ranked, vectors, seed)
+        if sorted(found) != sorted(by_id):
             raise UserError(
-                f"selection.level={self.level}: {len(order)} candidates with a score do not make {self.bands} levels; "
-                f"set selection.bands={len(order)} or less, or loosen a step"
+                f"selection.order: {type(self.order).__name__} gave {len(found)} ids for {len(by_id)} candidates; it must give each once"
             )
-        band = {e.id: 1 + place * self.bands // len(order) for place, e in enumerate(order)}
-        return {e.id: Dropped("another level", band.get(e.id)) for e in pool if band.get(e.id) != self.level}
+        return [by_id[name] for name in found]
 
-    def _spread(self, ranked: Sequence[Example]) -> list[Example]:
-        if self.spread is None:
-            return list(ranked)
-        turns: Counter[str] = Counter()
-        order = []
-        for place, example in enumerate(ranked):
-            value = str(example.meta.get(self.spread))
-            order.append((turns[value], place, example))
-            turns[value] += 1
-        return [example for _, _, example in sorted(order, key=lambda entry: entry[:2])]
+    def rewritten(self, example: Example, seed: int) -> Example:
+        """A chosen example as it will be learned."""
+        seed = seed if self.seed is None else self.seed
+        for name, transform in self.transforms.items():
+            text = transform.rewrite(example, seed)
+            if text != example.solution:
+                example = dataclasses.replace(example, solution=text, transforms=(*example.transforms, name))
+        return example
 
     def _refuse_shortage(self, pool: int, left: int, dropped: list[tuple[Example, str, Dropped]]) -> None:
         if left >= (self.size or 1):

@@ -1,15 +1,22 @@
-"""What every step of a selection works on: the candidates that are left, and how the text of a solution is measured."""
+"""What the parts of a selection are: filters, scores, orders, transforms; and how the text of a solution is measured."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from limo import UserError
 from limo.config import component
 from limo.models import Model, load_tokenizer
 from limo.records import Example
+from limo.statistics import without_loops
+
+if TYPE_CHECKING:
+    import numpy
+
+    Vectors = Mapping[str, "numpy.ndarray"]
 
 Unit = Literal["characters", "words", "tokens"]
 
@@ -41,6 +48,43 @@ class Score(Protocol):
         ...
 
 
+@runtime_checkable
+class Order(Protocol):
+    """What puts candidates in another order than that of one score, so that any first n of them are a good n."""
+
+    def order(self, ranked: Sequence[Example], vectors: Mapping[str, Vectors], seed: int) -> list[str]:
+        """All ids of candidates that come best first; a function of their ids, texts and columns alone.
+
+        `vectors`: name of a table -> id -> vector of length 1.
+        """
+        ...
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """What makes another text of a chosen solution."""
+
+    def rewrite(self, example: Example, seed: int) -> str:
+        """The solution as it will be learned; it depends on the example and the seed alone."""
+        ...
+
+
+def column(example: Example, name: str) -> object:
+    """A value by the name of its column: a score, a key of `meta`, or `origin`, `verdict`, `problem`. None where it has none."""
+    if name in example.scores:
+        return example.scores[name]
+    return example.meta.get(name, getattr(example, name, None) if name in ("origin", "verdict", "problem") else None)
+
+
+def refuse_unknown(pool: Sequence[Example], name: str, key: str) -> None:
+    """Raises UserError where no candidate has this column."""
+    if pool and all(column(e, name) is None for e in pool):
+        has = sorted({n for e in pool for n in (*e.scores, *e.meta)})
+        raise UserError(
+            f"{key}={name}: no candidate has this column; there are {', '.join(has) or 'none'} (data.meta carries columns along)"
+        )
+
+
 def seeded_uniform(seed: int, *names: str) -> float:
     """A number from 0 to 1 that depends on the seed and the names alone: random, and the same in every pool."""
     key = "\0".join((str(seed), *names))
@@ -55,6 +99,8 @@ class Measure:
     """Characters, words (split at blanks) or tokens of a model."""
     model: Model | None = None
     """Whose tokenizer counts tokens."""
+    loops: Literal["count", "once"] = "count"
+    """`once` measures a text whose lines or sentences come again and again as if each of them came once."""
 
     def __post_init__(self) -> None:
         if self.unit == "tokens" and self.model is None:
@@ -62,6 +108,10 @@ class Measure:
 
     def counter(self) -> Callable[[str], int]:
         """The function that measures a text."""
+        count = self._counter()
+        return count if self.loops == "count" else lambda text: count(without_loops(text))
+
+    def _counter(self) -> Callable[[str], int]:
         if self.unit == "characters":
             return len
         if self.unit == "words" or self.model is None:

@@ -1,7 +1,7 @@
 """Numbers about numbers: every metric, 95 % interval, difference, p value and correction of the program."""
 
 from limo.statistics.intervals import fixed_interval, interval, jeffreys, mean_of, ratio, wilson
-from limo.statistics.metrics import Table, average, majority, pass_at, powers, repeats
+from limo.statistics.metrics import Table, average, majority, pass_at, powers, repeats, spearman, without_loops
 from limo.statistics.multiplicity import holm
 from limo.statistics.over_runs import Estimate, accuracy
 from limo.statistics.paired import Difference, detectable, difference
@@ -24,5 +24,7 @@ __all__ = [
     "powers",
     "ratio",
     "repeats",
+    "spearman",
     "wilson",
+    "without_loops",
 ]

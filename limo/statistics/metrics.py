@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 SUBSETS = 2000
 """Up to this many subsets maj@j is computed exactly; beyond, from as many random ones."""
+
+SENTENCE = re.compile(r"(?<=[.!?。！？])(?=\s)")
 
 Table = Sequence[Sequence[int]]
 """Right (1) or wrong (0): one row a question, one column a sample; all rows equally long."""
@@ -89,3 +92,28 @@ def repeats(text: str, times: int = 4, least: int = 64, window: int = 2000) -> b
         if same + period >= max(times * period, least):
             return True
     return False
+
+
+def without_loops(text: str) -> str:
+    """A text without the sentences (or lines that are no sentences) that stand in it already, word for word."""
+    seen: set[str] = set()
+    kept = []
+    for line in text.splitlines(keepends=True):
+        fresh = []
+        for part in SENTENCE.split(line):
+            said = part.strip()
+            if said not in seen:
+                fresh.append(part)
+            seen.update([said] if said else [])
+        if not line.strip() or any(part.strip() for part in fresh):
+            kept += fresh
+    return "".join(kept)
+
+
+def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Rank correlation, ties in the middle, to four digits; None where either is the same everywhere."""
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return None
+    return round(float(spearmanr(one, other).statistic), 4)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from limo import UserError
-from limo.training.encode import Encoded
+from limo.models.encode import Encoded
 
 if TYPE_CHECKING:
     import torch

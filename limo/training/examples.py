@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from limo import UserError
 from limo.models import load_tokenizer
+from limo.models.encode import Encoded, encode_all
 from limo.records import Example, read
 from limo.training.batches import Batch, BatchPlan, Layout, Reduction, batches, plan_batches
-from limo.training.encode import Encoded, cut_to_length, encode_all
+from limo.training.length import cut_to_length
 from limo.training.ranks import Ranks
 
 if TYPE_CHECKING:

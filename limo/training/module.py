@@ -13,13 +13,14 @@ from torch.utils.checkpoint import checkpoint
 
 from limo import UserError
 from limo.models import Model
+from limo.models.attention import implementation, isolation, register
+from limo.models.weights import refuse_other_heads
 from limo.optimizers import Optimizer
 from limo.placement import PIECE
-from limo.training.attention import implementation, isolation, register
 from limo.training.batches import Batch, BatchPlan
 from limo.training.recipe import Training
 from limo.training.strategies import Strategy, Zero
-from limo.training.weights import load, offloaded, refuse_other_heads, restore_frequencies
+from limo.training.weights import load, offloaded, restore_frequencies
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -16,9 +16,9 @@ import torch
 from tqdm import tqdm
 
 from limo import UserError
+from limo.models.encode import Encoded
 from limo.records import replacing
 from limo.training.checkpoints import CHECKPOINTS, METRICS, found
-from limo.training.encode import Encoded
 from limo.training.module import Module
 from limo.training.watch import Watch
 

@@ -74,13 +74,3 @@ def restore_frequencies(net: torch.nn.Module) -> None:
                     module.register_buffer(name, buffer.float().to(device), persistent=False)
             if hasattr(fresh, "original_inv_freq"):
                 module.original_inv_freq = module.inv_freq
-
-
-def refuse_other_heads(net: PreTrainedModel) -> None:
-    """Some models scale or cap their logits after the head; the chunked loss would leave that out."""
-    names = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
-    found = [n for n in names if getattr(net.config, n, None) not in (None, 1, 1.0)]
-    if found:
-        raise UserError(
-            f"model.path: {type(net).__name__} changes its logits after the head ({', '.join(found)}), which this loss does not know"
-        )

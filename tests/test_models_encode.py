@@ -7,8 +7,9 @@ import tiny
 
 from limo import UserError
 from limo.models import Model
+from limo.models.encode import Encoded, encode, encode_all
 from limo.records import Example
-from limo.training.encode import Encoded, cut_to_length, encode, encode_all
+from limo.training.length import cut_to_length
 
 EXAMPLE = Example(id="e1", problem="p1", question="1+1?", answer="2", solution="so 2")
 

@@ -1,4 +1,4 @@
-"""From an example to token ids: the chat template rendered once, the prompt masked from the loss, over-long examples dealt with by name."""
+"""From an example to token ids: the chat template rendered once, the prompt known apart from the answer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from limo import UserError
-from limo.models import Model, answer_ids, prompt_ids
+from limo.models.chat import answer_ids, prompt_ids
+from limo.models.model import Model
 from limo.records import Example, replacing
 from limo.store import content_digest
 
@@ -88,34 +89,3 @@ def _kept(path: Path) -> list[Encoded]:
         log.warning(f"{path} is damaged; the examples are tokenised anew")
         return []
     return [Encoded(name, tuple(tokens), prompt) for name, tokens, prompt in json.loads(text)]
-
-
-Overlong = Literal["error", "drop", "truncate"]
-
-
-def cut_to_length(encoded: Sequence[Encoded], max_length: int, overlong: Overlong) -> tuple[list[Encoded], list[str]]:
-    """The examples that will be trained on, and the ids of the over-long ones, dealt with as `overlong` says.
-
-    `truncate` keeps the first `max_length` tokens, so the cut text never carries an end-of-turn token it did not reach; an
-    example whose prompt alone fills `max_length` has nothing to learn and is dropped. Raises UserError for `error`, or when
-    nothing is left.
-    """
-    long = [e.id for e in encoded if len(e.tokens) > max_length]
-    if long and overlong == "error":
-        longest = max(len(e.tokens) for e in encoded)
-        raise UserError(
-            f"training.max_length={max_length}: {len(long)} of {len(encoded)} examples are longer (longest {longest} tokens): "
-            f"{_some(long)}; raise max_length, or choose training.overlong=drop or truncate"
-        )
-    if overlong == "drop":
-        kept = [e for e in encoded if len(e.tokens) <= max_length]
-    else:
-        kept = [Encoded(e.id, e.tokens[:max_length], e.prompt) for e in encoded if e.prompt < max_length]
-    if not kept:
-        raise UserError(f"training.max_length={max_length}: no example fits; raise it")
-    return kept, long
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
