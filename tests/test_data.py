@@ -764,6 +764,11 @@ def test_whoever_leaks_is_dropped_with_the_pair_or_only_reported(tmp_path: Path)
     kept, dropped, facts = run(tmp_path / "b", only, protect={"bench": bench})
     assert (len(kept), dropped, facts.leaks) == (2, [], {"bench": 1})
     assert [row["id"] for _, row in records.rows(tmp_path / "b" / "matches.jsonl")] == ["leak"]
+    assert why["match"]["question"] == "how many primes lie below  one hundred"
+    with pytest.raises(UserError, match=r"action=fail: 1 problems leak, leak is bench 9 \(same: how many"):
+        run(
+            tmp_path / "d", Fixed(leak, clean, decontamination=Decontamination(action="fail")), protect={"bench": bench}
+        )
     kept, _, _ = run(tmp_path / "c", Fixed(leak, clean, decontamination=None), protect={"bench": bench})
     assert len(kept) == 2
 
@@ -791,3 +796,86 @@ def test_a_mixture_composes_of_any_members_by_name(tmp_path: Path) -> None:
         "+data.limits.lab=2",
     ]
     assert len(compose(["data=mixture", *parts]).data.problems()) == 5
+
+
+BENCH = [
+    problem(
+        "long", "A train leaves the station at 12 and travels 40 miles each hour until the driver stops for lunch at 3"
+    ),
+    problem("short", "Simplify $\\sqrt{242}$."),
+    problem("herd", "Tom has 3 cats and 4 dogs and 5 cows and 6 hens and 7 ducks in 2 barns"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "where", "leak"),
+    [
+        ("same", "question", problem("x", BENCH[0].question.replace("train", "tr\u200bain").replace("miles", "mi\u00adles"))),
+        ("numbers", "question", problem("x", re.sub(r"\d+", "9", BENCH[2].question))),
+        ("inside", "question", problem("x", "Solve this: Simplify $\\sqrt{242}$. Put your answer in a box.")),
+        ("long", "solution", problem("x", "Where does it stop?", solutions=(f"We are told: {BENCH[0].question}. So",))),
+    ],
+)  # fmt: skip
+def test_a_leak_is_found_under_other_numbers_in_a_wrapper_in_a_solution_and_behind_what_is_not_seen(
+    method: str, where: str, leak: Problem
+) -> None:
+    longer = problem("clean", "Simplify $\\sqrt{242}+1$ and name a prime", solutions=("A train leaves the station.",))
+    found = Decontamination().find([leak, longer], {"b": BENCH})
+    assert {name: (match.method, match.where) for name, match in found.items()} == {"x": (method, where)}
+    if method in ("numbers", "long"):
+        blind = Decontamination(numbers=False, solutions=False, share=1.0, short=4, long=13)
+        assert not blind.find([leak], {"b": BENCH})
+
+
+def test_numbers_hide_no_difference_between_short_questions_or_tables_of_numbers() -> None:
+    short, table = "What is 3 plus 4?", "Sort 1 2 3 4 5 6 7 8 9 10 11 12 13 14 please now"
+    bench = {"b": [problem("1", short), problem("2", table)]}
+    pool = [problem("x", "What is 5 plus 9?"), problem("y", re.sub(r"\d+", "8", table))]
+    assert not Decontamination().find(pool, bench)
+
+
+def test_benchmarks_named_beside_those_of_the_run_are_looked_for(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "later.jsonl", [{"question": BENCH[0].question, "answer": "1"}])
+    pool = jsonl(tmp_path / "pool.jsonl", [{"question": p.question, "answer": "1"} for p in BENCH])
+    composed = compose(
+        [
+            *("data=files", f"data.path={pool}", "+evaluation/benchmark@data.decontamination.protect.later=gsm8k"),
+            *(
+                f"data.decontamination.protect.later.source.path={path}",
+                "data.decontamination.protect.later.source.rows=null",
+            ),
+            *("data.decontamination.protect.later.source.digest=null",),
+            "data.decontamination.protect.later.source.answer_marker=null",
+        ]
+    )
+    kept, _, facts = run(tmp_path / "out", composed.data)
+    assert ([p.question for p in kept], facts.leaks) == ([p.question for p in BENCH[1:]], {"later": 1})
+
+
+def test_near_duplicates_with_one_answer_leave_the_smallest_id_in_any_order(tmp_path: Path) -> None:
+    base = "Ann has {} red apples and gives some of them to her brother who eats them all before dinner with {} friends; how many are left?"
+    held = [
+        problem("c", base.format(5, "two"), "3", ("sc",)),
+        problem("a", base.format(5, "some"), "3", ("sa",)),
+        problem("b", base.format(5, "two").replace("dinner", "supper"), "3"),
+        problem("d", base.format(6, "two"), "4"),
+        problem("e", "Another question altogether, of a bus that is late by an hour or two?", "3"),
+    ]
+    for n, order in enumerate((held, held[::-1])):
+        kept, dropped, facts = run(tmp_path / str(n), Fixed(*order, near=0.6, duplicates="merge"))
+        assert {p.id: set(p.solutions) for p in kept} == {"a": {"sa", "sc"}, "d": set(), "e": set()}
+        assert {(d["id"], d["of"], d["reason"]) for d in dropped} == {(x, "a", "near duplicate") for x in "bc"}
+        assert all(d["of_question"] == held[1].question and d["share"] > 0.5 for d in dropped)
+        assert facts.solutions == 2
+    assert len(run(tmp_path / "off", Fixed(*held))[0]) == 5
+
+
+def test_many_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import limo.data.sift
+
+    copies = [problem(f"{n}", f"{p.question} {'x' * (n % 7)}") for n in range(50) for p in BENCH[n % 2 : n % 2 + 1]]
+    source = Fixed(*copies, near=0.8)
+    alone = run(tmp_path / "one", source, protect={"b": Fixed(*BENCH)})
+    monkeypatch.setattr(limo.data.sift, "FEW", 0)
+    monkeypatch.setattr(limo.data.sift, "BATCH", 9)
+    assert run(tmp_path / "many", source, protect={"b": Fixed(*BENCH)}) == alone

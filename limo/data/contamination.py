@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from limo.config import component
-from limo.data.progress import bar
-from limo.data.text import tokens
+from limo.data.text import text_hash, tokens
 from limo.records import Problem
 
 Gram = tuple[str, ...]
+Method = Literal["same", "share", "numbers", "inside", "long"]
+LEAST = 3
+"""Tokens of the shortest question that is looked for inside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,17 @@ class Match:
     benchmark: str
     problem: str
     """Id of the benchmark's problem."""
-    method: Literal["same", "long", "share"]
-    """`same` tokens throughout, one `long` run, or a `share` of the short runs."""
+    method: Method
+    """`same` tokens throughout, a `share` of the short runs, the same but for `numbers`, a short question whole `inside`, or
+    one `long` run."""
     score: float
     """Share of the benchmark question's short runs that the problem holds."""
     text: str
     """The longest run that both have, as tokens; for `long` the first that decided, and `score` counts that run alone."""
+    question: str = ""
+    """The benchmark's question."""
+    where: Literal["question", "solution"] = "question"
+    """Of the pool's problem: where it was found."""
 
 
 @component
@@ -35,13 +42,13 @@ class Decontamination:
     """A problem leaks when it shares one long run of tokens with a benchmark question, or enough of its short runs.
 
     Tokens are words, numbers, LaTeX commands and single ideographs, so typesetting and language don't matter; a
-    paraphrase or a translation is not found. A question shorter than a run is compared whole. The paper says only that
-    it used n-gram matching: lengths and shares are our choice.
+    paraphrase or a translation is not found. A question shorter than a run is compared whole, or found between
+    words. The paper says only that it used n-gram matching: lengths and shares are our choice.
     """
 
     split: Literal["tokens", "words"] = "tokens"
     """`words` splits at blanks only, as other projects do, to repeat their numbers: s1 and open-r1 are split=words long=8
-    short=0 common=0, lm-eval long=13. It misses what is typeset otherwise, and all Chinese."""
+    short=0 common=0 numbers=false solutions=false, lm-eval long=13. It misses what is typeset otherwise, and all Chinese."""
     long: int = 13
     """One shared run of so many tokens is enough; 0 switches this rule off."""
     short: int = 5
@@ -51,8 +58,14 @@ class Decontamination:
     common: int = 5
     """A long run in so many different questions, of pool and benchmarks together, is a stock phrase ("where m and n are
     relatively prime positive integers") and no sign of a leak; 0 takes every run as a sign."""
-    action: Literal["drop", "report"] = "drop"
-    """`report` keeps the problems and writes the pairs to `matches.jsonl`."""
+    numbers: bool = True
+    """The same question with other numbers is a leak: 12 tokens or more, 8 of them no numbers."""
+    solutions: bool = True
+    """Solutions that hold a long run of a benchmark question leak too."""
+    protect: dict[str, Any] = field(default_factory=dict)
+    """Benchmarks, or sources, beside those of the run, by name: what a later evaluation must find unseen."""
+    action: Literal["drop", "report", "fail"] = "drop"
+    """`report` keeps the problems and writes the pairs to `matches.jsonl`; `fail` stops and names the first."""
     absent: Literal["stop", "report"] = "stop"
     """When a benchmark's questions cannot be read here: stop, or go on without them and say so."""
 
@@ -63,74 +76,119 @@ class Decontamination:
         if not 0 < self.share <= 1:
             raise ValueError(f"share={self.share} must be above 0 and at most 1")
 
+    def read(self, text: str) -> Gram:
+        """A text as this rule splits it."""
+        return tokens(text) if self.split == "tokens" else tuple(text.lower().split())
+
     def find(self, problems: Sequence[Problem], protected: Mapping[str, Sequence[Problem]]) -> dict[str, Match]:
         """The leaking problems by id. The order of the problems makes no difference."""
-        read: Callable[[str], Gram] = tokens if self.split == "tokens" else lambda text: tuple(text.lower().split())
-        index = _Index(self, [(n, p.id, read(p.question)) for n, held in protected.items() for p in held])
-        found: dict[str, Match] = {}
-        runs: dict[str, list[Gram]] = {}
-        texts: set[Gram] = set()
-        frequency = Counter({gram: len(places) for gram, places in index.long.items()})
-        for problem in bar(problems, "looking for benchmark questions", "problem"):
-            text = read(problem.question)
-            if (match := index.match(text)) is not None:
-                found[problem.id] = match
-            if shared := index.long_runs(text):
-                runs[problem.id] = shared
-                if text not in texts and text not in index.same:
-                    frequency.update(set(shared))
-                texts.add(text)
-        for name, shared in runs.items():
-            rare = [run for run in shared if not self.common or frequency[run] < self.common]
-            if rare and name not in found:
-                found[name] = index.match_run(rare[0])
-        return {problem.id: found[problem.id] for problem in problems if problem.id in found}
+        search = Search(self, protected)
+        traces = ((p.id, text_hash(p.question), search.look(p.question, p.solutions)) for p in problems)
+        return search.leaks((id, mark, trace) for id, mark, trace in traces if trace)
 
 
-class _Index:
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a problem shares with benchmark questions, before it is known which long runs are stock phrases."""
+
+    match: Match | None
+    question: tuple[int, ...]
+    """Long runs of the question, by their numbers in `Search.runs`."""
+    solutions: tuple[int, ...]
+
+
+class Search:
     """The runs of all benchmark questions, and in which of them each stands."""
 
-    def __init__(self, rule: Decontamination, items: list[tuple[str, str, Gram]]) -> None:
+    def __init__(self, rule: Decontamination, protected: Mapping[str, Sequence[Problem]]) -> None:
         self.rule = rule
-        self.items = items
+        self.items = [(name, p.id, p.question) for name, held in protected.items() for p in held]
         self.same: dict[Gram, int] = {}
-        for number, (_, _, text) in enumerate(items):
-            self.same.setdefault(text, number)
-        self.short = self._places(rule.short)
+        for number, (_, _, text) in enumerate(self.items):
+            self.same.setdefault(rule.read(text), number)
+        tokens = [(text, number) for text, number in self.same.items() if text]
+        self.masked = {m: n for text, n in tokens if rule.numbers and (m := masked(text))}
+        self.inside = {text: n for text, n in tokens if rule.short and LEAST <= len(text) < rule.short}
+        self.short = _places(tokens, rule.short)
         self.sizes = Counter(number for places in self.short.values() for number in places)
-        self.long = self._places(rule.long)
+        self.runs = list(_places(tokens, rule.long).items())
+        self.long = {run: number for number, (run, _) in enumerate(self.runs)}
 
-    def _places(self, length: int) -> dict[Gram, list[int]]:
-        places: dict[Gram, list[int]] = defaultdict(list)
-        for text, number in self.same.items():
-            for gram in set(grams(text, length)):
-                places[gram].append(number)
-        return dict(places)
+    def look(self, question: str, solutions: Sequence[str] = ()) -> Trace | None:
+        """What a problem has in common with benchmark questions; None where that is nothing."""
+        text = self.rule.read(question)
+        solved = (self.rule.read(s) for s in solutions if self.rule.solutions and self.long)
+        found = Trace(self._match(text), self._long(text), tuple(n for each in solved for n in self._long(each)))
+        return found if found.match or found.question or found.solutions else None
 
-    def match(self, text: Gram) -> Match | None:
-        """The benchmark question that a text is, or holds enough short runs of."""
+    def leaks(self, traces: Iterable[tuple[str, bytes, Trace]]) -> dict[str, Match]:
+        """The leaking problems by id; the traces come with the hash of their question's text."""
+        held = list(traces)
+        frequency = Counter({number: len(places) for number, (_, places) in enumerate(self.runs)})
+        unlike = {mark: trace for _, mark, trace in held if not trace.match or trace.match.method != "same"}
+        for trace in unlike.values():
+            frequency.update({*trace.question, *trace.solutions})
+        found = {}
+        for id, _, trace in held:
+            match = trace.match
+            for where, runs in (("question", trace.question), ("solution", trace.solutions)):
+                rare = (n for n in runs if not self.rule.common or frequency[n] < self.rule.common)
+                if match is None and (first := next(rare, None)) is not None:
+                    match = self._run(first, "solution" if where == "solution" else "question")
+            if match:
+                found[id] = match
+        return found
+
+    def _match(self, text: Gram) -> Match | None:
+        """The benchmark question that a text is, but for its numbers too, holds whole, or holds enough short runs of."""
         if text and (same := self.same.get(text)) is not None:
             return self._found(same, "same", 1.0, text)
         shared = Counter(number for gram in set(grams(text, self.rule.short)) for number in self.short.get(gram, ()))
         scores = {number: count / self.sizes[number] for number, count in shared.items()}
         if scores and scores[nearest := max(scores, key=lambda n: (scores[n], -n))] >= self.rule.share:
-            wanted = set(grams(self.items[nearest][2], self.rule.short))
+            wanted = set(grams(self.rule.read(self.items[nearest][2]), self.rule.short))
             return self._found(nearest, "share", scores[nearest], longest(text, wanted, self.rule.short))
+        if self.masked and (like := self.masked.get(masked(text))) is not None:
+            return self._found(like, "numbers", scores.get(like, 0.0), masked(text))
+        for length in sorted({len(whole) for whole in self.inside}):
+            for start, gram in enumerate(grams(text, length)):
+                if gram in self.inside and _alone(text[:start][-1:] + text[start + length :][:1]):
+                    return self._found(self.inside[gram], "inside", 1.0, gram)
         return None
 
-    def long_runs(self, text: Gram) -> list[Gram]:
-        """The long runs of a text that stand in a benchmark question, in order."""
-        return [gram for gram in grams(text, self.rule.long) if gram in self.long]
+    def _long(self, text: Gram) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(self.long[gram] for gram in grams(text, self.rule.long) if gram in self.long))
 
-    def match_run(self, run: Gram) -> Match:
+    def _run(self, number: int, where: Literal["question", "solution"]) -> Match:
         """The first benchmark question that holds a long run."""
-        number = self.long[run][0]
+        run, places = self.runs[number]
         held = set(grams(run, self.rule.short))
-        return self._found(number, "long", len(held) / max(self.sizes[number], 1), run)
+        return self._found(places[0], "long", len(held) / max(self.sizes[places[0]], 1), run, where)
 
-    def _found(self, number: int, method: Literal["same", "long", "share"], score: float, text: Gram) -> Match:
-        benchmark, problem, _ = self.items[number]
-        return Match(benchmark, problem, method, round(score, 4), " ".join(text))
+    def _found(
+        self, number: int, method: Method, score: float, text: Gram, where: Literal["question", "solution"] = "question"
+    ) -> Match:
+        benchmark, problem, question = self.items[number]
+        return Match(benchmark, problem, method, round(score, 4), " ".join(text), question, where)
+
+
+def _places(texts: Iterable[tuple[Gram, int]], length: int) -> dict[Gram, list[int]]:
+    places: dict[Gram, list[int]] = defaultdict(list)
+    for text, number in texts:
+        for gram in dict.fromkeys(grams(text, length)):
+            places[gram].append(number)
+    return dict(places)
+
+
+def _alone(neighbours: Gram) -> bool:
+    """Whether what stands beside a run are words, so that the run is no part of a longer formula."""
+    return all(neighbour.isalpha() and len(neighbour) > 1 for neighbour in neighbours)
+
+
+def masked(text: Gram) -> Gram:
+    """A text with one token for all numbers; empty where it is too short, or too much number, to be known by the rest."""
+    plain = tuple("#" if token[0].isdigit() else token for token in text)
+    return plain if len(plain) >= 12 and len(plain) - plain.count("#") >= 8 else ()
 
 
 def grams(text: Gram, length: int) -> Iterator[Gram]:

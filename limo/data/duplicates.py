@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from limo.data.contamination import Match
-from limo.data.progress import bar
-from limo.data.text import text_hash
-from limo.records import Problem, record
+from limo.data.near import groups, jaccard, similar
+from limo.data.sift import Seen
+from limo.records import record
+
+Reason = Literal[
+    "bad row", "no answer", "duplicate", "duplicate with another answer", "near duplicate", "benchmark question"
+]
 
 
 @record
@@ -18,33 +23,64 @@ class LeftOut:
 
     id: str
     question: str
-    reason: Literal["bad row", "no answer", "duplicate", "duplicate with another answer", "benchmark question"]
+    reason: Reason
     of: str | None = None
     """Of a duplicate: the problem whose question it repeats."""
+    of_question: str | None = None
+    share: float | None = None
+    """Of a near duplicate: the share of runs of three tokens that both questions have."""
     match: Match | None = None
     """Of a benchmark question: which, and how it was found."""
     why: str | None = None
     """Of a bad row, whose id is its place: what is wrong with it."""
 
 
-def clean(pool: Sequence[Problem], duplicates: str) -> tuple[list[Problem], list[LeftOut]]:
-    """The problems that have an answer and a question of their own, and the others; `duplicates` as in `Table`."""
-    kept: dict[str, Problem] = {}
-    dropped: list[LeftOut] = []
-    first: dict[bytes, str] = {}
-    for problem in bar(pool, "comparing", "problem"):
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What is left of a pool."""
+
+    kept: dict[str, Seen]
+    dropped: list[LeftOut]
+    same: dict[str, str]
+    """Duplicates whose answers agree -> the problem that they repeat."""
+
+
+def clean(pool: Sequence[Seen], duplicates: str, near: float | None) -> Cleaned:
+    """The problems that have an answer and a question of their own, and the others; `duplicates` and `near` as in `Table`."""
+    done = Cleaned({}, [], {})
+    first: dict[bytes, Seen] = {}
+    for problem in pool:
+        held = first.setdefault(problem.mark, problem) if problem.answer and duplicates != "keep" else problem
         if not problem.answer:
-            dropped.append(LeftOut(problem.id, problem.question, "no answer"))
-            continue
-        held = kept.get(first.setdefault(text_hash(problem.question), problem.id)) if duplicates != "keep" else None
-        if held is None:
-            kept[problem.id] = problem
-            continue
-        agrees = held.answer == problem.answer
-        reason: Literal["duplicate", "duplicate with another answer"]
-        reason = "duplicate" if agrees else "duplicate with another answer"
-        dropped.append(LeftOut(problem.id, problem.question, reason, held.id))
-        if agrees and duplicates == "merge":
-            more = tuple(s for s in problem.solutions if s not in held.solutions)
-            kept[held.id] = dataclasses.replace(held, solutions=(*held.solutions, *more))
-    return list(kept.values()), dropped
+            done.dropped.append(LeftOut(problem.id, problem.question, "no answer"))
+        elif held is problem:
+            done.kept[problem.id] = problem
+        else:
+            agrees = held.answer == problem.answer
+            reason: Reason = "duplicate" if agrees else "duplicate with another answer"
+            done.dropped.append(LeftOut(problem.id, problem.question, reason, held.id, held.question))
+            done.same.update({problem.id: held.id} if agrees else {})
+    if near is not None and duplicates != "keep":
+        _drop_near(done, near)
+    return done
+
+
+def _drop_near(done: Cleaned, least: float) -> None:
+    """Of each group of questions nearly alike, with one answer, the smallest id stays."""
+    pool = list(done.kept.values())
+    pairs = similar([p.question for p in pool], [p.bands for p in pool], least)
+    tops = groups(((a, b) for a, b in pairs if pool[a].answer == pool[b].answer), len(pool))
+    alike: dict[int, list[Seen]] = defaultdict(list)
+    for problem, top in zip(pool, tops, strict=True):
+        alike[top].append(problem)
+    moved = {}
+    for group in alike.values():
+        stays, *others = sorted(group, key=lambda p: p.id)
+        for problem in others:
+            del done.kept[problem.id]
+            share = round(jaccard(problem.question, stays.question), 4)
+            done.dropped.append(
+                LeftOut(problem.id, problem.question, "near duplicate", stays.id, stays.question, share)
+            )
+            moved[problem.id] = stays.id
+    done.same.update({id: moved.get(of, of) for id, of in done.same.items()} | moved)

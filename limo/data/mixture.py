@@ -35,6 +35,9 @@ class Mixture:
     seed: int = 0
     duplicates: Literal["drop", "merge", "keep"] = "drop"
     """What happens to a question that stands in the pool already, whatever its part."""
+    near: float | None = None
+    """Of a pool: questions with the same answer that share so much of their runs of three tokens (Jaccard) are duplicates
+    too, and the smallest id stays; null does not look."""
     decontamination: Decontamination | None = Decontamination()
     """How questions that stand in a benchmark of the run are found; null does not look."""
 
@@ -52,6 +55,8 @@ class Mixture:
             raise ValueError(f"weights={self.weights} must be above 0 and sum to 1, not {sum(self.weights.values()):g}")
         if self.weights and (bare := self.parts.keys() - self.weights.keys()):
             raise ValueError(f"weights: {', '.join(sorted(bare))} has none; give each part one")
+        if self.near is not None and not 0 < self.near <= 1:
+            raise ValueError(f"near={self.near} must be a share above 0 and at most 1, or null")
         if self.size is not None and self.size < 1:
             raise ValueError(f"size={self.size} must be 1 or more, or null")
 

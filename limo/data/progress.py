@@ -9,9 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def bar(items: Iterable[T], title: str, unit: str) -> Iterable[T]:
+def bar(items: Iterable[T], title: str, unit: str, total: int | None = None) -> Iterable[T]:
     """The items, with a bar once they have taken two seconds."""
     from tqdm import tqdm
 
-    shown: Iterable[T] = tqdm(items, desc=title, unit=unit, file=sys.stderr, delay=2, mininterval=0.5)
+    shown: Iterable[T] = tqdm(items, desc=title, unit=unit, total=total, file=sys.stderr, delay=2, mininterval=0.5)
     return shown

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+import json
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from limo import UserError, records, serial
 from limo.config import component, held_to
-from limo.data.contamination import Decontamination
+from limo.data.contamination import Decontamination, Search
 from limo.data.duplicates import LeftOut, clean
 from limo.data.mixture import Mixture
+from limo.data.progress import bar
+from limo.data.sift import Look, Seen, sift
 from limo.data.source import Bad, Data, Row, blamed, entries, missing
 from limo.data.table import Table
-from limo.records import Attempt, DataSummary, Problem
+from limo.records import Attempt, DataSummary, Gold, Problem, replacing
 from limo.stage import Stage, summarise
 
 FIRST = 20
@@ -30,7 +34,7 @@ class DataStage(Stage):
     """
 
     module: ClassVar[str] = "limo.data"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     products: ClassVar[tuple[str, ...]] = ("problems.jsonl", "solutions.jsonl")
 
     data: Annotated[Data, held_to(Data)]
@@ -44,8 +48,9 @@ class DataStage(Stage):
         return {
             "data": serial.fingerprint(self.data, digest),
             "duplicates": self._duplicates(),
+            "near": getattr(self.data, "near", None),
             "rule": serial.fingerprint(rule, digest),
-            "protect": serial.fingerprint(self.protect, digest) if rule else None,
+            "protect": serial.fingerprint(self._guarded(), digest) if rule else None,
         }
 
     def missing(self) -> list[str]:
@@ -68,47 +73,63 @@ class DataStage(Stage):
     def run(self, folder: Path) -> None:
         rule = self._rule()
         protected = self._protected() if rule else {}
-        with blamed("data"):
-            read = list(entries(self.data))
-        pool = [row.problem for row in read if isinstance(row, Row)]
-        bad = [LeftOut(row.place, "", "bad row", why=row.reason) for row in read if isinstance(row, Bad)]
+        search = Search(rule, protected) if rule else None
+        spool, near = folder / "pool.jsonl", getattr(self.data, "near", None)
+        bad, count = self._spool(spool)
+        pool = list(bar(sift(spool, count, Look(search, near is not None)), "looking at", "problem", count))
         _refuse_equal_ids(pool)
-        kept, dropped = clean(pool, self._duplicates())
-        matches = rule.find(kept, protected) if rule else {}
-        leaks = [LeftOut(p.id, p.question, "benchmark question", match=matches[p.id]) for p in kept if p.id in matches]
-        if rule and rule.action == "drop":
-            dropped += leaks
-            kept = [p for p in kept if p.id not in matches]
-        elif rule:
-            records.write(folder / "matches.jsonl", leaks)
-        dropped += bad
+        done = clean(pool, self._duplicates(), near)
+        leaks = _leaks(search, done.kept.values()) if search else []
+        if rule and leaks:
+            _obey(rule, leaks, folder)
+        dropped = [*bad, *done.dropped, *(leaks if rule and rule.action == "drop" else ())]
+        kept = done.kept.keys() - {why.id for why in dropped}
         reasons = Counter(str(why.reason) for why in dropped)
+        read = count + len(bad)
         if not kept:
-            told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "the source is empty"
+            told = ", ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "the source is empty"
             raise UserError(
-                f"data: none of {len(read)} problems is left ({told}); check its columns or loosen data.decontamination"
+                f"data: none of {read} problems is left ({told}); check its columns or loosen data.decontamination"
             )
         place = {problem.id: number for number, problem in enumerate(pool)}
         records.write(folder / "dropped.jsonl", sorted(dropped, key=lambda why: place.get(why.id, -1)))
-        records.write(folder / "solutions.jsonl", [s for p in kept for s in solutions(p)])
-        records.write(folder / "problems.jsonl", kept)
+        written = _write(folder, spool, kept, done.same if self._duplicates() == "merge" else {})
+        spool.unlink()
         found = DataSummary(
-            read=len(read),
+            read=read,
             kept=len(kept),
-            solutions=sum(len(p.solutions) for p in kept),
+            solutions=written,
             dropped=dict(reasons),
-            leaks=dict(Counter(match.benchmark for match in matches.values())),
+            leaks=dict(Counter(why.match.benchmark for why in leaks if why.match)),
             protected={name: len(problems) for name, problems in protected.items()},
-            unchecked=tuple(name for name in self.protect if name not in protected),
+            unchecked=tuple(name for name in self._guarded() if name not in protected) if rule else (),
         )
         summarise(folder, found)
+
+    def _spool(self, spool: Path) -> tuple[list[LeftOut], int]:
+        """Write the problems of the source as they come; those that cannot be used, and how many can."""
+        bad, count = [], 0
+        with blamed("data"), spool.open("w", encoding="utf-8") as handle:
+            for row in entries(self.data):
+                if isinstance(row, Row):
+                    handle.write(records.line(row.problem))
+                    count += 1
+                else:
+                    bad.append(LeftOut(row.place, "", "bad row", why=row.reason))
+        return bad, count
 
     def _duplicates(self) -> str:
         return str(getattr(self.data, "duplicates", "drop"))
 
     def _rule(self) -> Decontamination | None:
         rule: Decontamination | None = getattr(self.data, "decontamination", Decontamination())
-        return rule if self.protect else None
+        return rule if self.protect or (rule and rule.protect) else None
+
+    def _guarded(self) -> dict[str, Data]:
+        """The sources of the benchmarks that are looked for: the run's, and those named beside them."""
+        rule: Decontamination | None = getattr(self.data, "decontamination", None)
+        named = {name: getattr(held, "source", held) for name, held in rule.protect.items()} if rule else {}
+        return {**named, **self.protect}
 
     def _unread(self) -> list[str]:
         """Sentences for benchmarks that cannot be read here, unless the rule lets them be."""
@@ -119,13 +140,13 @@ class DataStage(Stage):
             "data.decontamination: no leak can be found where the questions of a benchmark cannot be read; mend the above, "
             "or set data.decontamination.absent=report"
         )
-        return [*lacks, remedy] if (lacks := missing(self.protect)) else []
+        return [*lacks, remedy] if (lacks := missing(self._guarded())) else []
 
     def _protected(self) -> dict[str, list[Problem]]:
         """The questions of each benchmark that can be read here."""
         if lacks := self._unread():
             raise UserError("\n".join(lacks))
-        readable = {name: source for name, source in self.protect.items() if not source.missing()}
+        readable = {name: source for name, source in self._guarded().items() if not source.missing()}
         found = {}
         for name, source in readable.items():
             with blamed(f"evaluation.benchmarks.{name}.source"):
@@ -141,7 +162,57 @@ def solutions(problem: Problem) -> list[Attempt]:
     ]
 
 
-def _refuse_equal_ids(pool: list[Problem]) -> None:
+def _write(folder: Path, spool: Path, kept: Set[str], merged: Mapping[str, str]) -> int:
+    """The problems that are kept, those of `merged` with the solutions of their duplicates; how many solutions."""
+    more: dict[str, list[str]] = defaultdict(list)
+    for problem in (_problem(line) for line in spool.open(encoding="utf-8") if merged):
+        if (of := merged.get(problem.id)) is not None:
+            more[of] += problem.solutions
+    count = 0
+    with (
+        replacing(folder / "problems.jsonl") as one,
+        replacing(folder / "solutions.jsonl") as other,
+        one.open("w", encoding="utf-8") as problems,
+        other.open("w", encoding="utf-8") as solved,
+    ):
+        for line in spool.open(encoding="utf-8"):
+            problem = _problem(line)
+            if problem.id not in kept:
+                continue
+            if problem.id in more:
+                every = tuple(dict.fromkeys((*problem.solutions, *more[problem.id])))
+                problem = dataclasses.replace(problem, solutions=every)
+                line = records.line(problem)
+            problems.write(line)
+            solved.writelines(records.line(s) for s in solutions(problem))
+            count += len(problem.solutions)
+    return count
+
+
+def _problem(line: str) -> Problem:
+    row = json.loads(line)
+    return Problem(**{**row, "gold": Gold(**row["gold"]), "solutions": tuple(row["solutions"])})
+
+
+def _leaks(search: Search, kept: Iterable[Seen]) -> list[LeftOut]:
+    seen = [p for p in kept if p.trace]
+    matches = search.leaks((p.id, p.mark, p.trace) for p in seen if p.trace)
+    return [LeftOut(p.id, p.question, "benchmark question", match=matches[p.id]) for p in seen if p.id in matches]
+
+
+def _obey(rule: Decontamination, leaks: list[LeftOut], folder: Path) -> None:
+    """Report the leaks or stop where the rule says so."""
+    first, match = leaks[0], leaks[0].match
+    if rule.action == "fail" and match:
+        raise UserError(
+            f"data.decontamination.action=fail: {len(leaks)} problems leak, {first.id} is {match.benchmark} {match.problem} "
+            f"({match.method}: {match.text[:80]}); remove them, or set action=drop"
+        )
+    if rule.action == "report":
+        records.write(folder / "matches.jsonl", leaks)
+
+
+def _refuse_equal_ids(pool: list[Seen]) -> None:
     twice = [name for name, count in Counter(p.id for p in pool).items() if count > 1]
     if twice:
         raise UserError(

@@ -45,11 +45,16 @@ class Table(Columns):
     duplicates: Literal["drop", "merge", "keep"] = "drop"
     """Of a pool: what happens to a question that stands in it already, up to typesetting; `merge` drops it too and
     gives its solutions to the first when the answers agree."""
+    near: float | None = None
+    """Of a pool: questions with the same answer that share so much of their runs of three tokens (Jaccard) are duplicates
+    too, and the smallest id stays; null does not look."""
     decontamination: Decontamination | None = Decontamination()
     """Of a pool: how questions that stand in a benchmark of the run are found; null does not look."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.near is not None and not 0 < self.near <= 1:
+            raise ValueError(f"near={self.near} must be a share above 0 and at most 1, or null")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit={self.limit} must be 1 or more, or null for all rows")
 

@@ -78,7 +78,12 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def text_hash(text: str) -> bytes:
     """Equal for texts of equal tokens; 16 bytes, so that a large pool's fit in memory."""
-    return hashlib.blake2b("\0".join(tokens(text)).encode(), digest_size=16).digest()
+    return hash_of(tokens(text))
+
+
+def hash_of(text: tuple[str, ...]) -> bytes:
+    """As `text_hash`, of tokens."""
+    return hashlib.blake2b("\0".join(text).encode(), digest_size=16).digest()
 
 
 def boxed(text: str) -> str | None:

@@ -41,7 +41,7 @@ class Pool:
     """Share of rows that repeat an earlier question under another id; `meta.copy_of` names it."""
     duplicates: Literal["drop", "merge", "keep"] = "drop"
     """What the stage does with a question that stands in the pool already."""
-    decontamination: Decontamination | None = Decontamination(long=0, short=0)
+    decontamination: Decontamination | None = Decontamination(long=0, short=0, numbers=False)
     """How benchmark questions are found; all problems here share their few tokens, so only the same question is a leak."""
 
     def __post_init__(self) -> None:
