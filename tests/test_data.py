@@ -827,6 +827,12 @@ def test_a_leak_is_found_under_other_numbers_in_a_wrapper_in_a_solution_and_behi
         assert not blind.find([leak], {"b": BENCH})
 
 
+def test_arithmetic_that_a_solution_shares_with_a_question_is_no_quotation() -> None:
+    total = " + ".join(map(str, range(2, 12)))
+    solved = problem("x", "How many in all?", solutions=(f"They are {total}.",))
+    assert not Decontamination().find([solved], {"b": [problem("1", f"Find {total} + 12 + 13 + 14 + 15 + 16.")]})
+
+
 def test_numbers_hide_no_difference_between_short_questions_or_tables_of_numbers() -> None:
     short, table = "What is 3 plus 4?", "Sort 1 2 3 4 5 6 7 8 9 10 11 12 13 14 please now"
     bench = {"b": [problem("1", short), problem("2", table)]}

@@ -13,6 +13,8 @@ from limo.records import Problem
 
 Gram = tuple[str, ...]
 Method = Literal["same", "share", "numbers", "inside", "long"]
+SPOKEN = 6
+"""Words, or ideographs, of a long run in a solution."""
 LEAST = 3
 """Tokens of the shortest question that is looked for inside others."""
 
@@ -118,7 +120,8 @@ class Search:
         """What a problem has in common with benchmark questions; None where that is nothing."""
         text = self.rule.read(question)
         solved = (self.rule.read(s) for s in solutions if self.rule.solutions and self.long)
-        found = Trace(self._match(text), self._long(text), tuple(n for each in solved for n in self._long(each)))
+        quoted = (n for each in solved for n in self._long(each) if _spoken(self.runs[n][0]))
+        found = Trace(self._match(text), self._long(text), tuple(quoted))
         return found if found.match or found.question or found.solutions else None
 
     def leaks(self, traces: Iterable[tuple[str, bytes, Trace]]) -> dict[str, Match]:
@@ -183,6 +186,11 @@ def _places(texts: Iterable[tuple[Gram, int]], length: int) -> dict[Gram, list[i
 def _alone(neighbours: Gram) -> bool:
     """Whether what stands beside a run are words, so that the run is no part of a longer formula."""
     return all(neighbour.isalpha() and len(neighbour) > 1 for neighbour in neighbours)
+
+
+def _spoken(run: Gram) -> bool:
+    """Whether a run holds words enough to be a quotation: `2 + 3 + 4 + …` stands in many solutions."""
+    return sum(token.isalpha() for token in run) >= SPOKEN
 
 
 def masked(text: Gram) -> Gram:

@@ -18,7 +18,7 @@ from limo.data.duplicates import LeftOut, clean
 from limo.data.mixture import Mixture
 from limo.data.progress import bar
 from limo.data.sift import Look, Seen, sift
-from limo.data.source import Bad, Data, Row, blamed, entries, missing
+from limo.data.source import Data, Row, blamed, entries, missing
 from limo.data.table import Table
 from limo.records import Attempt, DataSummary, Gold, Problem, replacing
 from limo.stage import Stage, summarise

@@ -1,0 +1,143 @@
+"""How long a pool takes from files to a selection, how much memory, and what is found of the copies planted in it.
+
+    python benchmarks/curation.py BENCHMARKS BASE --rows 10000,100000,1000000
+
+BENCHMARKS is a folder of the JSONL files of LIMO's evaluation (`math.jsonl` …), all of which are protected; BASE is GSM8K's
+`train.jsonl`. A pool is made of BASE: three sentences of three problems and other numbers each, so that no row repeats another,
+and SEEDED copies of each kind are planted: benchmark questions as they are, restyled, with other numbers, and inside a prompt;
+and rows of the pool with one word changed. What is flagged of the rest is a false alarm. Each step runs as in a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import resource
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from limo import records
+from limo.compose import compose
+from limo.data import DataStage, Decontamination, Files
+from limo.records import Example, Problem
+
+SEEDED = 300
+WHITESPACE = Decontamination(split="words", long=8, short=0, common=0, numbers=False, solutions=False)
+"""The 8-gram of s1 and open-r1."""
+
+
+def protected(folder: Path) -> dict[str, Files]:
+    found = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        first = json.loads(file.read_text(encoding="utf-8").splitlines()[0])
+        column = next((name for name in ("question", "problem") if name in first), None)
+        if column and "answer" in first:
+            found[file.stem] = Files(path=file, question=column)
+    return found
+
+
+def restyled(text: str) -> str:
+    return re.sub(r"\s+", "  ", text.replace("$", " ").replace("\\frac", "\\dfrac"))
+
+
+def renumbered(text: str, rng: random.Random) -> str:
+    return re.sub(r"\d+", lambda match: str(int(match[0][:9]) + rng.randint(1, 9)), text)
+
+
+def embedded(text: str) -> str:
+    return (
+        f"You are given a task. Solve it with care.\n\n{text}\n\nPut the final answer in a box and explain each step."
+    )
+
+
+def pool(rows: int, base: list[dict[str, str]], questions: list[str], rng: random.Random) -> Iterator[dict[str, str]]:
+    """Rows in a random order; the id says what each is."""
+    sentences = [part for row in base for part in re.split(r"(?<=[.?!])\s+", row["question"]) if len(part.split()) > 5]
+    worked = [row["answer"].partition("####")[0] for row in base]
+    plain = [
+        (f"plain-{n:07d}", renumbered(" ".join(rng.sample(sentences, 3)), rng), str(n))
+        for n in range(rows - 5 * SEEDED)
+    ]
+    leaks = {"exact": str, "restyled": restyled, "embedded": embedded, "renumbered": lambda text: renumbered(text, rng)}
+    numbers = [question for question in questions if len(re.findall(r"\d+", question)) > 1]
+    for kind, change in leaks.items():
+        some = rng.sample(numbers if kind == "renumbered" else questions, SEEDED)
+        plain += [(f"{kind}-{n}", change(text), "1") for n, text in enumerate(some)]
+    for n, (_, text, answer) in enumerate(rng.sample(plain[: rows - 5 * SEEDED], SEEDED)):
+        words = text.split()
+        words[len(words) // 2] = "somewhat"
+        plain.append((f"q-near-{n}", " ".join(words), answer))
+    rng.shuffle(plain)
+    for name, text, answer in plain:
+        yield {"id": name, "question": text, "answer": answer, "solution": f"{rng.choice(worked)}\n\\boxed{{{answer}}}"}
+
+
+def kinds(ids: Iterator[str] | list[str]) -> Counter[str]:
+    return Counter(re.sub(r"-\d+$", "", name) for name in ids)
+
+
+def gibibytes() -> str:
+    """The most memory of this process and of the largest that it started."""
+    return " + ".join(f"{resource.getrusage(who).ru_maxrss / 2**20:.1f}" for who in (0, resource.RUSAGE_CHILDREN))
+
+
+def measure(rows: int, folder: Path, options: argparse.Namespace) -> None:
+    rng = random.Random(0)
+    base = [row for _, row in records.rows(options.base)]
+    sources = protected(options.benchmarks)
+    held = {name: source.problems() for name, source in sources.items()}
+    records.write(folder / "rows.jsonl", pool(rows, base, [p.question for each in held.values() for p in each], rng))
+    (out := folder / "data").mkdir()
+    started = time.perf_counter()
+    data = Files(path=folder / "rows.jsonl", id="id", solution="solution", near=0.8)
+    DataStage(data=data, protect=sources).run(out)
+    cleaned = time.perf_counter()
+    reasons: dict[str, list[str]] = {}
+    for _, row in records.rows(out / "dropped.jsonl"):
+        reasons.setdefault(row["reason"], []).append(row["id"])
+    print(f"{rows:,} rows: read, deduplicated, decontaminated in {cleaned - started:.0f} s, {gibibytes()} GiB")
+    for reason, ids in reasons.items():
+        print(f"  {reason}: {dict(kinds(ids))}")
+    print(f"  dropped in all: {dict(kinds([id for ids in reasons.values() for id in ids]))}")
+    for _, row in records.rows(out / "dropped.jsonl"):
+        if row["id"].startswith("plain") and row["match"]:
+            print("  false alarm:", row["match"]["method"], row["match"]["benchmark"], "|", row["match"]["text"])
+    select(out / "problems.jsonl")
+    print(f"  scored and selected in {time.perf_counter() - cleaned:.0f} s, {gibibytes()} GiB", flush=True)
+    if options.others:
+        started = time.perf_counter()
+        whole = {p.id: p for p in data.problems()}
+        found = WHITESPACE.find(list(whole.values()), held)
+        print(f"  whitespace 8-gram in {time.perf_counter() - started:.0f} s: {dict(kinds(list(found)))}", flush=True)
+
+
+def select(problems: Path) -> None:
+    """The rule score of LIMO and the best 800."""
+    steps = ["~selection.steps.correct", "~selection.steps.solve_rate", "selection.size=800"]
+    selection = compose(["data=files", "selection=limo", *steps]).selection
+    pool = [
+        Example(id=p.id, problem=p.id, question=p.question, answer=p.answer, solution=p.solutions[0])
+        for p in records.read(problems, Problem)
+    ]
+    assert len(selection.choose(pool, 0).kept) == 800
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("benchmarks", type=Path)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("--rows", default="10000,100000")
+    parser.add_argument("--others", action="store_true", help="the whitespace 8-gram beside it")
+    options = parser.parse_args()
+    for rows in map(int, options.rows.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(rows, Path(folder), options)
+
+
+if __name__ == "__main__":
+    main()
