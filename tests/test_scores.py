@@ -18,7 +18,7 @@ from limo.data import Files
 from limo.models import Model
 from limo.models.encode import Encoded
 from limo.records import Example, Gold, Problem, Scored, ScoresSummary
-from limo.scores import External, Hidden, Likelihood, Likeness, ScoresStage, Tfidf
+from limo.scores import External, Hidden, Likelihood, Likeness, ScoresStage, Static, Tfidf
 from limo.scores.likeness import turns
 from limo.stage import summary
 
@@ -146,6 +146,22 @@ def test_tfidf_finds_the_nearest_question_and_the_same_text_in_any_order(tmp_pat
     assert all(np.allclose(found[name], turned[name], atol=1e-6) for name in found)
     cosine = np.stack([found[str(a)] for a in range(4)]) @ np.stack([found[str(a)] for a in range(4)]).T
     assert cosine[0, 3] == pytest.approx(1) and cosine[0, 1] > 0.5 > cosine[0, 2]
+
+
+def test_static_embeddings_are_read_from_a_folder_and_whole_texts_count(tmp_path: Path) -> None:
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    raw = Tokenizer(models.WordLevel({"[UNK]": 0, "sum": 1, "sine": 2}, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    StaticModel(np.array([[0.0, 0.01], [1.0, 0.0], [0.0, 1.0]], np.float32), raw).save_pretrained(tmp_path / "static")
+    texts = {"a": "sum " * 600 + "sine " * 600, "b": "sum sum", "c": "sine"}
+    pool = [dataclasses.replace(POOL[0], id=name, question=text) for name, text in texts.items()]
+    found = Static(path=str(tmp_path / "static")).measure(pool, MODEL, tmp_path).vectors
+    assert found["b"] @ found["c"] == pytest.approx(0, abs=0.1)
+    assert found["a"] @ found["b"] == pytest.approx(found["a"] @ found["c"], abs=0.05), "nothing is cut off"
+    with pytest.raises(UserError, match=r"scores: .*nowhere cannot be loaded .* give a folder that model2vec saved"):
+        Static(path=str(tmp_path / "nowhere")).measure(pool, MODEL, tmp_path)
 
 
 def stage_of(folder: Path, pool: list[Example], scorer: object, model: Model, **how: object) -> ScoresStage:

@@ -99,7 +99,7 @@ class Static:
         except Exception as error:  # whatever the hub or the folder lacks
             what = f"{self.path} cannot be loaded ({str(error).splitlines()[0]})"
             raise UserError(f"scores: {what}; give a folder that model2vec saved") from None
-        vectors = unit(np.asarray(net.encode([_text(e, self.of) for e in pool]), np.float32))
+        vectors = unit(np.asarray(net.encode([_text(e, self.of) for e in pool], max_length=None), np.float32))
         return Table(vectors={e.id: vector for e, vector in zip(pool, vectors, strict=True)})
 
 
