@@ -393,3 +393,15 @@ def test_a_recipe_that_is_a_sweep_is_planned_as_one(capsys: pytest.CaptureFixtur
     main(["+experiment=sample_size", "--gpus", "8xH100"])
     out = capsys.readouterr().out
     assert "12 runs, on 8 × NVIDIA H100 80GB HBM3; GPU hours" in out and "every run: training needs about" in out
+
+
+def test_a_table_of_scores_is_priced_by_its_passes_and_not_where_the_store_has_it(tmp_path: Path) -> None:
+    words = ("selection=rsr", "selection.size=800")
+    made = plan(composed(*words), {"scores/likelihood": None}, H100)
+    (one,) = made.scorings
+    assert one.tokens == 817 * 2 * made.amounts.length and (one.hours or 0) > 0
+    assert "scores/likelihood" in text(made)
+    (less,) = plan(composed(*words, "scores.likelihood.alone=false"), {"scores/likelihood": None}, H100).scorings
+    assert less.tokens == one.tokens / 2
+    assert plan(composed(*words), {"scores/likelihood": tmp_path}, H100).scorings == ()
+    assert plan(composed("selection=k_center"), {"scores/tfidf": None}, H100).scorings == (), "no model reads for it"

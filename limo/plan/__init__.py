@@ -17,6 +17,7 @@ from limo.placement import Machine
 from limo.plan import target
 from limo.plan.amounts import Amounts, amounts
 from limo.plan.generation import Generation, generations, place
+from limo.plan.scoring import Scoring, scorings
 from limo.plan.training import TrainingPlan, training
 from limo.records import AttemptsSummary
 from limo.stage import Pending, Stage, summary
@@ -41,6 +42,7 @@ class Plan:
     amounts: Amounts
     training: TrainingPlan | None
     generations: tuple[Generation, ...]
+    scorings: tuple[Scoring, ...]
     disk: dict[str, float]
     """What for -> bytes."""
     free: int
@@ -70,6 +72,7 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
         amounts=sizes,
         training=training(config, shape, machine, sizes) if trains and shape else None,
         generations=answers,
+        scorings=tuple(scorings(config, machine, sizes, found)),
         disk=disk(config, shape, machine, answers, found),
         free=free,
         notes=tuple(dict.fromkeys(_notes(config, found))),

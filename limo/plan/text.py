@@ -45,6 +45,7 @@ def _tasks(plan: Plan) -> str:
     said = {
         one.task: f"{one.answers:,} answers, {count(one.tokens or 0)} tokens" for one in plan.generations if one.answers
     }
+    said |= {one.task: f"{count(one.tokens)} tokens to read" for one in plan.scorings if one.tokens}
     if plan.amounts.problems is not None:
         said["data"] = f"{plan.amounts.problems:,} problems"
     if plan.amounts.examples is not None:
@@ -99,6 +100,7 @@ def _memory(plan: Plan, training: TrainingPlan) -> str:
 def _time(plan: Plan) -> str:
     machine = plan.machine
     rows = [("training", plan.training.hours, plan.training.setup.ranks)] if plan.training else []
+    rows += [(one.task, one.hours, 1) for one in plan.scorings]
     rows += [(one.task, one.hours, one.placed.tensor_parallel * one.placed.replicas) for one in plan.generations]
     lines = [_row(task, hours(value), _wall(value, busy, machine)) for task, value, busy in rows]
     known = [(value, busy) for _, value, busy in rows if value is not None]
@@ -141,7 +143,8 @@ def _checkpoint(plan: Plan, what: str) -> str:
 
 def _assumptions(plan: Plan) -> str:
     machine, sheet = plan.machine, plan.machine.chip
-    lines = [f"data: {plan.amounts.source}", *(f"{one.task}: {one.note}" for one in plan.generations)]
+    told = [(one.task, one.note) for one in plan.generations] + [(one.task, one.note) for one in plan.scorings]
+    lines = [f"data: {plan.amounts.source}", *(f"{task}: {note}" for task, note in told)]
     if not machine.gpus:
         lines.append(f"time: {cost.CORE / 1e9:.0f} GFLOP/s a core in training; a tiny model is slowed by other things")
     elif sheet is None:

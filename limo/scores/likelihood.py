@@ -52,6 +52,11 @@ class Likelihood:
     sentences: int | None = None
     """Measure each sentence after so many before it alone, for `local`; as many more passes. Null does not."""
 
+    @property
+    def passes(self) -> float:
+        """Tokens read for each token of a candidate, at most."""
+        return 1 + self.alone + (0 if self.sentences is None else 1 + self.sentences)
+
     def __post_init__(self) -> None:
         if self.clip < 1 or (self.sentences is not None and self.sentences < 0):
             raise ValueError(f"clip={self.clip} must be 1 or more, sentences={self.sentences} 0 or more, or null")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Likeness:
     """Null takes the model of the run."""
     to: Annotated[Data, held_to(Data)]
     """The development set; a problem without a solution counts by its question and answer."""
+    passes: ClassVar[int] = 1
 
     def missing(self, model: Model) -> list[str]:
         return [*model.missing(), *(f"scores: to: {sentence}" for sentence in self.to.missing())]

@@ -36,7 +36,9 @@ class Table:
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A member of `scores`."""
+    """A member of `scores`. One that reads texts with a model may have `model`, where null is the run's, and `passes`, the tokens it
+    reads for each token of a candidate.
+    """
 
     def missing(self, model: Model) -> list[str]:
         """What this machine lacks to measure, one sentence each; `model` is the run's own."""

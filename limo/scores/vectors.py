@@ -8,7 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class Hidden:
 
     model: Model | None = None
     """Null takes the model of the run."""
+    passes: ClassVar[int] = 1
 
     def missing(self, model: Model) -> list[str]:
         return model.missing()
