@@ -60,7 +60,7 @@ def repositories(tmp_path: Path) -> dict[str, Path]:
 
 
 def places(folder: Path) -> dict[str, str]:
-    return {"HF_HOME": str(folder / "hf"), "XDG_CACHE_HOME": str(folder / "cache")}
+    return {"HF_HOME": str(folder / "hf"), "XDG_CACHE_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "0"}
 
 
 def files(hub: Hub) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_hardware import EIGHT, SLICED, driver
 
-from limo import hardware, pipeline
+from limo import hardware, pipeline, tasks
 from limo.compose import compose
 from limo.config import Config
 from limo.plan import plan
@@ -76,7 +76,7 @@ def test_every_recipe_is_taken_or_refused_for_what_the_node_is(
         unused = [sentence for sentence in said if "the driver shows" in sentence]
         assert len(unused) == (count != usable), recipe
         if count == usable:
-            made = plan(config, dict.fromkeys(pipeline.TASKS), hardware.gpus(), 2000 << 30)
+            made = plan(config, dict.fromkeys(tasks.TASKS), hardware.gpus(), 2000 << 30)
             assert set(made.refused) == set(said), recipe
         assert not [sentence for sentence in said if UNSET.search(sentence)], recipe
         assert all(HARDWARE.search(sentence) for sentence in said), (recipe, said)

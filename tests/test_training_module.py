@@ -16,12 +16,12 @@ from hypothesis import strategies as some
 from torch.nn import functional
 
 from limo import UserError
-from limo.models import Model
+from limo.models import Model, attention
 from limo.models.attention import NAME
 from limo.models.encode import Encoded, encode
 from limo.models.weights import refuse_other_heads
 from limo.optimizers import AdamW
-from limo.training import Training, TrainingStage, attention
+from limo.training import Training, TrainingStage
 from limo.training.batches import Batch, BatchPlan, Layout, Step, plan_batches
 from limo.training.module import Module
 from limo.training.strategies import Single
