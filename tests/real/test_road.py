@@ -59,4 +59,4 @@ def test_the_road_runs_on_real_ranks_and_a_real_engine_and_then_comes_from_the_s
 
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.count("from the store") == 6
+    assert again.stdout.count("from the store") == 7
