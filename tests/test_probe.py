@@ -18,10 +18,11 @@ from limo.engine.transformers import Transformers, load
 from limo.lab import Questions
 from limo.models import Model, load_tokenizer
 from limo.models.encode import encode
-from limo.probe import ProbeStage, losses
+from limo.probe import ProbeStage
 from limo.probe.losses import score
 from limo.probe.text import ENOUGH, LITTLE, meaning, text, usable
 from limo.records import Context, Example, ProbeSummary, write
+from limo.scores import forward
 from limo.stage import summary
 from tests.command import started
 from tests.waiting import LAST
@@ -54,7 +55,7 @@ def run(one: ProbeStage, folder: Path) -> ProbeSummary:
 
 @pytest.mark.parametrize("rows", [1, 7, 512])
 def test_what_an_answer_costs_is_the_loss_of_transformers(rows: int, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(losses, "ROWS", rows)
+    monkeypatch.setattr(forward, "ROWS", rows)
     base = model(tmp_path / "base")
     net = load(base, "auto")
     for example in tiny.examples(4):
@@ -66,7 +67,7 @@ def test_what_an_answer_costs_is_the_loss_of_transformers(rows: int, tmp_path: P
             whole = net(input_ids=ids, labels=labels)
         paid = score(net, one)
         assert paid.tokens == one.supervised
-        assert paid.loss / paid.tokens == pytest.approx(float(whole.loss), rel=1e-5)
+        assert paid.surprisal / paid.tokens == pytest.approx(float(whole.loss), rel=1e-5)
         first = whole.logits[0, :-1].argmax(-1) == ids[0, 1:]
         assert paid.first == int(first[one.prompt - 1 :].sum())
 
@@ -77,7 +78,7 @@ def test_a_context_is_what_stands_before_the_prompt(tmp_path: Path) -> None:
     other, one = (encode(tokenizer, base, e) for e in tiny.examples(2))
     joined = replace(one, tokens=(*other.tokens, *one.tokens), prompt=len(other.tokens) + one.prompt)
     assert score(net, one, other.tokens) == score(net, joined)
-    assert score(net, one, other.tokens).loss != pytest.approx(score(net, one).loss, rel=1e-4)
+    assert score(net, one, other.tokens).surprisal != pytest.approx(score(net, one).surprisal, rel=1e-4)
 
 
 def test_a_greedy_answer_is_all_first_choices_and_cheaper_than_the_solutions(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from limo.grading.stage import case
 from limo.models import load_tokenizer
 from limo.models.encode import Encoded, encode, encode_all
 from limo.models.weights import refuse_other_heads
-from limo.probe.losses import TokenLoss, score
+from limo.probe.losses import score
 from limo.records import Attempt, Context, Example, Gold, Losses, OwnAnswers, ProbeSummary, Problem, Solved
+from limo.scores.forward import Cost
 from limo.stage import main, summarise
 from limo.statistics import Table, average, interval, pass_at, powers, ratio, repeats
 from limo.training.length import cut_to_length
@@ -79,11 +80,11 @@ def probe(stage: ProbeStage, folder: Path) -> None:
     summarise(folder, found)
 
 
-def cost(paid: Sequence[TokenLoss], longest: int) -> Losses:
+def cost(paid: Sequence[Cost], longest: int) -> Losses:
     """Nats per token over all tokens, the share of tokens that were the first choice with its interval over texts, the median length."""
     tokens = sum(p.tokens for p in paid)
     return Losses(
-        loss=sum(p.loss for p in paid) / tokens,
+        loss=sum(p.surprisal for p in paid) / tokens,
         first=sum(p.first for p in paid) / tokens,
         first_interval=ratio([(p.first, p.tokens) for p in paid]),
         tokens=statistics.median(p.tokens for p in paid),
@@ -123,7 +124,7 @@ def contexts(net: PreTrainedModel, encoded: Sequence[Encoded], window: float) ->
         pairs = [(score(net, t, before), alone[t.id]) for t in tails if (before := _before(encoded, t, length))]
         if pairs:
             tokens = sum(short.tokens for _, short in pairs)
-            there, here = (sum(p.loss for p in side) / tokens for side in zip(*pairs, strict=True))
+            there, here = (sum(p.surprisal for p in side) / tokens for side in zip(*pairs, strict=True))
             found.append(Context(length, there, here, len(pairs)))
     return found
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -68,21 +68,9 @@ class Network:
         for text in pack:
             end = start + len(text.tokens)
             targets = torch.tensor(text.tokens[text.prompt :], device=states.device)
-            found.append(self._cost(states[start + text.prompt - 1 : end - 1], targets, clip))
+            found.append(cost(self.net, states[start + text.prompt - 1 : end - 1], targets, clip))
             start = end
         return found
-
-    def _cost(self, states: torch.Tensor, targets: torch.Tensor, clip: int) -> Cost:
-        head = self.net.get_output_embeddings()
-        surprisal, ranks, first = 0.0, 0, 0
-        for part, wanted in zip(torch.split(states, ROWS), torch.split(targets, ROWS), strict=True):
-            logits = head(part).float()
-            own = logits.gather(1, wanted[:, None])
-            surprisal += float((logits.logsumexp(1) - own[:, 0]).double().sum())
-            rank = 1 + (logits > own).sum(1)
-            ranks += int(rank.clamp(max=clip).sum())
-            first += int((rank == 1).sum())
-        return Cost(surprisal, ranks, first, len(targets))
 
     @torch.inference_mode()
     def _apart(self) -> bool:
@@ -91,6 +79,21 @@ class Network:
         both = self.hidden(texts)[5:]
         alone = self.hidden(texts[1:])
         return torch.allclose(both, alone, rtol=0.05, atol=0.05 * float(alone.abs().max()))
+
+
+@torch.inference_mode()
+def cost(net: PreTrainedModel, states: torch.Tensor, targets: torch.Tensor, clip: int = 1) -> Cost:
+    """What tokens cost after the [tokens, width] hidden states before them; the head works on ROWS at a time."""
+    head = net.get_output_embeddings()
+    surprisal, ranks, first = 0.0, 0, 0
+    for part, wanted in zip(torch.split(states, ROWS), torch.split(targets, ROWS), strict=True):
+        logits = head(part).float()
+        own = logits.gather(1, wanted[:, None])
+        surprisal += float((logits.logsumexp(1) - own[:, 0]).double().sum())
+        rank = 1 + (logits > own).sum(1)
+        ranks += int(rank.clamp(max=clip).sum())
+        first += int((rank == 1).sum())
+    return Cost(surprisal, ranks, first, len(targets))
 
 
 def packs(texts: Sequence[Encoded], room: int) -> Iterator[list[Encoded]]:
@@ -105,10 +108,10 @@ def packs(texts: Sequence[Encoded], room: int) -> Iterator[list[Encoded]]:
         yield held
 
 
-def through(network: Network, texts: Sequence[Encoded], clip: int, done: Callable[[Encoded, Cost], None]) -> None:
-    """Measure texts, telling each as it is done."""
+def through(network: Network, texts: Mapping[str, Encoded], clip: int) -> Iterator[tuple[str, Cost]]:
+    """What each text costs, by its name, as it is measured."""
     from limo.data.progress import bar
 
-    for pack in bar(list(packs(texts, network.pack)), "scoring", "pack"):
-        for text, cost in zip(pack, network.costs(pack, clip), strict=True):
-            done(text, cost)
+    named = [replace(text, id=name) for name, text in texts.items()]
+    for pack in bar(list(packs(named, network.pack)), "scoring", "pack"):
+        yield from zip((text.id for text in pack), network.costs(pack, clip), strict=True)

@@ -73,27 +73,23 @@ class Likelihood:
         shape = model.shape()
         room = shape.max_position_embeddings if shape else math.inf
         texts, lost = self._texts(pool, tokenizer, model, room)
-        wanted = {
-            kept.key_of(text, self.clip): text for parts in texts.values() for part in parts.values() for text in part
-        }
+        wanted: dict[str, Encoded] = {}
+        keys: dict[str, dict[str, list[str]]] = {name: {} for name in texts}
+        for name, kinds in texts.items():
+            for kind, part in kinds.items():
+                keys[name][kind] = [kept.key_of(text, self.clip) for text in part]
+                wanted.update(zip(keys[name][kind], part, strict=True))
         about = model.fingerprint(Store(store).digest)["weights"]
         path = store / "likelihood" / f"{key_of([about])}.jsonl"
         known = kept.find(path)
         if new := {key: text for key, text in wanted.items() if key not in known}:
-            network = Network(model)
             with kept.writing(path) as write:
-                names = {id(text): key for key, text in new.items()}
-
-                def done(text: Encoded, cost: Cost) -> None:
-                    write(names[id(text)], cost)
-                    known[names[id(text)]] = cost
-
-                through(network, list(new.values()), self.clip, done)
+                for key, cost in through(Network(model), new, self.clip):
+                    write(key, cost)
+                    known[key] = cost
         columns = {
-            name: self._columns(
-                {kind: [known[kept.key_of(t, self.clip)] for t in part] for kind, part in parts.items()}
-            )
-            for name, parts in texts.items()
+            name: self._columns({kind: [known[key] for key in part] for kind, part in kinds.items()})
+            for name, kinds in keys.items()
         }
         return Table(columns, tokens=sum(len(text.tokens) for text in new.values()), unmeasured=lost)
 
