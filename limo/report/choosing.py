@@ -21,6 +21,7 @@ from limo.statistics import spearman
 
 COUNTS = re.compile(r"(right|tried|solve_rate)\..")
 """Scores of single sieves, which `solve_rate` stands for."""
+EXAMPLES = Path("selection", "examples.jsonl")
 PANELS = 4
 """Selections whose score distributions are drawn; a larger sweep shows its counts only."""
 CARDS = 3
@@ -124,9 +125,10 @@ def _card(why: str, example: Example, scores: Mapping[str, float]) -> Html:
 
 def agreement(settings: Sequence[Setting]) -> Pieces:
     """How many examples two settings have in common, and how alike they order the candidates; means over their seeds."""
-    orders = {s.label: found for s in settings if (found := {r.seed: order(r) for r in s.runs if examples(r)})}
-    if not 2 <= len(orders) <= MOST:
+    there = [s for s in settings if any((r.folder / EXAMPLES).is_file() for r in s.runs)]
+    if not 2 <= len(there) <= MOST:
         return []
+    orders = {s.label: {r.seed: made for r in s.runs if (made := order(r)).kept} for s in there}
     shared, alike = {}, {}
     for one, other in combinations(orders, 2):
         seeds = orders[one].keys() & orders[other].keys()
@@ -165,7 +167,7 @@ def order(run: Run) -> Ordered:
 
 def examples(run: Run) -> list[Example]:
     """What a run chose, best first."""
-    return _rows(run.folder / "selection" / "examples.jsonl", Example)
+    return _rows(run.folder / EXAMPLES, Example)
 
 
 def left_out(run: Run) -> list[Dropped]:

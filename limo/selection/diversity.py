@@ -142,7 +142,8 @@ class Dpp(OverVectors):
             left = left - made**2
             left[best] = -np.inf
             order.append(best)
-        return order + [place for place in range(len(matrix)) if place not in set(order)]
+        chosen = set(order)
+        return order + [place for place in range(len(matrix)) if place not in chosen]
 
 
 def _worth(count: int) -> np.ndarray:

@@ -118,9 +118,11 @@ class SelectionStage(Stage):
 
     def run(self, folder: Path) -> None:
         pool = records.read(self.candidates / "candidates.jsonl", Example)
+        found: dict[str, Vectors] = {}
         for name, table in self.scores.items():
-            pool = with_columns(pool, name, table)
-        found = {name: held for name, table in self.scores.items() if (held := vectors(table))}
+            rows = records.read(table / "scores.jsonl", Scored)
+            pool = with_columns(pool, name, rows)
+            found |= {name: held} if (held := vectors(table, rows)) else {}
         outcome = self.selection.choose(pool, self.seed, found)
         kept = [self.selection.rewritten(e, self.seed) for e in outcome.kept]
         reasons = [
@@ -159,24 +161,23 @@ def needs_attempts(key: str, sieves: tuple[str, ...]) -> str:
     return f"selection.{key} needs attempts at the problems; {known}"
 
 
-def with_columns(pool: list[Example], name: str, table: Path) -> list[Example]:
+def with_columns(pool: list[Example], name: str, rows: list[Scored]) -> list[Example]:
     """Candidates with the columns of a table of scores, as `<name>.<column>`."""
-    rows = {row.id: row.columns for row in records.read(table / "scores.jsonl", Scored)}
+    held = {row.id: row.columns for row in rows}
     return [
-        dataclasses.replace(e, scores=e.scores | {f"{name}.{column}": v for column, v in rows.get(e.id, {}).items()})
+        dataclasses.replace(e, scores=e.scores | {f"{name}.{column}": v for column, v in held.get(e.id, {}).items()})
         for e in pool
     ]
 
 
-def vectors(table: Path) -> Vectors:
-    """The vectors of a table of scores by the ids of its candidates; none where it has none."""
+def vectors(table: Path, rows: list[Scored]) -> Vectors:
+    """The vectors of a table of scores by the ids of its rows; none where it has none."""
     import numpy as np
 
     path = table / "vectors.npy"
     if not path.is_file():
         return {}
-    ids = [row.id for row in records.read(table / "scores.jsonl", Scored)]
-    return dict(zip(ids, np.load(path, mmap_mode="r"), strict=True))
+    return dict(zip((row.id for row in rows), np.load(path, mmap_mode="r"), strict=True))
 
 
 def traits(pool: list[Example], step: str) -> dict[str, Trait]:

@@ -20,16 +20,22 @@ FEW = 3
 
 
 @component
-class Cut:
-    """Only the first part of the steps, then the answer in a box, as if the reasoning had been broken off."""
+class Partly:
+    """What changes a share of a solution."""
 
     share: float = 0.5
-    """Share of the steps that stay."""
-    answer: bool = True
-    """Close with the boxed gold answer where the rest has no box."""
 
     def __post_init__(self) -> None:
-        _refuse_share(self.share)
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share={self.share} must be from 0 to 1")
+
+
+@component
+class Cut(Partly):
+    """Only a first share of the steps, then the answer in a box, as if the reasoning had been broken off."""
+
+    answer: bool = True
+    """Close with the boxed gold answer where the rest has no box."""
 
     def rewrite(self, example: Example, seed: int) -> str:
         parts, seams = steps(example.solution)
@@ -41,13 +47,10 @@ class Cut:
 
 
 @component
-class Shuffle:
+class Shuffle(Partly):
     """A share of the steps change places among themselves, drawn by the seed; the last one stays."""
 
     share: float = 1.0
-
-    def __post_init__(self) -> None:
-        _refuse_share(self.share)
 
     def rewrite(self, example: Example, seed: int) -> str:
         parts, seams = steps(example.solution)
@@ -60,13 +63,8 @@ class Shuffle:
 
 
 @component
-class Delete:
+class Delete(Partly):
     """A share of the steps is left out, drawn by the seed; the last one stays."""
-
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        _refuse_share(self.share)
 
     def rewrite(self, example: Example, seed: int) -> str:
         parts, seams = steps(example.solution)
@@ -76,13 +74,8 @@ class Delete:
 
 
 @component
-class Digits:
+class Digits(Partly):
     """A share of the numbers gets other digits, drawn by the seed; those in a box stay."""
-
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        _refuse_share(self.share)
 
     def rewrite(self, example: Example, seed: int) -> str:
         body, box, rest = example.solution.rpartition("\\boxed")
@@ -130,8 +123,3 @@ def _drawn(name: str, seed: int, what: str, count: int, share: float) -> list[in
     """Places below `count`, a share of them, in order."""
     order = sorted(range(max(0, count)), key=lambda place: seeded_uniform(seed, what, name, str(place)))
     return sorted(order[: round(share * max(0, count))])
-
-
-def _refuse_share(share: float) -> None:
-    if not 0 <= share <= 1:
-        raise ValueError(f"share={share} must be from 0 to 1")
