@@ -12,7 +12,7 @@ from limo import UserError, records
 from limo.attempts.attempts import Sieve
 from limo.config import component
 from limo.data import Data, Table
-from limo.records import Attempt, AttemptsSummary, Problem, Tally
+from limo.records import AttemptsSummary, Problem, Tally
 from limo.stage import Input, Stage, summarise
 
 
@@ -98,11 +98,7 @@ class RecordedStage(Stage):
 
     def run(self, folder: Path) -> None:
         pool = sorted(records.read(self.problems, Problem), key=lambda p: p.id)
-        tries = [
-            Attempt(p.id, n, seed=0, text=text, finish="stop", prompt_tokens=0, tokens=0)
-            for p in pool
-            for n, text in enumerate(self._texts(p))
-        ]
+        tries = [one for p in pool for one in records.unsampled(p.id, self._texts(p))]
         if not tries:
             raise UserError(f"attempts: no problem has completions in its column {self.column!r}; name another column")
         records.write(folder / "attempts.jsonl", tries)

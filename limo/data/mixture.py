@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from limo import UserError, serial
 from limo.config import component, held_to
 from limo.data.contamination import Decontamination
+from limo.data.near import refuse_near
 from limo.data.source import Bad, Data, Row, blamed, entries, known
 from limo.records import Problem
 from limo.serial import origin
@@ -55,8 +56,7 @@ class Mixture:
             raise ValueError(f"weights={self.weights} must be above 0 and sum to 1, not {sum(self.weights.values()):g}")
         if self.weights and (bare := self.parts.keys() - self.weights.keys()):
             raise ValueError(f"weights: {', '.join(sorted(bare))} has none; give each part one")
-        if self.near is not None and not 0 < self.near <= 1:
-            raise ValueError(f"near={self.near} must be a share above 0 and at most 1, or null")
+        refuse_near(self.near)
         if self.size is not None and self.size < 1:
             raise ValueError(f"size={self.size} must be 1 or more, or null")
 

@@ -19,6 +19,12 @@ SMALL = 8
 """Members of a band up to which all pairs are tried; in larger ones each only with the first, so that time stays linear."""
 
 
+def refuse_near(near: float | None) -> None:
+    """Raises ValueError where that is no share from which questions are near duplicates."""
+    if near is not None and not 0 < near <= 1:
+        raise ValueError(f"near={near} must be a share above 0 and at most 1, or null")
+
+
 def shingles(text: tuple[str, ...]) -> list[str]:
     """The runs of a text's tokens."""
     return [" ".join(text[i : i + WIDTH]) for i in range(max(1, len(text) - WIDTH + 1))]

@@ -20,7 +20,7 @@ from limo.data.progress import bar
 from limo.data.sift import Look, Seen, sift
 from limo.data.source import Data, Row, blamed, entries, missing
 from limo.data.table import Table
-from limo.records import Attempt, DataSummary, Gold, Problem, replacing
+from limo.records import DataSummary, Gold, Problem, replacing
 from limo.stage import Stage, summarise
 
 FIRST = 20
@@ -154,18 +154,10 @@ class DataStage(Stage):
         return found
 
 
-def solutions(problem: Problem) -> list[Attempt]:
-    """The source's solutions in the form that grading takes; they were not sampled, so seed and tokens are 0."""
-    return [
-        Attempt(problem=problem.id, sample=n, seed=0, text=text, finish="stop", prompt_tokens=0, tokens=0)
-        for n, text in enumerate(problem.solutions)
-    ]
-
-
 def _write(folder: Path, spool: Path, kept: Set[str], merged: Mapping[str, str]) -> int:
     """The problems that are kept, those of `merged` with the solutions of their duplicates; how many solutions."""
     more: dict[str, list[str]] = defaultdict(list)
-    for problem in (_problem(line) for line in spool.open(encoding="utf-8") if merged):
+    for problem in map(_problem, spool.open(encoding="utf-8") if merged else ()):
         if (of := merged.get(problem.id)) is not None:
             more[of] += problem.solutions
     count = 0
@@ -184,7 +176,7 @@ def _write(folder: Path, spool: Path, kept: Set[str], merged: Mapping[str, str])
                 problem = dataclasses.replace(problem, solutions=every)
                 line = records.line(problem)
             problems.write(line)
-            solved.writelines(records.line(s) for s in solutions(problem))
+            solved.writelines(records.line(s) for s in records.unsampled(problem.id, problem.solutions))
             count += len(problem.solutions)
     return count
 

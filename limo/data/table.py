@@ -13,6 +13,7 @@ from limo.data.check import Check
 from limo.data.columns import Columns, as_text
 from limo.data.contamination import Decontamination
 from limo.data.formats import Rows, absent, found, read
+from limo.data.near import refuse_near
 from limo.data.progress import bar
 from limo.data.source import Bad, Row
 from limo.records import Problem
@@ -53,8 +54,7 @@ class Table(Columns):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.near is not None and not 0 < self.near <= 1:
-            raise ValueError(f"near={self.near} must be a share above 0 and at most 1, or null")
+        refuse_near(self.near)
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit={self.limit} must be 1 or more, or null for all rows")
 

@@ -1,6 +1,6 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
-from limo.records.answers import RIGHT, Answer, Attempt, Grade
+from limo.records.answers import RIGHT, Answer, Attempt, Grade, unsampled
 from limo.records.examples import Dropped, Example, Origin, Scored
 from limo.records.files import (
     Record,
@@ -114,6 +114,7 @@ __all__ = [
     "replacing",
     "rows",
     "tallied",
+    "unsampled",
     "weight",
     "write",
     "write_json",

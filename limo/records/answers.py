@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from limo.records.problems import Gold
 from limo.records.record import record
 
@@ -21,6 +23,14 @@ class Attempt:
     prompt_tokens: int
     tokens: int
     """Generated tokens, the end token included."""
+
+
+def unsampled(problem: str, texts: Iterable[str]) -> list[Attempt]:
+    """Texts that came with a problem in the form that grading takes; nobody sampled them, so seed and tokens are 0."""
+    return [
+        Attempt(problem=problem, sample=n, seed=0, text=text, finish="stop", prompt_tokens=0, tokens=0)
+        for n, text in enumerate(texts)
+    ]
 
 
 RIGHT = ("correct", "judge_correct")
