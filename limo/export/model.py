@@ -43,7 +43,7 @@ tags: [math, reasoning, limo]
 
 Trained from {base}{f" at {commit}" if commit else ""} by limo {manifest.versions.get("limo")}, commit {manifest.git}; key {manifest.key}.
 
-System prompt of the training; without it the model answers worse: {f"`{prompt}`" if prompt is not None else "none"}
+System prompt of the training; ask with the same: {f"`{prompt}`" if prompt is not None else "none"}
 
 {told}
 
