@@ -85,7 +85,8 @@ def test_drawn_answers_of_vllm_differ_by_seed_and_do_not_depend_on_the_number_of
     assert len({a.text for a in drawn}) >= len(drawn) - 1 == 17
     assert answers(Vllm(replicas=2), smollm2, tmp_path) == served
     logs = sorted((tmp_path / "completions").glob("*.log"))
-    assert len(logs) == 2 and all("EngineCore" in log.read_text() for log in logs)
+    # the second starts when the first is up; on a busy machine the first may have answered all before the second can
+    assert len(logs) == 2 and "EngineCore" in logs[0].read_text()
 
 
 def test_what_the_plan_places_passes_vllm_s_own_check_of_the_cache_or_is_refused(vllm: None) -> None:
