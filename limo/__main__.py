@@ -23,6 +23,7 @@ VERBS = {
     "rehearse": "limo.rehearse.command",
     "fetch": "limo.fetch",
     "report": "limo.report.command",
+    "answers": "limo.answers",
     "grade": "limo.grade",
     "export": "limo.export",
     "store": "limo.store.command",

@@ -89,6 +89,26 @@ def evaluation(
     results(folder, model, found)
 
 
+def answered(folder: Path) -> None:
+    """The answers of an evaluation folder, as its results have them: a number, none, or a text that is cut or goes round."""
+    for name, found in records.read_results(folder / records.RESULTS).benchmarks.items():
+        (folder / name).mkdir()
+        rows = (answer(name, q, i, right) for q, row in found.answers.items() for i, right in enumerate(row))
+        records.write(folder / name / records.ANSWERS, rows)
+
+
+def answer(benchmark: str, problem: str, sample: int, right: int) -> records.Answer:
+    """A right answer is 7; one of three wrong ones each is another number, none at all, and a loop that was cut."""
+    kind = "right" if right else ("other", "none", "loop")[int(problem.rpartition("-")[2]) % 3]
+    said = {"right": "so 7", "other": "so 8", "none": "I do not know.", "loop": "and again " * 40}[kind]
+    verdict = {"right": "correct", "other": "wrong", "none": "no_answer", "loop": "truncated"}[kind]
+    return records.Answer(
+        benchmark=benchmark, problem=problem, sample=sample, question=f"What is {problem}?", gold=records.Gold("7"),
+        response=said, answer=said.removeprefix("so ") if said.startswith("so") else None, verdict=verdict, correct=bool(right),
+        rule="integer", finish="length" if kind == "loop" else "stop", prompt_tokens=9, tokens=len(said), seed=sample,
+    )  # fmt: skip
+
+
 def results(folder: Path, model: str, found: dict[str, records.BenchmarkResult]) -> None:
     """An evaluation folder with these results."""
     mean, over = statistics.mean_of([(b.accuracy, b.interval) for b in found.values()])

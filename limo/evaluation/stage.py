@@ -17,10 +17,8 @@ from limo.evaluation.benchmark import Benchmark, Loaded
 from limo.evaluation.scoring import Asked
 from limo.evaluation.suite import Evaluation
 from limo.models import Model
-from limo.records import RESULTS, EvaluationSummary, Protocol, Results, write_results
+from limo.records import ANSWERS, RESULTS, EvaluationSummary, Protocol, Results, write_results
 from limo.stage import Stage, summarise
-
-ANSWERS = "answers.jsonl"
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What crosses the border of a process: the nouns of a run, results, and the files they stand in."""
 
-from limo.records.answers import RIGHT, Answer, Attempt, Grade, unsampled
+from limo.records.answers import ANSWERS, RIGHT, Answer, Attempt, Grade, unsampled
 from limo.records.examples import Dropped, Example, Origin, Scored
 from limo.records.files import (
     Record,
@@ -11,6 +11,7 @@ from limo.records.files import (
     remove,
     replacing,
     rows,
+    stream,
     write,
     write_json,
     write_record,
@@ -53,6 +54,7 @@ from limo.records.summaries import (
 from limo.records.tallies import WRONG, Band, Disputed, Tally, tallied
 
 __all__ = [
+    "ANSWERS",
     "EACH",
     "LONGEST",
     "RESULTS",
@@ -113,6 +115,7 @@ __all__ = [
     "remove",
     "replacing",
     "rows",
+    "stream",
     "tallied",
     "unsampled",
     "weight",

@@ -55,6 +55,10 @@ class Grade:
         return self.verdict in RIGHT
 
 
+ANSWERS = "answers.jsonl"
+"""Where an evaluation keeps them, in a folder for each benchmark."""
+
+
 @record
 class Answer:
     """One answer of an evaluation with all that explains its verdict: a row that needs no other file."""

@@ -55,14 +55,17 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read(path: Path, kind: type[Record]) -> list[Record]:
     """The records of a JSONL file, in order; unknown keys are refused."""
+    return list(stream(path, kind))
+
+
+def stream(path: Path, kind: type[Record]) -> Iterator[Record]:
+    """As `read`, one after the other: a file may be larger than memory."""
     adapter = _adapter(kind)
-    records = []
     for number, row in rows(path):
         try:
-            records.append(adapter.validate_python(row))
+            yield adapter.validate_python(row)
         except ValidationError as error:
             raise UserError(f"{path}, line {number}: {_fault(kind.__name__, error)}") from None
-    return records
 
 
 def _fault(kind: str, error: ValidationError) -> str:

@@ -103,6 +103,15 @@ def find(folders: Iterable[Path]) -> list[Run]:
     return _once(found.values())
 
 
+def one(folder: Path) -> Run:
+    """The only run at or below a folder. Raises UserError where there is none, or several."""
+    found = find([folder])
+    if len(found) > 1:
+        names = ", ".join(str(run.folder) for run in found[:3])
+        raise UserError(f"{folder}: {len(found)} runs are in it; give the folder of one, such as {names}")
+    return found[0]
+
+
 def _once(runs: Iterable[Run]) -> list[Run]:
     """One run for all whose results have the same keys in the store: side by side they would look like two seeds."""
     kept: dict[object, Run] = {}
