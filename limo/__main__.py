@@ -24,6 +24,7 @@ VERBS = {
     "fetch": "limo.fetch",
     "report": "limo.report.command",
     "answers": "limo.answers",
+    "diff": "limo.diff",
     "grade": "limo.grade",
     "export": "limo.export",
     "store": "limo.store.command",

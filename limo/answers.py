@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limo import UserError
-from limo.records import ANSWERS, Answer, stream
-from limo.report.runs import one
+from limo.loaded import WHICH, answers_in, evaluation, files_of
+from limo.records import Answer
 from limo.statistics import repeats
 from limo.terminal import fold, width
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     before = _before(given, files)
     wanted = [name for name in FILTERS if getattr(given, name)]
     counts, shown = Counter[str](), 0
-    for answer in (answer for file in files.values() for answer in stream(file, Answer)):
+    for answer in answers_in(files.values()):
         earlier = before.get(_identity(answer))
         counts.update(_kinds(answer, earlier))
         if any(not FILTERS[name][1](answer) for name in wanted) or (given.id and answer.problem not in given.id):
@@ -59,43 +59,18 @@ def main(arguments: Sequence[str]) -> None:
     print(_counted(f"{', '.join(files)} of {folder}", counts, shown, given))
 
 
-def evaluation(run: Path, which: str | None) -> Path:
-    """The folder of a run's evaluation, by default of the tuned model where there is one; or the folder itself, such as a result
-    of the store. Raises UserError.
-    """
-    if run.is_dir() and next(run.glob(f"*/{ANSWERS}"), None):
-        return run
-    place = one(run).folder / "evaluation"
-    for kind in [which] if which else ["tuned", "base"]:
-        if next((place / kind).glob(f"*/{ANSWERS}"), None):
-            return place / kind
-    there = [kind for kind in ("tuned", "base") if (place / kind).is_dir()]
-    raise UserError(f"{place.parent}: no answers of {which or 'a model'} in it; it has {', '.join(there) or 'none'}")
-
-
-def files_of(folder: Path, benchmark: str | None = None) -> dict[str, Path]:
-    """Benchmark -> the file of its answers. Raises UserError where there is no such benchmark."""
-    found = {file.parent.name: file for file in sorted(folder.glob(f"*/{ANSWERS}"))}
-    if benchmark and benchmark not in found:
-        raise UserError(f"--benchmark {benchmark}: not in {folder}; it has {', '.join(found)}")
-    return {benchmark: found[benchmark]} if benchmark else found
-
-
 def _before(given: argparse.Namespace, files: Mapping[str, Path]) -> dict[Identity, Before]:
     """What the other run answered, where one is named. Raises UserError where it was asked other questions."""
     if not given.changed:
         return {}
     others = files_of(evaluation(given.changed, given.which))
-    found = {_identity(one): Before(one.correct, one.verdict, one.answer) for one in _all(others, files)}
+    shared = answers_in(file for name, file in others.items() if name in files)
+    found = {_identity(one): Before(one.correct, one.verdict, one.answer) for one in shared}
     if not found:
         raise UserError(
             f"--changed {given.changed}: it has no answers to {', '.join(files)}; it has {', '.join(others)}"
         )
     return found
-
-
-def _all(files: Mapping[str, Path], wanted: Mapping[str, Path]) -> Iterator[Answer]:
-    return (answer for name, file in files.items() if name in wanted for answer in stream(file, Answer))
 
 
 def _identity(answer: Answer) -> Identity:
@@ -160,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--benchmark", help="only of this one")
     parser.add_argument("--id", action="append", metavar="QUESTION", help="only to this question; may be repeated")
-    parser.add_argument("--which", choices=("base", "tuned"), help="of which model (tuned, where there is one)")
+    parser.add_argument("--which", choices=WHICH, help="of which model (tuned, where there is one)")
     parser.add_argument("--limit", type=int, default=10, help="at most so many; 0 for all (%(default)s)")
     parser.add_argument("--whole", action="store_true", help="long answers with their middle")
     return parser

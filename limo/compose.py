@@ -39,12 +39,13 @@ python -m limo rehearse +experiment=limo817      every piece of it for real and 
 python -m limo fetch +experiment=limo817         its models, data and benchmarks into the cache; --list names the commands
 python -m limo report outputs/lab                tables, curves and a web page over many runs
 python -m limo answers <run> --wrong             read the answers of a run: --cut, --no-answer, --in-circles, --changed RUN
+python -m limo diff <run> <run>                  what tells two runs apart: config, examples, versions, questions gained and lost
 python -m limo grade cases.jsonl                 grade answers alone
 python -m limo export outputs/lab --pack lab.tar a run with its results in one file, for another machine
 python -m limo export <run> --as trl|…           its examples as TRL, LLaMA-Factory, ShareGPT, Parquet; --model: its weights, with a card
 python -m limo store verify                      read every result again; what is damaged is set aside
 
-The verbs are run (the default), plan, probe, rehearse, fetch, report, answers, grade, export and store; python -m limo <verb> --help
+The verbs are run (the default), plan, probe, rehearse, fetch, report, answers, diff, grade, export and store; python -m limo <verb> --help
 says what each takes.
 
 Groups and their members (group=member), recipes under `experiment` (+experiment=recipe); those of your own in ./conf/<group>

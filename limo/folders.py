@@ -54,7 +54,7 @@ class Groups(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         file = self.place(self._normalize_file_name(config_path))
         try:
-            text = _small(file)
+            text = small(file)
             config = OmegaConf.load(file)
         except UserError:
             raise
@@ -65,7 +65,7 @@ class Groups(ConfigSource):
         return ConfigResult(self.provider, self.full_path(), config, self._get_header_dict(text))
 
 
-def _small(file: Path) -> str:
+def small(file: Path) -> str:
     """The text of a YAML file. Raises UserError where it, or what its aliases make of it, is no config that a person writes."""
     if file.stat().st_size > LARGEST:
         raise UserError(f"{file}: longer than {LARGEST >> 10} KiB; a config has a few lines")

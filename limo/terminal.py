@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 OTHERWISE = 100
-"""Columns where there is no terminal."""
+"""Columns of text where there is no terminal."""
+ENDLESS = 1_000_000
+"""Columns of a table there."""
+GAP = "  "
 
 
-def width() -> int:
-    """Columns of the terminal, or as COLUMNS of the environment has it."""
-    return shutil.get_terminal_size((OTHERWISE, 24)).columns
+def width(otherwise: int = OTHERWISE) -> int:
+    """Columns of the terminal, or as COLUMNS of the environment has it; `otherwise` where there is none."""
+    return shutil.get_terminal_size((otherwise, 24)).columns
 
 
 def plain(text: str) -> str:
@@ -62,3 +65,44 @@ def _parts(line: str, columns: int) -> Iterator[str]:
         cut = space if space > 0 and line[:space].strip() else end
         yield line[:cut].rstrip()
         line = line[cut:].lstrip(" ")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, columns: int | None = None) -> str:
+    """Aligned columns: the first `words` of them to the left, figures to the right; nothing without rows.
+
+    What is wider than the terminal (`columns`) stands in parts one below the other, each with the first column; a cell that is
+    wider still is shortened. A file takes any width.
+    """
+    if not rows:
+        return ""
+    room = columns or width(ENDLESS)
+    lines = [[" ".join(plain(cell).split("\n")) for cell in row] for row in [head, *rows]]
+    first = min(max(cells(line[0]) for line in lines), max(room // 2, 2))
+    caps = [first, *[max(room - first - len(GAP), 2)] * (len(head) - 1)]
+    lines = [[short(cell, cap) for cell, cap in zip(line, caps, strict=True)] for line in lines]
+    widths = [max(cells(line[i]) for line in lines) for i in range(len(head))]
+    lines.insert(1, ["─" * w for w in widths])
+    parts = [[0]]
+    for i in range(1, len(head)):
+        if len(parts[-1]) > 1 and sum(widths[j] + len(GAP) for j in parts[-1]) + widths[i] > room:
+            parts.append([0])
+        parts[-1].append(i)
+    return "\n\n".join(
+        "\n".join(GAP.join(_aligned(line[i], widths[i], i < words) for i in part).rstrip() for line in lines)
+        for part in parts
+    )
+
+
+def short(text: str, columns: int) -> str:
+    """A text of one line in so many columns: a longer one without its middle."""
+    if cells(text) <= columns:
+        return text
+    kept = len(text)
+    while cells(text[: (kept + 1) // 2]) + cells(text[len(text) - kept // 2 :]) > columns - 1:
+        kept -= 1
+    return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+
+
+def _aligned(text: str, columns: int, left: bool) -> str:
+    space = " " * (columns - cells(text))
+    return text + space if left else space + text

@@ -130,7 +130,7 @@ def test_a_long_answer_is_shown_by_its_head_and_tail_unless_asked_whole(
     [
         (["{root}"], "2 runs are in it; give the folder of one"),
         (["{root}/nowhere"], "no such folder"),
-        (["{run}", "--benchmark", "aime"], "--benchmark aime: not in .*; it has hard, long, main"),
+        (["{run}", "--benchmark", "aime"], "benchmark aime: not in .*; it has hard, long, main"),
         (["{run}", "--limit", "-1"], "--limit -1: give how many"),
         (["{run}", "--changed", "{other}"], "--changed .*: it has no answers to hard, long, main; it has bench"),
         (["{bare}"], "bare/.*: no answers of a model in it; it has base"),
