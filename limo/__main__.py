@@ -25,6 +25,7 @@ VERBS = {
     "report": "limo.report.command",
     "answers": "limo.answers",
     "diff": "limo.diff",
+    "replay": "limo.replay",
     "grade": "limo.grade",
     "export": "limo.export",
     "store": "limo.store.command",

@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -40,13 +41,14 @@ python -m limo fetch +experiment=limo817         its models, data and benchmarks
 python -m limo report outputs/lab                tables, curves and a web page over many runs
 python -m limo answers <run> --wrong             read the answers of a run: --cut, --no-answer, --in-circles, --changed RUN
 python -m limo diff <run> <run>                  what tells two runs apart: config, examples, versions, questions gained and lost
+python -m limo replay <run>                      the same config again from nothing: which results are the same, byte for byte
 python -m limo grade cases.jsonl                 grade answers alone
 python -m limo export outputs/lab --pack lab.tar a run with its results in one file, for another machine
 python -m limo export <run> --as trl|…           its examples as TRL, LLaMA-Factory, ShareGPT, Parquet; --model: its weights, with a card
 python -m limo store verify                      read every result again; what is damaged is set aside
 
-The verbs are run (the default), plan, probe, rehearse, fetch, report, answers, diff, grade, export and store; python -m limo <verb> --help
-says what each takes.
+The verbs are run (the default), plan, probe, rehearse, fetch, report, answers, diff, replay, grade, export and store;
+python -m limo <verb> --help says what each takes.
 
 Groups and their members (group=member), recipes under `experiment` (+experiment=recipe); those of your own in ./conf/<group>
 and ./experiments are found as well, and come first:
@@ -77,6 +79,13 @@ def compose(overrides: Sequence[str]) -> Config:
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
     with _composing():
         return build(hydra.compose("config", _with_folder(overrides)))
+
+
+def rebuild(tree: Mapping[str, Any]) -> Config:
+    """The live Config of a run from what stands in its `config.yaml`. Raises UserError."""
+    with in_words():
+        resolvers.register()
+        return build(OmegaConf.create(dict(tree)))
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:

@@ -13,7 +13,8 @@ import pytest
 from benchmarks.faults.__main__ import LOST, SURVIVED, UNTRIED, VOID, attempt, every, table
 from benchmarks.faults.case import MARK, Case, Fault
 from benchmarks.faults.ends import Done, LostError, UntriedError, VoidError, refused
-from benchmarks.faults.road import RUN, STORE, Road, products
+from benchmarks.faults.road import RUN, STORE, Road
+from limo.products import products
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def road(tmp_path: Path) -> Road:
     (result / "problems.jsonl").write_text("a\nb\n", encoding="utf-8")
     (tmp_path / "whole" / RUN).mkdir()
     (tmp_path / "whole" / RUN / "data").symlink_to(os.path.relpath(result, tmp_path / "whole" / RUN))
-    return Road(("stages=[data]",), tmp_path / "whole", products(tmp_path / "whole"))
+    return Road(("stages=[data]",), tmp_path / "whole", products(tmp_path / "whole" / RUN))
 
 
 def tried(road: Road, tmp_path: Path, how: Callable[[Case], object]) -> tuple[str, str]:

@@ -142,6 +142,17 @@ def test_a_store_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) ->
         pipeline.make("counting", Counting(), Store(blocked))
 
 
+def test_a_whole_result_is_its_products_whenever_and_wherever_it_was_made(tmp_path: Path) -> None:
+    digests = []
+    for name, text in (("one", "x"), ("two", "x"), ("three", "y")):
+        store = Store(tmp_path / name)
+        result = pipeline.make("counting", Counting(text=text, diary=tmp_path / f"diary of {name}"), store)
+        stored = records.read_record(result / MANIFEST, records.Manifest)
+        assert {"log.txt", "stage.json", "summary.json"} < set(stored.files)
+        digests.append(store.digest(result))
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_digests_follow_the_content_and_not_the_place(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     for name in ("a", "b"):

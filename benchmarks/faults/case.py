@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.faults.ends import Done, LostError, again, last
-from benchmarks.faults.road import RUN, STORE, Road, command, differences, environment, products
+from benchmarks.faults.road import RUN, STORE, Road, command, environment
+from limo.products import differences, products
 
 MARK = "LIMO_FAULT"
 """Environment variable by which the processes of a case are found."""
@@ -96,7 +97,7 @@ class Case:
 
     def same(self) -> None:
         """Raise LostError where a product is not as in the reference, or something unfinished lies about."""
-        off = differences(products(self.folder), self.road.products)
+        off = differences(products(self.folder / RUN), self.road.products)
         if off:
             raise LostError(f"{len(off)} products differ: {', '.join(off[:3])}")
         self.tidy()

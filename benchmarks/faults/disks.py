@@ -13,7 +13,8 @@ from benchmarks.faults import moments
 from benchmarks.faults.case import Case, Fault
 from benchmarks.faults.ends import Done, LostError, UntriedError, again, no_traceback, refused
 from benchmarks.faults.moments import Moment, answered, said, step, there
-from benchmarks.faults.road import differences, products
+from benchmarks.faults.road import RUN
+from limo.products import differences, products
 
 ROOM = 96
 """MiB of a disk that will be filled."""
@@ -155,7 +156,7 @@ def same_results(case: Case, done: Done) -> None:
     no_traceback(done)
     if done.code:
         raise LostError(f"exit code {done.code}: {last_line(done.text)}")
-    if off := differences(products(case.folder), case.road.products):
+    if off := differences(products(case.folder / RUN), case.road.products):
         raise LostError(f"{len(off)} products differ: {', '.join(off[:3])}")
 
 

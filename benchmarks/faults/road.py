@@ -1,18 +1,16 @@
-"""The reference: a small run of the lab that nothing disturbs, and what makes two runs the same."""
+"""The reference: a small run of the lab that nothing disturbs."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from limo.products import Products, products
 
 WORDS = (
     *("data.size=60", "selection.size=16", "attempts.lab.sampling.samples=2", "engine=transformers"),
@@ -23,13 +21,6 @@ WORDS = (
 EARLY = ("stages=[data,attempts,selection,training]",)
 ZERO = (*EARLY, "training/strategy=zero2", "training.strategy.devices=2", "training.micro_batch=8")
 RUN, STORE = Path("outputs/run"), Path("outputs/.store")
-OF_THE_MAKING = {"log.txt", "manifest.json", "stage.json", "summary.json"}
-"""Files of a result that hold times, versions and paths."""
-OF_THE_STEPS = ("step", "epoch", "loss", "lr", "grad_norm", "tokens", "supervised_tokens", "validation_loss")
-"""Columns of `metrics.csv` without times."""
-
-Products = dict[str, str]
-"""Task -> the key of its result; file of a task -> digest."""
 
 
 @dataclass(frozen=True)
@@ -56,37 +47,9 @@ def lay(words: tuple[str, ...], folder: Path, after: Road | None = None) -> Road
     )
     if done.returncode:
         sys.exit(f"the run that nothing disturbs failed:\n{done.stdout.decode(errors='replace')}")
-    return Road(words, folder, products(folder))
+    return Road(words, folder, products(folder / RUN))
 
 
 def environment(**extra: str) -> dict[str, str]:
     """One thread a process, as two faults are tried at a time."""
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "0"} | extra
-
-
-def products(folder: Path, run: Path = RUN) -> Products:
-    """What the links of a run folder lead to, and every file there."""
-    found = {}
-    for link in (link for link in (folder / run).rglob("*") if link.is_symlink()):
-        task, result = link.relative_to(folder / run).as_posix(), link.resolve()
-        found[task] = f"{result.parent.name}/{result.name}"
-        for file in result.rglob("*"):
-            if file.is_file() and file.name not in OF_THE_MAKING:
-                found[f"{task}/{file.relative_to(result).as_posix()}"] = digest(file)
-    return found
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a product without what differs between two runs of one command: places and times."""
-    content = file.read_bytes()
-    if file.name == "metrics.csv":
-        rows = csv.DictReader(io.StringIO(content.decode()))
-        content = repr([[row[name] for name in OF_THE_STEPS] for row in rows]).encode()
-    elif file.name == "results.json":
-        content = re.sub(rb'"[^"]*/\.store/', b'"', content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def differences(found: Products, wanted: Products) -> list[str]:
-    """Names of what is absent or other than it must be."""
-    return sorted(name for name, value in wanted.items() if found.get(name) != value)

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
 from benchmarks.faults import moments
 from benchmarks.faults.case import Case, Fault
 from benchmarks.faults.disks import same_results
 from benchmarks.faults.ends import Done, LostError, UntriedError, again, last, no_traceback, refused
-from benchmarks.faults.road import RUN, differences, products
+from benchmarks.faults.road import RUN
+from limo.products import differences, products
 from limo.records import Problem, read
 
 SWEEP = ("-m", "selection=limo,random", "stages=[data,attempts,selection]")
@@ -70,7 +70,7 @@ def two_runs(case: Case) -> str:
     done = [running.wait() for running in both]
     succeeded(*done)
     case.same()
-    if off := differences(products(case.folder, Path("outputs/other")), case.road.products):
+    if off := differences(products(case.folder / "outputs/other"), case.road.products):
         raise LostError(f"{len(off)} products of the second run differ: {', '.join(off[:3])}")
     return made_once(*done)
 

@@ -22,6 +22,8 @@ from limo.store.digests import Digests, files, folder_digest
 MANIFEST = "manifest.json"
 DAMAGED = ".damaged"
 PARTIAL = ".partial"
+OF_THE_MAKING = {MANIFEST, "log.txt", "stage.json", "summary.json"}
+"""Files of a result that hold times, versions and paths: how it was made, and not what it is."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,13 @@ class Store:
         return result
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of a file's or folder's content: for a part of a result as its manifest says, which `find` has checked."""
-        manifest = path.parent / MANIFEST
-        if manifest.is_file() and self.root.resolve() in manifest.resolve().parents:
-            parts = read_record(manifest, Manifest).files
+        """SHA-256 of a file's or folder's content: for a result or a part of one as its manifest says, which `find` has checked.
+
+        A whole result is its products: the same, made at another time or place, has the same digest.
+        """
+        if (parts := self._parts(path)) is not None:
+            return folder_digest({name: part.sha256 for name, part in parts.items() if name not in OF_THE_MAKING})
+        if (parts := self._parts(path.parent)) is not None:
             below = f"{path.name}/"
             if path.name in parts:
                 return parts[path.name].sha256
@@ -118,6 +123,13 @@ class Store:
         if not path.exists():
             raise UserError(f"{path} does not exist; check the path, or run the stage that makes it")
         return self.digests.of(path)
+
+    def _parts(self, result: Path) -> dict[str, Part] | None:
+        """What the manifest of a result says was stored; None for other folders."""
+        manifest = result / MANIFEST
+        if manifest.is_file() and self.root.resolve() in manifest.resolve().parents:
+            return read_record(manifest, Manifest).files
+        return None
 
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(f"store={self.root}: {error.strerror or error}; choose a writable folder with store=…")
