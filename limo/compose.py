@@ -45,7 +45,7 @@ python -m limo replay <run>                      the same config again from noth
 python -m limo grade cases.jsonl                 grade answers alone
 python -m limo export outputs/lab --pack lab.tar a run with its results in one file, for another machine
 python -m limo export <run> --as trl|…           its examples as TRL, LLaMA-Factory, ShareGPT, Parquet; --model: its weights, with a card
-python -m limo store verify                      read every result again; what is damaged is set aside
+python -m limo store                             what its results take and which runs use them; verify reads every byte, prune removes
 
 The verbs are run (the default), plan, probe, rehearse, fetch, report, answers, diff, replay, grade, export and store;
 python -m limo <verb> --help says what each takes.

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,15 @@ class Store:
         return []
 
     def find(self, stage: str, key: str) -> Path | None:
-        """The finished result, or None; one that is not what was stored counts as unfinished."""
+        """The finished result, or None; one that is not what was stored counts as unfinished. The time of its manifest says
+        when it was last found, by which `prune` goes.
+        """
         folder = self.root / stage / key
-        return folder if folder.is_dir() and self.fault(folder) is None else None
+        if not folder.is_dir() or self.fault(folder) is not None:
+            return None
+        with suppress(OSError):  # a store that can only be read
+            os.utime(folder / MANIFEST)
+        return folder
 
     def fault(self, folder: Path) -> str | None:
         return fault(folder, self.digests)
