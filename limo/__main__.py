@@ -12,7 +12,7 @@ import hydra
 from hydra._internal.utils import get_args
 
 from limo import StageError, UserError, process
-from limo.compose import in_words, jobs, overview, register_configs
+from limo.compose import in_words, jobs, register_configs
 from limo.config import ROOT
 from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
@@ -22,6 +22,7 @@ VERBS = {
     "probe": "limo.probe.command",
     "rehearse": "limo.rehearse.command",
     "fetch": "limo.fetch",
+    "show": "limo.show",
     "report": "limo.report.command",
     "answers": "limo.answers",
     "diff": "limo.diff",
@@ -68,6 +69,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Compose, build and run one job or the jobs of a sweep; the exit code."""
     if {"--help", "-h"} & set(arguments):
+        from limo.show import overview
+
         print(overview())
         return DONE
     arguments = sorted(arguments, key=_is_override)  # Hydra takes no option between overrides

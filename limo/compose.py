@@ -27,35 +27,6 @@ from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate
 from limo.serial import load
 
 MULTIRUN = {"-m", "--multirun"}
-HELP = """\
-limo: choose data, train, evaluate and compare, as one declarative experiment
-
-python -m limo                                   the lab: the whole road on a laptop CPU, in minutes
-python -m limo +experiment=limo817               the paper's main run
-python -m limo -m +experiment=limo817 selection=random,limo selection.size=100,400,800
-python -m limo +experiment=limo817 model=qwen2.5-7b-instruct training=lora optimizer.lr=1e-5
-python -m limo plan +experiment=limo817          what would run, what is cached, memory, GPU hours, disk; -m plans a sweep
-python -m limo probe +experiment=limo817         is the base ready? its loss on the examples, its own answers, its length
-python -m limo rehearse +experiment=limo817      every piece of it for real and tiny, in minutes, on this machine
-python -m limo fetch +experiment=limo817         its models, data and benchmarks into the cache; --list names the commands
-python -m limo report outputs/lab                tables, curves and a web page over many runs
-python -m limo answers <run> --wrong             read the answers of a run: --cut, --no-answer, --in-circles, --changed RUN
-python -m limo diff <run> <run>                  what tells two runs apart: config, examples, versions, questions gained and lost
-python -m limo replay <run>                      the same config again from nothing: which results are the same, byte for byte
-python -m limo grade cases.jsonl                 grade answers alone
-python -m limo export outputs/lab --pack lab.tar a run with its results in one file, for another machine
-python -m limo export <run> --as trl|…           its examples as TRL, LLaMA-Factory, ShareGPT, Parquet; --model: its weights, with a card
-python -m limo store                             what its results take and which runs use them; verify reads every byte, prune removes
-
-The verbs are run (the default), plan, probe, rehearse, fetch, report, answers, diff, replay, grade, export and store;
-python -m limo <verb> --help says what each takes.
-
-Groups and their members (group=member), recipes under `experiment` (+experiment=recipe); those of your own in ./conf/<group>
-and ./experiments are found as well, and come first:
-
-{groups}
-
-Every key with its value: python -m limo --cfg job. Any of them can be overridden as key=value."""
 
 
 def register_configs() -> None:
@@ -67,18 +38,18 @@ def register_configs() -> None:
     resolvers.register()
 
 
-def overview() -> str:
-    """The text of `--help`. Hydra's own composes a config and takes a second and a half to list the same groups."""
-    groups = "\n".join(f"{group}: {', '.join(names)}" for group, names in folders.offered().items())
-    return HELP.format(groups=groups)
-
-
 def compose(overrides: Sequence[str]) -> Config:
     """The live Config that `python -m limo <overrides>` would run, `--config-dir` among them. Raises UserError."""
     if sweep := MULTIRUN & set(overrides):
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
     with _composing():
         return build(hydra.compose("config", _with_folder(overrides)))
+
+
+def tree(overrides: Sequence[str]) -> dict[str, Any]:
+    """The composed config as plain values, each `${…}` as it stands. Raises UserError."""
+    with _composing():
+        return OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=False)  # type: ignore[return-value]
 
 
 def rebuild(tree: Mapping[str, Any]) -> Config:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limo.described import leaves
 from limo.loaded import WHICH, Loaded, load
 from limo.records import BenchmarkResult, Example, Manifest, Results
 from limo.report.parts import chance
@@ -51,18 +52,9 @@ def _config(a: Loaded, b: Loaded) -> str:
 
 def config_rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[list[str]]:
     """Key and both values, of each key in which two configs differ."""
-    first, second = dict(_leaves(a)), dict(_leaves(b))
+    first, second = ({key: json.dumps(v, ensure_ascii=False) for key, v in leaves(one)} for one in (a, b))
     keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
     return [[key, first.get(key, ABSENT), second.get(key, ABSENT)] for key in keys]
-
-
-def _leaves(node: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted key and value, as JSON, of all that is in a config; an empty group is a value too."""
-    if isinstance(node, dict) and node:
-        for name, child in node.items():
-            yield from _leaves(child, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, json.dumps(node, ensure_ascii=False)
 
 
 def _stages(a: Loaded, b: Loaded) -> str:

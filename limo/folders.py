@@ -147,13 +147,14 @@ def foreign() -> Path | None:
 
 def offered() -> dict[str, list[str]]:
     """The members of every group, recipes included; what the same YAML makes, comments apart, is listed once, as `name = other`."""
-    files: dict[str, dict[str, Path]] = {}
-    for group, name, file in _files():
-        files.setdefault(group, {}).setdefault(name, file)
-    return {group: _once(members) for group, members in sorted(files.items())}
+    found: dict[str, dict[str, Path]] = {}
+    for group, name, file in files():
+        found.setdefault(group, {}).setdefault(name, file)
+    return {group: _once(members) for group, members in sorted(found.items())}
 
 
-def _files() -> Iterator[tuple[str, str, Path]]:
+def files() -> Iterator[tuple[str, str, Path]]:
+    """Group, member and file of all that is offered; that of the working directory before the shipped one."""
     for kind in ("conf", "experiments"):
         for folder in folders(kind):
             for name, file in _names(folder).items():

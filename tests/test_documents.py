@@ -19,7 +19,7 @@ from tests.command import started
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "experiments" / "LOG.md"])
-LOOKING = ("report", "answers", "diff", "replay", "grade", "export", "store")
+LOOKING = ("show", "report", "answers", "diff", "replay", "grade", "export", "store")
 """Verbs that take no overrides."""
 
 

@@ -156,7 +156,7 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["plan", "probe", "rehearse", "report", "answers", "diff", "replay", "grade", "export", "store"]
+    "verb", ["plan", "probe", "rehearse", "show", "report", "answers", "diff", "replay", "grade", "export", "store"]
 )
 def test_every_verb_is_named_by_help_and_has_a_help_of_its_own(verb: str, tmp_path: Path) -> None:
     assert f"python -m limo {verb}" in started("--help", cwd=tmp_path).stdout

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from limo import UserError
-from limo.compose import compose, overview
+from limo.compose import compose
 from limo.config import ROOT
+from limo.show import overview
 
 MODEL = "defaults:\n  - _base\n  - _self_\npath: mine/one\n"
 RECIPE = "defaults:\n  - override /model: mine\n  - _self_\nname: own\nseed: 7\n"
