@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +148,23 @@ def test_golds_that_many_tries_contradict_are_listed(tmp_path: Path) -> None:
     assert sieved(tmp_path, pool, made).disputed == 1
     (found,) = records.read(tmp_path / "disputed.jsonl", Disputed)
     assert (found.problem, found.gold, found.agree, found.parsed) == ("doubtful", "7", 4, 6)
+
+
+def test_guesses_that_agree_by_chance_contradict_no_gold_and_a_wrong_key_among_them_is_listed(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    pool = [Problem(f"p{n}", "?", Gold(str(draw.randrange(10)))) for n in range(300)]
+    guessed = [t for p in pool for t in tries(p.id, *(str(draw.choice([1, 1, 1, *range(10)])) for _ in range(4)))]
+    golds = {p.id: f"\\boxed{{{p.answer}}}" for p in pool}
+    wrong = Counter((t.problem, t.text) for t in guessed if t.text != golds[t.problem])
+    assert sum(n >= 3 for n in wrong.values()) > 10, "many agree"
+    assert sieved(tmp_path, pool, guessed).disputed == 0
+    key = Problem("key", "?", Gold("7"))
+    seen = [*guessed, *tries("key", *["40"] * 6, "7", "3")]
+    assert sieved(tmp_path, [*pool, key], seen).disputed == 1
+    (found,) = records.read(tmp_path / "disputed.jsonl", Disputed)
+    assert (found.problem, found.other, found.agree, found.parsed) == ("key", "40", 6, 8) and found.chance < 1e-9
+    often = [*guessed, *tries("key", *["1"] * 6, "7", "3")]  # what is guessed anyway says little of the gold
+    assert sieved(tmp_path, [*pool, key], often).disputed == 0
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from limo.config import component
 from limo.grading import Case, Rules, graded
 from limo.records import Band, Disputed, Grade, Problem, SieveSummary, Tally
 from limo.stage import Input, Stage, summarise
-from limo.statistics import jeffreys
+from limo.statistics import at_least, jeffreys
 
 log = logging.getLogger(__name__)
 
 AGREE = 3
 """Tries that must agree on another answer before a gold one is disputed: two may make the same slip."""
+UNLIKELY = 0.05
+"""Chance, over a whole pool, below which so many do not agree by guessing."""
 
 
 @component
@@ -32,7 +34,7 @@ class SievingStage(Stage):
     """
 
     module: ClassVar[str] = "limo.attempts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     products: ClassVar[tuple[str, ...]] = ("grades.jsonl", "tallies.jsonl", "problems.jsonl", "disputed.jsonl")
 
     problems: Input
@@ -94,24 +96,38 @@ class SievingStage(Stage):
 
 
 def disputed(pool: Sequence[Problem], grades: Sequence[Grade], rules: Rules) -> Iterator[Disputed]:
-    """The golds of which at least half of the parsed tries, and AGREE of them, agree on another answer, by the rules of grading."""
-    from limo.grading import grade_all
+    """The golds of which at least half of the parsed tries, and AGREE of them, agree on another answer, by the rules of grading,
+    and more than chance explains: guesses agree too, the more often the fewer answers there are to guess.
 
+    By chance a try gives an answer as often as the tries at all other problems give it. Every wrong answer at every problem is a
+    test; `chance` is Bonferroni's bound over all of them.
+    """
     parsed: dict[str, list[Grade]] = defaultdict(list)
     for grade in grades:
         if grade.answer and (grade.correct or grade.verdict == "wrong"):
             parsed[grade.problem].append(grade)
-    cases, asked = [], []
-    for problem in pool:
-        wrong = Counter(str(g.answer) for g in parsed[problem.id] if not g.correct)
-        if 2 * wrong.total() < len(parsed[problem.id]) or wrong.total() < AGREE:
-            continue
-        (top, _), *others = wrong.most_common()
-        asked.append((problem, top, wrong))
-        cases += [Case(top, f"\\boxed{{{text}}}", problem.gold.type, problem=problem.id) for text, _ in others]
-    equal = {(case.problem, case.response) for case, g in zip(cases, grade_all(cases, rules), strict=True) if g.correct}
-    for problem, top, wrong in asked:
-        agree = sum(n for text, n in wrong.items() if text == top or (problem.id, f"\\boxed{{{text}}}") in equal)
-        count = len(parsed[problem.id])
-        if agree >= AGREE and 2 * agree >= count:
-            yield Disputed(problem.id, problem.answer, top, agree, count)
+    given = Counter(str(g.answer) for tries in parsed.values() for g in tries)
+    wrong = {id: Counter(str(g.answer) for g in tries if not g.correct) for id, tries in parsed.items()}
+    tests = sum(map(len, wrong.values()))
+    golds = {p.id: p for p in pool if p.id in wrong and wrong[p.id].total() >= max(AGREE, len(parsed[p.id]) / 2)}
+    for id, same in _agreed({id: (problem, wrong[id]) for id, problem in golds.items()}, rules).items():
+        own, count = Counter(str(g.answer) for g in parsed[id]), len(parsed[id])
+        agree = sum(wrong[id][text] for text in same)
+        elsewhere, others = sum(given[text] - own[text] for text in same), given.total() - count
+        chance = min(1.0, tests * at_least(agree, count, (elsewhere + 0.5) / (others + 1)))
+        if agree >= AGREE and 2 * agree >= count and chance < UNLIKELY:
+            yield Disputed(id, golds[id].answer, wrong[id].most_common(1)[0][0], agree, count, chance)
+
+
+def _agreed(asked: Mapping[str, tuple[Problem, Counter[str]]], rules: Rules) -> dict[str, set[str]]:
+    """Problem -> the spellings of its commonest wrong answer."""
+    from limo.grading import grade_all
+
+    tops = {id: wrong.most_common(1)[0][0] for id, (_, wrong) in asked.items()}
+    spelled = [(id, text) for id, (_, wrong) in asked.items() for text in wrong if text != tops[id]]
+    cases = [Case(tops[id], f"\\boxed{{{text}}}", asked[id][0].gold.type) for id, text in spelled]
+    same = {id: {top} for id, top in tops.items()}
+    for (id, text), grade in zip(spelled, grade_all(cases, rules), strict=True):
+        if grade.correct:
+            same[id].add(text)
+    return same

@@ -18,6 +18,8 @@ from limo.records import Gold, Problem
 ROLES = {"human": "user", "gpt": "assistant", "model": "assistant"}
 """Other words for who speaks."""
 ANNOTATION = re.compile(r"<<[^<>]*>>")
+LONGEST = 2_000_000
+"""Characters of a question or a solution: more than the context of any model here holds."""
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
@@ -71,6 +73,11 @@ class Columns:
         else:
             gold, worked = self._gold(place, row, self.answer)
             solutions = (*worked, *solutions)
+        if (length := max(map(len, (question, gold.text, *solutions)))) > LONGEST:
+            raise UserError(
+                f"{place}: a text of {length:,} characters, which no model reads; mend or remove the row, or leave such out with "
+                "bad_rows=drop"
+            )
         if self.box:
             answer = (
                 gold.value

@@ -30,6 +30,11 @@ class Bad:
     reason: str
     """One sentence, place included."""
 
+    @property
+    def kind(self) -> str:
+        """The reason without the place and the columns of the row: equal for rows that have the same fault."""
+        return self.reason.removeprefix(f"{self.place}: ").partition(" among ")[0]
+
 
 @runtime_checkable
 class Data(Protocol):

@@ -19,12 +19,9 @@ from limo.data.mixture import Mixture
 from limo.data.progress import bar
 from limo.data.sift import Look, Seen, sift
 from limo.data.source import Data, Row, blamed, entries, missing
-from limo.data.table import Table
+from limo.data.table import ALIKE, Table
 from limo.records import DataSummary, Gold, Problem, replacing
 from limo.stage import Stage, summarise
-
-FIRST = 20
-"""Rows of a pool that are read before any work."""
 
 
 @component
@@ -65,7 +62,7 @@ class DataStage(Stage):
         for key, source in {"data": self.data, **{f"data.parts.{name}": part for name, part in parts.items()}}.items():
             try:
                 if isinstance(source, Table) and source.here:
-                    deque(itertools.islice(source.located(), FIRST), maxlen=0)
+                    deque(itertools.islice(source.entries(), ALIKE), maxlen=0)
             except UserError as fault:
                 found.append(f"{key}: {fault}")
         return found

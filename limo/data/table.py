@@ -19,6 +19,8 @@ from limo.data.source import Bad, Row
 from limo.records import Problem
 from limo.serial import fingerprint, origin
 
+ALIKE = 100
+"""Rows from the first on that, all unusable for one reason, say that the config is wrong and not the rows."""
 CONTENT = tuple(field.name for field in dataclasses.fields(Columns))  # type: ignore[arg-type]
 
 
@@ -131,8 +133,20 @@ class Table(Columns):
         """Every row as a problem, or, with bad_rows=drop, why it is none.
 
         Raises UserError naming file and line: a column that is not there, an id twice, an empty question, a wrong
-        count, a changed row.
+        count, a changed row; or the first ALIKE rows, or all of fewer, that cannot be used for one reason.
         """
+        alike: list[Bad] | None = []
+        for row in self._entries():
+            if alike is not None:
+                same = isinstance(row, Bad) and (not alike or row.kind == alike[0].kind)
+                alike = [*alike, row] if same and isinstance(row, Bad) else None
+                if alike and len(alike) == ALIKE:
+                    raise _all_alike(alike)
+            yield row
+        if alike:
+            raise _all_alike(alike)
+
+    def _entries(self) -> Iterator[Row | Bad]:
         check = Check(self.rows, self.digest)
         more = self._metadata()
         places: dict[str, str] = {}
@@ -179,3 +193,8 @@ class Table(Columns):
         beside = self._beside()
         rows = [row for _, row in read(beside) if isinstance(row, dict)] if beside and self.id else []
         return {as_text(row[self.id]): row for row in rows if self.id in row}
+
+
+def _all_alike(bad: list[Bad]) -> UserError:
+    many = f"none of the first {len(bad)} rows" if len(bad) == ALIKE else f"none of its {len(bad)} rows"
+    return UserError(f"bad_rows=drop leaves nothing: {many} can be used, all for one reason: {bad[0].reason}")

@@ -104,3 +104,5 @@ class Disputed:
     agree: int
     parsed: int
     """Tries with an answer that can be compared."""
+    chance: float = 0.0
+    """At most how likely it is that guesses agree so often anywhere in the pool."""

@@ -1,6 +1,6 @@
 """Numbers about numbers: every metric, 95 % interval, difference, p value and correction of the program."""
 
-from limo.statistics.intervals import fixed_interval, interval, jeffreys, mean_of, ratio, wilson
+from limo.statistics.intervals import at_least, fixed_interval, interval, jeffreys, mean_of, ratio, wilson
 from limo.statistics.metrics import Table, average, majority, pass_at, powers, repeats, spearman, without_loops
 from limo.statistics.multiplicity import holm
 from limo.statistics.over_runs import Estimate, accuracy
@@ -11,6 +11,7 @@ __all__ = [
     "Estimate",
     "Table",
     "accuracy",
+    "at_least",
     "average",
     "detectable",
     "difference",

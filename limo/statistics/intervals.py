@@ -73,6 +73,13 @@ def jeffreys(k: int, n: int) -> tuple[float, float]:
     return float(betaincinv(k + 0.5, n - k + 0.5, tail)), float(betaincinv(k + 0.5, n - k + 0.5, 1 - tail))
 
 
+def at_least(k: int, n: int, chance: float) -> float:
+    """How likely k or more of n independent tries are hits, each with this chance (the upper tail of the binomial)."""
+    from scipy.special import betainc
+
+    return 1.0 if k <= 0 else float(betainc(k, n - k + 1, chance))
+
+
 def never_seen(n: int) -> float:
     """The largest share that n cases without a single one leave plausible: the rule of three, 1 where n is small."""
     return min(1.0, -math.log(1 - CONFIDENCE) / n)
