@@ -43,7 +43,7 @@ def needed(config: Config) -> Iterator[Remote]:
     stages: list[Stage] = []
 
     def note(name: str, stage: Stage) -> Path:
-        if tasks.stage_name(name) in config.stages:
+        if tasks.stage_name(name) in {*config.stages, *tasks.HELPERS}:
             stages.append(stage)
         return Pending.at(name)
 

@@ -16,7 +16,7 @@ from limo import UserError, __version__, hardware, launch
 from limo.config import Config
 from limo.hub import origins
 from limo.models import Model
-from limo.records import DataSummary, Manifest, SieveSummary, replacing
+from limo.records import DataSummary, Manifest, ParaphrasesSummary, SieveSummary, replacing
 from limo.serial import dump, fingerprint
 from limo.stage import Pending, Stage, lacks, pending, request, summary
 from limo.store import Store, key_of
@@ -47,6 +47,8 @@ def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -
         told(name, result)
         if name == "data":
             _enough(config, summary(result, DataSummary).kept)
+        elif name == "paraphrases":
+            _enough(config, summary(result, ParaphrasesSummary).kept)
         elif stage_name(name) == "grades":
             _enough(config, summary(result, SieveSummary).left)
         return result
@@ -138,7 +140,15 @@ def manifest(name: str, stage: Stage, code: str, seconds: float) -> Manifest:
         git=hardware.commit(),
         hub={remote.address: commit for remote in origins(stage) if (commit := remote.commit())},
         hardware=hardware.describe(),
+        gpus=_gpus(stage),
     )
+
+
+def _gpus(stage: Stage) -> int:
+    """How many GPUs a stage holds: a training those of its ranks, an engine all of the machine."""
+    if not stage.accelerated or not hardware.gpus():
+        return 0
+    return stage.ranks * stage.nodes if stage.module == "limo.training" else len(hardware.gpus())
 
 
 def _unread(config: Config, store: Store) -> list[str]:

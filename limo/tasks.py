@@ -12,13 +12,13 @@ from limo.models import Model
 from limo.stage import Stage
 
 TASKS = (
-    *("data", "attempts", "grades", "solutions", "candidates", "scores", "selection"),
+    *("data", "paraphrases", "attempts", "grades", "solutions", "candidates", "scores", "selection"),
     *("evaluation/base", "training", "evaluation/tuned"),
 )
 """Every task that a run may have, named as its folder."""
 SEVERAL = ("attempts", "grades", "scores")
 """Those that hold one for each sieve or member, `attempts/<name>`."""
-HELPERS = ("grades", "solutions", "candidates")
+HELPERS = ("paraphrases", "grades", "solutions", "candidates")
 """Those that are no stage of `stages`: they are made for others whenever those are."""
 
 Make = Callable[[str, Stage], Path]
@@ -45,7 +45,8 @@ def walk(config: Config, make: Make) -> None:
     if set(config.stages) - {"evaluation"}:
         sources = config.evaluation.sources() if config.evaluation else {}
         data = make("data", DataStage(data=config.data, protect=sources, seed=config.seed))
-        examples = _selection(config, make, data, *_sieves(config, make, data / "problems.jsonl"))
+        problems = _judged(config, make, data, sources) / "problems.jsonl"
+        examples = _selection(config, make, data, *_sieves(config, make, problems))
     trains, evaluates = "training" in config.stages, "evaluation" in config.stages
     parts: dict[str, Any] = {"evaluation": config.evaluation, "engine": config.engine, "seed": config.seed}
     parts["store"] = Path(config.store).absolute()
@@ -54,6 +55,27 @@ def walk(config: Config, make: Make) -> None:
     tuned = _training(config, make, examples)
     if evaluates and tuned is not None:
         make("evaluation/tuned", EvaluationStage(model=tuned, **parts))
+
+
+def _judged(config: Config, make: Make, data: Path, sources: dict[str, Any]) -> Path:
+    """What the data stage left, or what a judge left of it, where the rule of decontamination has one."""
+    rule = getattr(config.data, "decontamination", None)
+    if rule is None or rule.paraphrases is None or not (sources or rule.protect):
+        return data
+    from limo.paraphrases import Paraphrases, ParaphrasesStage
+
+    if not isinstance(rule.paraphrases, Paraphrases):
+        raise UserError(
+            f"data.decontamination.paraphrases: {type(rule.paraphrases).__name__} is no judge of questions; take a member of paraphrases"
+        )
+    stage = ParaphrasesStage(
+        problems=data / "problems.jsonl",
+        decontamination=rule,
+        protect=sources,
+        model=config.model,
+        store=Path(config.store).absolute(),
+    )
+    return make("paraphrases", stage)
 
 
 def _sieves(config: Config, make: Make, problems: Path) -> tuple[Path, dict[str, Sieved]]:
@@ -89,6 +111,7 @@ def _sieves(config: Config, make: Make, problems: Path) -> tuple[Path, dict[str,
 
 def _selection(config: Config, make: Make, data: Path, problems: Path, sieves: dict[str, Sieved]) -> Path | None:
     """The chosen examples, from candidates and what is measured of them."""
+    from limo.data import Table
     from limo.selection import SelectionStage, SolveRate
 
     if not {"scores", "selection", "training"} & set(config.stages):
@@ -98,6 +121,8 @@ def _selection(config: Config, make: Make, data: Path, problems: Path, sieves: d
             fault := step.fault({n: one.samples for n, one in config.attempts.items()})
         ):
             raise UserError(f"selection.steps.solve_rate: {fault}")
+    if isinstance(config.data, Table) and (lacks := config.selection.unknown(config.scores, config.data.meta)):
+        raise UserError(lacks[0])
     candidates = _candidates(config, make, data, problems, sieves)
     tables = {name: _scores(config, make, candidates, name) for name in config.scores}
     if not {"selection", "training"} & set(config.stages):

@@ -23,6 +23,7 @@ from typing import Any
 PLACES = {
     "evaluation/benchmark": "evaluation.benchmarks.one",
     "attempts/sieve": "attempts.one",
+    "paraphrases": "data.decontamination.paraphrases",
     "scores": "scores.one",
     "selection/order": "selection.order",
     "selection/step": "selection.steps.one",

@@ -16,7 +16,7 @@ from waiting import LAST
 from limo import UserError
 from limo.config import component, runtime
 from limo.engine import Completion, Request
-from limo.models import Model
+from limo.models import Model, load_tokenizer
 
 
 @component
@@ -60,6 +60,17 @@ class Echo:
         return Answers(self)
 
 
+@component
+class Scripted(Echo):
+    """Says what its script has for the first words that stand in a prompt, whoever speaks them."""
+
+    script: dict[str, str]
+    otherwise: str = "DIFFERENT"
+
+    def open(self, model: Model, max_length: int, requests: int) -> Answers:
+        return Replies(self, load_tokenizer(model))
+
+
 class Answers:
     window = 2
 
@@ -96,3 +107,17 @@ class Answers:
         self.generated += len(request.prompt)
         text = f"{self.engine.mark}{request.prompt[-3]} {request.seed}"
         yield number, Completion(text=text, finish=self.engine.finish, tokens=len(request.prompt))
+
+
+class Replies(Answers):
+    """What a script says."""
+
+    def __init__(self, engine: Scripted, tokenizer: object) -> None:
+        super().__init__(engine)
+        self.tokenizer = tokenizer
+
+    def advance(self) -> Iterator[tuple[int, Completion]]:
+        number, request = self.queue.popleft()
+        prompt = self.tokenizer.decode(request.prompt)
+        found = [reply for words, reply in self.engine.script.items() if words in prompt]
+        yield number, Completion(text=(found or [self.engine.otherwise])[0], finish="stop", tokens=3)

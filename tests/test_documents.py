@@ -66,6 +66,22 @@ def test_the_criterion_of_the_guide_selects_from_the_command_line(folder: Path) 
     )
 
 
+def test_a_criterion_takes_ten_lines_and_a_yaml_and_nothing_else(folder: Path) -> None:
+    assert len([line for line in (folder / "mine.py").read_text(encoding="utf-8").splitlines() if line]) == 10
+    for name in ("experiments/club.yaml", "conf/evaluation/benchmark/club.yaml", "club.jsonl"):
+        (folder / name).unlink()
+    words = [
+        "plugins=[mine]",
+        "+selection/step@selection.steps.equations=equations",
+        "selection.steps.equations.least=5",
+    ]
+    stages = ["stages=[data,selection]", "selection=random", "attempts=none", "data.size=400", "selection.size=5"]
+    done = started(*words, *stages, "hydra.run.dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    kept = read(folder / "run" / "selection" / "examples.jsonl", Example)
+    assert len(kept) == 5 and all(example.solution.count("=") >= 5 for example in kept)
+
+
 def test_the_benchmark_of_the_guide_is_read_with_its_answers(folder: Path) -> None:
     config = compose(["+experiment=club"])
     (problem,) = load("club", config.evaluation.benchmarks["club"]).problems

@@ -86,6 +86,50 @@ def test_a_bad_pool_is_named_by_file_and_line(rows: list[str], sentence: str, tm
     assert done.returncode == 2
 
 
+POOLS = {
+    "empty": "",
+    "good": f"{GOOD}\n{OTHER}\n",
+    "unnamed": GOOD.replace('"question"', '"problem"') + "\n" + OTHER.replace('"question"', '"problem"') + "\n",
+    "open": GOOD.replace('"2"', '""') + "\n",
+    "huge": GOOD.replace("What is", "What is" + " very" * 2_000_000) + "\n" + OTHER + "\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("pool", "words", "sentence"),
+    [
+        ("empty", [], "data: pool.jsonl: no rows in it"),
+        ("good", ["+data@data.decontamination.protect.same=files", "data.decontamination.protect.same.path=pool.jsonl"],
+         "data: none of 2 problems is left (benchmark question: 2)"),
+        ("unnamed", [], "data: pool.jsonl, line 1: no column 'question' among problem, answer, solution; name the right one"),
+        ("unnamed", ["data.bad_rows=drop"], "none of its 2 rows can be used, all for one reason: pool.jsonl, line 1: no column 'question'"),
+        ("huge", [], "data: pool.jsonl, line 1: a text of 10,000,014 characters, which no model reads"),
+        ("open", [], "data: none of 1 problems is left (no answer: 1)"),
+        ("good", ["selection=quality", "keywords.verification.words=[]"], "keywords.verification: a trait needs words"),
+        ("good", ["selection=quality", "selection.steps.quality.weight=0.5"], "the weights of length and traits are 1.2 together"),
+        ("good", ["data=mixture", "+data@data.parts.a=lab", "+data.weights.a=0.7"], "must be above 0 and sum to 1, not 0.7"),
+        ("good", ["+evaluation/benchmark@evaluation.benchmarks.x=none"], "evaluation/benchmark=none does not exist; choose one of: aime24"),
+        ("good", ["selection=rsr", "scores.likelihood.model={_target_: limo.models.Model, path: nowhere}"], "nowhere: no such folder"),
+        ("good", ["plugins=[mine]", "+selection.steps.mine={_target_: mine.Mine}"],
+         "selection.steps.mine: Mine is no Filter: drop(pool) must be drop(pool, seed)"),
+        ("good", ["selection=turns", "selection.order.by=subject"], "selection.order.by=subject: the data carry no such column along"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_chosen_from_is_said_before_any_model_runs(
+    pool: str, words: list[str], sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pool.jsonl").write_text(POOLS[pool], encoding="utf-8")
+    (tmp_path / "mine.py").write_text(
+        "from limo.config import component\n\n\n@component\nclass Mine:\n    def drop(self, pool):\n        return {}\n"
+    )
+    usual = [] if "data=mixture" in words else ["data=files", "data.path=pool.jsonl", "data.solution=solution"]
+    done = started(*usual, "selection.size=1", *words, "hydra.run.dir=run", cwd=tmp_path)
+    told = done.stdout + done.stderr
+    assert done.returncode == 2 and sentence in told and "Traceback" not in told, told
+    assert len([line for line in told.splitlines() if sentence in line]) == 1, "once"
+    assert not list(tmp_path.glob("outputs/.store/[aest]*/*")), "neither attempts nor scores, training, evaluation"
+
+
 def test_a_missing_pool_and_a_folder_without_tokenizer_are_both_said_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from limo import UserError, records, report
+from limo.data import LeftOut, Match
 from limo.report import runs as read
 from limo.report.notes import notes
 from limo.report.settings import MEAN, Setting, change, estimate, names_of, reference, settings_of
@@ -478,6 +479,49 @@ def test_the_way_from_the_pool_to_the_candidates_is_shown_with_its_reasons(tmp_p
     page = report.write(report.read([run]), tmp_path).read_text()
     words = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("From candidates") :]).split())
     assert "problems 900 attempts: coarse too easy −600 candidates" in words
+
+
+def test_leaks_stand_beside_the_benchmark_questions_that_they_are(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    match = Match("main", "m7", "share", 0.42, "how many <b> apples", "Tom: how many <b> apples?")
+    rows = [
+        LeftOut("p0", "Something else?", "duplicate", of="p9", of_question="Something else?"),
+        LeftOut("p1", "Ann: how many <b> apples?", "benchmark question", match=match),
+        *(
+            LeftOut(f"q{n}", f"{n}?", "benchmark question", match=replace(match, method="same", score=1.0))
+            for n in range(40)
+        ),
+    ]
+    records.write(run / "data" / "dropped.jsonl", rows)
+    judged = replace(match, method="judged", score=0.3, text="", question="In other words?")
+    (run / "paraphrases").mkdir()
+    records.write(run / "paraphrases" / "matches.jsonl", [LeftOut("p2", "In these words?", "not judged", match=judged)])
+    page = report.write(report.read([run]), tmp_path).read_text()
+    words = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("Benchmark questions in the pool") :]).split())
+    assert "main benchmark question share left out 1 0.42" in words and "same left out 40 1.00" in words
+    assert "12 of 42 pairs side by side, the least alike first not judged, only reported: judged, 0.30" in words
+    assert "pool: p2 In these words? main: m7 In other words?" in words
+    both = "both have: how many &lt;b&gt; apples pool: p1 Ann: how many &lt;b&gt; apples? main: m7 Tom: how many &lt;b&gt; apples?"
+    assert both in words and "Something else?" not in words
+
+
+def test_choosing_stands_beside_training_with_its_cost(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    said = records.AttemptsSummary(200, 800, {"stop": 1.0}, 12345)
+    stage(run / "attempts" / "lab", said, 30.0)
+    born = records.read_record(run / "attempts" / "lab" / "manifest.json", records.Manifest)
+    records.write_record(run / "attempts" / "lab" / "manifest.json", replace(born, gpus=12))
+    found = report.read([run])
+    made = {task: m.seconds for task, m in found[0].runs[0].manifests.items()}
+    chosen = sum(seconds for task, seconds in made.items() if task in ("data", "attempts/lab", "selection"))
+    page = report.write(found, tmp_path).read_text()
+    words = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("What choosing cost") :]).split())
+    assert "attempts/lab 12,345 30.0 s 0.10 selection — " in words
+    assert f"choosing in all 12,345 {chosen:.1f} s 0.10 training {found[0].runs[0].training.tokens:,} " in words
+    assert f"choosing: 12,345 tokens, {chosen:.1f} s, 0.10 GPU hours; training: " in report.table(found)
+    write_run(tmp_path, strategy="random")
+    both = report.write(report.read([tmp_path]), tmp_path).read_text()
+    assert both.count('aria-label="What choosing cost') == 1 and "choosing: GPU hours" in both
 
 
 def two_models(folder: Path) -> None:

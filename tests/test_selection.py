@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from limo import UserError, records, tasks
+from limo.attempts import SievingStage
 from limo.compose import compose
 from limo.config import component
 from limo.data import Files
 from limo.grading import Rules
 from limo.lab import Pool
 from limo.models import Model
-from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary, tallied
+from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary, Tally, tallied
 from limo.selection import (
     Between,
     Bounds,
@@ -46,6 +47,7 @@ from limo.selection import (
     KCenter,
     Length,
     Level,
+    PresetDraw,
     Quality,
     Quotas,
     Random,
@@ -64,7 +66,15 @@ from limo.serial import dump, load
 from limo.stage import Pending, summary
 from tests.command import started
 
-NEEDED = {"turns": ("selection.order.by=subject",), "rds": ("+data@scores.likeness.to=gsm8k",)}
+NEEDED = {
+    "turns": ("selection.order.by=subject",),
+    "quotas": ("selection.order.by=subject", "selection.order.shares={x: 0.5, y: 0.3, z: 0.2}"),
+    "rds": ("+data@scores.likeness.to=gsm8k",),
+    "s1_core": (
+        *("selection.steps.length.unit=characters", "selection.steps.length.model=null"),
+        *("selection.order.source=subject", "+selection.order.preset.x=12"),
+    ),
+}
 """What a strategy cannot do without."""
 COLUMNS = ("rsr", "surprisal", "perplexity", "ifd", "local")
 STRATEGIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "selection").glob("[!_]*.yaml"))
@@ -93,7 +103,12 @@ def number_of(*names: str) -> float:
 def measured(found: Example) -> Example:
     """A candidate with the columns of every member of `scores`."""
     columns = {f"likelihood.{name}": number_of(found.id, name) for name in COLUMNS}
-    return dataclasses.replace(found, scores=found.scores | columns | {"likeness.place": number_of(found.id)})
+    return dataclasses.replace(
+        found,
+        scores=found.scores
+        | columns
+        | {"likeness.place": number_of(found.id), "response.plain": number_of(found.problem)},
+    )
 
 
 def vectors_of(pool: Sequence[Example]) -> dict[str, dict[str, np.ndarray]]:
@@ -136,8 +151,8 @@ def choose(selection: Selection, pool: list[Example], seed: int = 0) -> list[str
 
 
 def test_every_strategy_is_tried_here() -> None:
-    named = "all band deita dpp easiest facility_location hardest ifd k_center level limo local_surprisal longest perplexity"
-    named += " quality random rds rsr s1 select2reason shortest surprisal turns"
+    named = "all band deita dpp easiest facility_location hardest ifd k_center level limo local_surprisal longest openthoughts perplexity"
+    named += " quality quotas random rds rsr s1 s1_core select2reason shortest surprisal turns"
     assert named.split() == STRATEGIES
 
 
@@ -748,6 +763,47 @@ def test_domains_are_drawn_alike_until_the_switch_and_then_by_weight_the_best_of
     first = [next(name for name in DomainDraw().order(pool, {}, seed) if domain[name] == "b") for seed in range(400)]
     share = sum(place[name] == 1 for name in first) / len(first)
     assert 0.43 < share < 0.57, "half, as 1/2 + 1/4 + … has it"
+
+
+def test_the_preset_of_s1_comes_first_and_the_draw_after_it_counts_it() -> None:
+    sources = {"AIME": 1, "MATH": 5601, "NUMINA": 9000}
+    pool = [
+        dataclasses.replace(
+            example(f"{source}{n}#0", verdict="wrong" if n == 3 else "correct", length=long - (n == 2)),
+            meta={"source": source, "domain": f"d{n % 2}"},
+        )
+        for source, long in sources.items()
+        for n in range(8)
+    ]
+    ranked = sorted(pool, key=lambda e: (-e.scores["length"], e.id))
+    order = PresetDraw(preset={"AIME": 0, "MATH": 5600}, switch=None)
+    found = order.order(ranked, {}, 0)
+    preset = [e.id for e in ranked if e.meta["source"] != "NUMINA" and e.id[4] not in "23"]
+    assert found[: len(preset)] == preset, "right ones above the bound, as they are ranked"
+    rest = [e for e in ranked if e.id not in preset]
+    assert found[len(preset) :] == DomainDraw(switch=None).draw(rest, 0, before=len(preset))
+    weighed = PresetDraw(preset={"AIME": 0, "MATH": 5600}, switch=len(preset), weights={"d1": 1.0}).order(ranked, {}, 0)
+    ones = sum(e.meta["domain"] == "d1" for e in rest)
+    domains = {e.id: e.meta["domain"] for e in pool}
+    assert {domains[name] for name in weighed[len(preset) :][:ones]} == {"d1"}, "after the switch by weights"
+    assert Selection(order=order).rules == order.rules, "the source's solutions are graded for it"
+
+
+def test_questions_that_a_plain_model_answers_at_length_come_first(tmp_path: Path) -> None:
+    pool = [Problem(name, f"{name}?", Gold("7"), (f"\\boxed{{7}} {name}",)) for name in "abc"]
+    tries = [
+        Attempt(name, n, 0, "x" * long, "stop", 1, 1)
+        for name, long in zip("abc", (5, 9, 7), strict=True)
+        for n in (0, 1)
+    ]
+    records.write(tmp_path / "pool.jsonl", pool)
+    records.write(tmp_path / "tries.jsonl", tries)
+    SievingStage(problems=tmp_path / "pool.jsonl", attempts=tmp_path / "tries.jsonl", rules=Rules()).run(tmp_path)
+    found = candidates(pool, {"plain": Tried(records.read(tmp_path / "tallies.jsonl", Tally))}, which="source")
+    assert {e.problem: e.scores["response.plain"] for e in found} == {"a": 5.0, "b": 9.0, "c": 7.0}
+    chosen = strategy("openthoughts")
+    assert [e.problem for e in chosen.choose(found, 0).kept] == ["b", "c", "a"]
+    assert "plain" in compose(["selection=openthoughts", "evaluation=none"]).attempts, "it brings the sieve that asks"
 
 
 def test_an_order_by_a_column_that_nobody_has_is_refused_with_those_there_are() -> None:

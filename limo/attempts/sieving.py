@@ -51,7 +51,7 @@ class SievingStage(Stage):
         counted = {t.problem: t for t in self.counts.tallies(pool)} if self.counts else records.tallied(grades)
         if not counted:
             raise UserError("attempts: none of the problems was tried; see its column, or attempts.….limit")
-        tallies = list(self._judged(pool, counted))
+        tallies = list(self._judged(pool, counted, _lengths(self.attempts)))
         stay = {t.problem for t in tallies if t.dropped is None}
         doubts = list(disputed(pool, grades, self.rules))
         records.write(folder / "grades.jsonl", grades)
@@ -81,7 +81,9 @@ class SievingStage(Stage):
         if not stay:
             raise UserError(f"attempts: keep={self.keep!r} leaves none of {len(pool)} problems ({told}); widen it")
 
-    def _judged(self, pool: Sequence[Problem], counted: Mapping[str, Tally]) -> Iterator[Tally]:
+    def _judged(
+        self, pool: Sequence[Problem], counted: Mapping[str, Tally], lengths: Mapping[str, float]
+    ) -> Iterator[Tally]:
         """Every problem with its counts, the interval of its rate, and why it is left out where it is."""
         band = Band.parse(self.keep) if self.keep else None
         for problem in pool:
@@ -92,7 +94,15 @@ class SievingStage(Stage):
             reason = band.fault(tally.right) if band else None
             if band and tally.tried < band.of:  # stopped by grades that a timeout may have changed since
                 reason = reason or "not tried"
-            yield replace(tally, low=low, high=high, dropped=reason)
+            yield replace(tally, low=low, high=high, length=lengths.get(problem.id), dropped=reason)
+
+
+def _lengths(attempts: Path | None) -> dict[str, float]:
+    """Problem -> mean characters of the tries at it."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for _, row in records.rows(attempts) if attempts else ():
+        found[row["problem"]].append(len(row["text"]))
+    return {problem: round(statistics.fmean(counts), 1) for problem, counts in found.items()}
 
 
 def disputed(pool: Sequence[Problem], grades: Sequence[Grade], rules: Rules) -> Iterator[Disputed]:

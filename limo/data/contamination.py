@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from limo.config import component
+from limo.config import component, runtime
 from limo.data.text import text_hash, tokens
 from limo.records import Problem
 
 Gram = tuple[str, ...]
-Method = Literal["same", "share", "numbers", "inside", "long"]
+Method = Literal["same", "share", "numbers", "inside", "long", "judged"]
 SPOKEN = 6
 """Words, or ideographs, of a long run in a solution."""
 LEAST = 3
@@ -27,10 +27,10 @@ class Match:
     problem: str
     """Id of the benchmark's problem."""
     method: Method
-    """`same` tokens throughout, a `share` of the short runs, the same but for `numbers`, a short question whole `inside`, or
-    one `long` run."""
+    """`same` tokens throughout, a `share` of the short runs, the same but for `numbers`, a short question whole `inside`, one
+    `long` run, or another text that was `judged`."""
     score: float
-    """Share of the benchmark question's short runs that the problem holds."""
+    """Share of the benchmark question's short runs that the problem holds; of one that was judged, the cosine of the questions."""
     text: str
     """The longest run that both have, as tokens; for `long` the first that decided, and `score` counts that run alone."""
     question: str = ""
@@ -68,6 +68,9 @@ class Decontamination:
     """Benchmarks, or sources, beside those of the run, by name: what a later evaluation must find unseen."""
     action: Literal["drop", "report", "fail"] = "drop"
     """`report` keeps the problems and writes the pairs to `matches.jsonl`; `fail` stops and names the first."""
+    paraphrases: Any = runtime(default=None)
+    """A `limo.paraphrases.Paraphrases`: questions near to a benchmark's in vectors are shown to a judge, after all this; null
+    leaves them. It is a task of its own, and changes nothing of this one."""
     absent: Literal["stop", "report"] = "stop"
     """When a benchmark's questions cannot be read here: stop, or go on without them and say so."""
 

@@ -13,7 +13,14 @@ from limo.data.sift import Seen
 from limo.records import record
 
 Reason = Literal[
-    "bad row", "no answer", "duplicate", "duplicate with another answer", "near duplicate", "benchmark question"
+    "bad row",
+    "no answer",
+    "duplicate",
+    "duplicate with another answer",
+    "near duplicate",
+    "benchmark question",
+    "benchmark question in other words",
+    "not judged",
 ]
 
 

@@ -17,8 +17,9 @@ from limo.data.contamination import Decontamination, Search
 from limo.data.duplicates import LeftOut, clean
 from limo.data.mixture import Mixture
 from limo.data.progress import bar
+from limo.data.protect import guarded, protected, unread
 from limo.data.sift import Look, Seen, sift
-from limo.data.source import Data, Row, blamed, entries, missing
+from limo.data.source import Data, Row, blamed, entries
 from limo.data.table import ALIKE, Table
 from limo.records import DataSummary, Gold, Problem, replacing
 from limo.stage import Stage, summarise
@@ -47,13 +48,13 @@ class DataStage(Stage):
             "duplicates": self._duplicates(),
             "near": getattr(self.data, "near", None),
             "rule": serial.fingerprint(rule, digest),
-            "protect": serial.fingerprint(self._guarded(), digest) if rule else None,
+            "protect": serial.fingerprint(guarded(rule, self.protect), digest) if rule else None,
         }
 
     def missing(self) -> list[str]:
         name = "data." if isinstance(self.data, Table) else "data: "  # the sentences of a table begin with its key
         lacks = [f"{name}{sentence}" for sentence in self.data.missing()] or self._first_rows()
-        return [*lacks, *self._unread()]
+        return [*lacks, *unread(self._rule(), self.protect)]
 
     def _first_rows(self) -> list[str]:
         """What is wrong with the first rows of tables that lie here, one sentence each."""
@@ -69,8 +70,8 @@ class DataStage(Stage):
 
     def run(self, folder: Path) -> None:
         rule = self._rule()
-        protected = self._protected() if rule else {}
-        search = Search(rule, protected) if rule else None
+        questions = protected(rule, self.protect) if rule else {}
+        search = Search(rule, questions) if rule else None
         spool, near = folder / "pool.jsonl", getattr(self.data, "near", None)
         bad, count = self._spool(spool)
         pool = list(bar(sift(spool, count, Look(search, near is not None)), "looking at", "problem", count))
@@ -98,8 +99,8 @@ class DataStage(Stage):
             solutions=written,
             dropped=dict(reasons),
             leaks=dict(Counter(why.match.benchmark for why in leaks if why.match)),
-            protected={name: len(problems) for name, problems in protected.items()},
-            unchecked=tuple(name for name in self._guarded() if name not in protected) if rule else (),
+            protected={name: len(problems) for name, problems in questions.items()},
+            unchecked=tuple(name for name in guarded(rule, self.protect) if name not in questions) if rule else (),
         )
         summarise(folder, found)
 
@@ -121,34 +122,6 @@ class DataStage(Stage):
     def _rule(self) -> Decontamination | None:
         rule: Decontamination | None = getattr(self.data, "decontamination", Decontamination())
         return rule if self.protect or (rule and rule.protect) else None
-
-    def _guarded(self) -> dict[str, Data]:
-        """The sources of the benchmarks that are looked for: the run's, and those named beside them."""
-        rule: Decontamination | None = getattr(self.data, "decontamination", None)
-        named = {name: getattr(held, "source", held) for name, held in rule.protect.items()} if rule else {}
-        return {**named, **self.protect}
-
-    def _unread(self) -> list[str]:
-        """Sentences for benchmarks that cannot be read here, unless the rule lets them be."""
-        rule = self._rule()
-        if rule is None or rule.absent == "report":
-            return []
-        remedy = (
-            "data.decontamination: no leak can be found where the questions of a benchmark cannot be read; mend the above, "
-            "or set data.decontamination.absent=report"
-        )
-        return [*lacks, remedy] if (lacks := missing(self._guarded())) else []
-
-    def _protected(self) -> dict[str, list[Problem]]:
-        """The questions of each benchmark that can be read here."""
-        if lacks := self._unread():
-            raise UserError("\n".join(lacks))
-        readable = {name: source for name, source in self._guarded().items() if not source.missing()}
-        found = {}
-        for name, source in readable.items():
-            with blamed(f"evaluation.benchmarks.{name}.source"):
-                found[name] = source.problems()
-        return found
 
 
 def _write(folder: Path, spool: Path, kept: Set[str], merged: Mapping[str, str]) -> int:

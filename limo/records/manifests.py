@@ -37,3 +37,5 @@ class Manifest:
     hub: dict[str, str] = field(default_factory=dict)
     """Repository that it read, `Qwen/QwQ-32B`, `datasets/GAIR/LIMO` or `github:openai/grade-school-math` -> its commit."""
     hardware: str = ""
+    gpus: int = 0
+    """That it held while it was made."""

@@ -25,6 +25,28 @@ class DataSummary:
     """Benchmarks that could not be read here."""
 
 
+@record
+class ParaphrasesSummary:
+    """What a judge said of questions near to a benchmark's."""
+
+    problems: int
+    kept: int
+    pairs: int
+    """That were shown to it; so are the next three."""
+    same: int
+    different: int
+    unknown: int
+    """Without a readable verdict."""
+    unjudged: int = 0
+    """Problems with such a pair, and none that is the same."""
+    kept_unjudged: bool = False
+    """Whether those stay."""
+    leaks: dict[str, int] = field(default_factory=dict)
+    """Benchmark -> problems that are its questions."""
+    tokens: int = 0
+    """That the judge wrote."""
+
+
 DEAD = 0.95
 """Share of candidates without a trait from which it is called dead."""
 CUT = 0.05
@@ -290,6 +312,7 @@ class ProbeSummary:
 
 SUMMARIES: dict[str, type] = {
     "data": DataSummary,
+    "paraphrases": ParaphrasesSummary,
     "attempts": AttemptsSummary,
     "grades": SieveSummary,
     "solutions": GradingSummary,

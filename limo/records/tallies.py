@@ -30,6 +30,8 @@ class Tally:
     low: float | None = None
     """95 % interval of the rate, where there is one."""
     high: float | None = None
+    length: float | None = None
+    """Mean characters of the tries, whatever they came to."""
     dropped: str | None = None
     """Why the sieve leaves it out: `too easy`, `too hard`, `not tried`; None where it stays."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from limo import StageError, hardware, process
 from limo.attempts import Attempts, Sieve
 from limo.config import Config, component, held_to
-from limo.data import Data, missing
+from limo.data import Data, Decontamination, missing
 from limo.models import Model
 from limo.records import Problem
 from limo.training import Training
@@ -36,6 +36,11 @@ class Few:
     def duplicates(self) -> str:
         return str(getattr(self.source, "duplicates", "drop"))
 
+    @property
+    def decontamination(self) -> Decontamination | None:
+        rule: Decontamination | None = getattr(self.source, "decontamination", Decontamination())
+        return rule and replace(rule, absent="report")
+
     def missing(self) -> list[str]:
         return self.source.missing()
 
@@ -57,7 +62,7 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
     untried = [*_data(config), *_suite(config), *_hardware(config)]
     model, lacks = _model(config.model, lab.model, folder / "model", _split(config))
     untried += lacks
-    data = lab.data if config.data.missing() else config.data
+    data = _judged(lab.data if config.data.missing() else config.data, model)
     attempts = {name: _tried(sieve, model, count) for name, sieve in config.attempts.items()}
     readable = {n: b for n, b in config.evaluation.placed().items() if not b.source.missing()}
     judge = config.evaluation.judge and replace(config.evaluation.judge, model=model)
@@ -86,6 +91,15 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
         stages=("data", *(("attempts",) if attempts else ()), "scores", "selection", "training", "evaluation"),
     )
     return Small(made, tuple(untried))
+
+
+def _judged(data: Data, model: Model) -> Data:
+    """A source whose judge of paraphrases, where it has one, is the tiny model."""
+    rule = getattr(data, "decontamination", None)
+    if rule is None or rule.paraphrases is None:
+        return data
+    judged: Any = replace(rule, paraphrases=replace(rule.paraphrases, model=model, cosine=0.01, unknown="keep"))
+    return replace(data, decontamination=judged)  # type: ignore[type-var]
 
 
 def _tried(sieve: Sieve, model: Model, count: int) -> Sieve:

@@ -19,7 +19,7 @@ from limo.report.settings import Setting, describe
 from limo.report.stages import flat
 from limo.statistics import spearman
 
-COUNTS = re.compile(r"(right|tried|solve_rate)\..")
+COUNTS = re.compile(r"(right|tried|solve_rate|response)\..")
 """Scores of single sieves, which `solve_rate` stands for."""
 EXAMPLES = Path("selection", "examples.jsonl")
 PANELS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from limo.records import AttemptsSummary, SieveSummary
+from limo.records import AttemptsSummary, ParaphrasesSummary, SieveSummary
 from limo.report.settings import Setting, describe, names_of, share
 
 ALARM = 0.05
@@ -103,6 +103,8 @@ def _data(settings: Sequence[Setting]) -> Iterator[Note]:
     for name, one in tried:
         if isinstance(one, AttemptsSummary) and (warning := one.warning(name)):
             yield "problem", warning
+        if isinstance(one, ParaphrasesSummary):
+            yield from _judged(one)
         if isinstance(one, SieveSummary) and one.disputed:
             yield (
                 "note",
@@ -113,9 +115,30 @@ def _data(settings: Sequence[Setting]) -> Iterator[Note]:
         leaks |= read.leaks
     if leaks:
         where = ", ".join(f"{name} {n}" for name, n in leaks.items())
-        yield "note", f"data: {sum(leaks.values())} problems stand in a benchmark ({where})"
+        yield (
+            "note",
+            f"data: {sum(leaks.values())} problems stand in a benchmark ({where}); data/ lists them with both texts",
+        )
     if unchecked := list(dict.fromkeys(name for one in said for name in one.unchecked)):
         yield "problem", f"data: not searched for the questions of {', '.join(unchecked)}, which could not be read"
+
+
+def _judged(said: ParaphrasesSummary) -> Iterator[Note]:
+    """What a judge of paraphrases found, and what it left open."""
+    if said.leaks:
+        where = ", ".join(f"{name} {n}" for name, n in said.leaks.items())
+        many = sum(said.leaks.values())
+        yield (
+            "note",
+            f"paraphrases: {many} problems say what a benchmark question says ({where}); paraphrases/ lists them with both texts",
+        )
+    if said.unjudged:
+        became = "stay" if said.kept_unjudged else "are left out"
+        yield (
+            "problem",
+            f"paraphrases: {said.unjudged} problems near to a benchmark question got no readable verdict, which does not make them "
+            f"clean; they {became} (data.decontamination.paraphrases.unknown)",
+        )
 
 
 def _strength(settings: Sequence[Setting]) -> Iterator[Note]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limo.report import choosing, sections, stages
 from limo.report.accuracy import accuracy
+from limo.report.contamination import contamination
 from limo.report.html import Html, el
 from limo.report.notes import notes
 from limo.report.paper import paper
@@ -22,8 +23,8 @@ def page(settings: Sequence[Setting], title: str) -> str:
         "Against the paper": ("paper", paper(settings)),
         "How answers ended": ("answers", sections.answers(settings)),
         "Training": ("training", stages.training(settings)),
-        "Selection": ("selection", choosing.selection(settings)),
-        "Data": ("data", stages.data(settings)),
+        "Selection": ("selection", [*choosing.selection(settings), *stages.spent(settings)]),
+        "Data": ("data", [*contamination(settings), *stages.data(settings)]),
         "Runs": ("runs", stages.listing(settings)),
         "Provenance": ("provenance", stages.provenance(settings)),
     }

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from limo.report import figures
+from limo.report.cost import costs, duration, mean, split
 from limo.report.html import el, facts, join, table
 from limo.report.parts import Pieces, folded, settings_key
 from limo.report.runs import curve
@@ -15,8 +16,12 @@ from limo.report.settings import Setting, palette
 
 MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
+COUNTED = (
+    "of the processes that finished each result, whichever run they belong to; what settings share is counted for each"
+)
 TITLES = {
     "data": "Problems",
+    "paraphrases": "Questions near to a benchmark's, judged",
     "attempts": "Attempts",
     "grades": "Grades of the attempts",
     "solutions": "Grades of the source's own solutions",
@@ -63,6 +68,33 @@ def data(settings: Sequence[Setting]) -> Pieces:
     return pieces
 
 
+def spent(settings: Sequence[Setting]) -> Pieces:
+    """What choosing took, and training: by task of one run, by setting of several; nothing where no run chose anything."""
+    runs = [(setting, run, costs(run)) for setting in settings for run in setting.runs]
+    runs = [(setting, run, found) for setting, run, found in runs if split(found)[0].seconds]
+    if not runs:
+        return []
+    if len(runs) == 1:
+        found = runs[0][2]
+        chosen, trained = split(found)
+        body = [[task, *one.cells] for task, one in found.items() if task != "training"]
+        body += [["choosing in all", *chosen.cells], ["training", *trained.cells]]
+        head = ["task", "tokens", "time", "GPU hours"]
+        return [table("What choosing cost beside training", head, body, note=COUNTED)]
+    body = []
+    for setting in settings:
+        own = [split(found) for one, _, found in runs if one is setting]
+        if own:
+            chosen, trained = (mean(pair[side] for pair in own) for side in (0, 1))
+            body.append([setting.label, f"{setting.size or 0:,}", *chosen.cells, *trained.cells])
+    head = [
+        "setting",
+        "examples",
+        *(f"{who}: {what}" for who in ("choosing", "training") for what in ("tokens", "time", "GPU hours")),
+    ]
+    return [table("What choosing cost beside training", head, body, note=COUNTED)]
+
+
 def listing(settings: Sequence[Setting]) -> Pieces:
     """Each run: its folder, how it ended, how long it took; and the commands."""
     body, runs = [], [(run, setting.label) for setting in settings for run in setting.runs]
@@ -104,16 +136,6 @@ def provenance(settings: Sequence[Setting]) -> Pieces:
     ]
     results = table("Results in the store", ["stage", "key", "finished", "time"], body, words=3)
     return [facts(common), folded(f"{len(body)} results in the store, with their keys", results)]
-
-
-def duration(seconds: float | None) -> str:
-    """`1 h 02 min`, `3 min 20 s`, `8.4 s`."""
-    if seconds is None:
-        return "—"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def flat(said: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from limo.records import BenchmarkResult, Results
+from limo.report import cost
 from limo.report.notes import notes
 from limo.report.runs import Run
 from limo.report.settings import MEAN, Setting, bases_of, columns, describe, names_of
@@ -38,7 +39,12 @@ def terminal(settings: Sequence[Setting]) -> str:
     runs = [run for setting in settings for run in setting.runs]
     one = len(runs) == 1
     shown = single(settings[0]) if one else several(settings, short=len(measured(settings)) > WIDE)
-    parts = [*(describe(settings).values() if one else []), *(map(sieved, runs) if one else []), grid(*shown)]
+    parts = [
+        *(describe(settings).values() if one else []),
+        *(map(sieved, runs) if one else []),
+        grid(*shown),
+        *(map(cost.line, runs) if one else []),
+    ]
     marks = {"problem": "!", "note": "·"}
     parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(settings)]
     return "\n".join(p for p in parts if p)

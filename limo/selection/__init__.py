@@ -2,7 +2,7 @@
 
 from limo.selection.diversity import Distinct, Dpp, FacilityLocation, KCenter
 from limo.selection.filters import Between, Bounds, Boxed, Correct, Duplicates, Level, SolveRate, Where
-from limo.selection.orders import DomainDraw, Quotas, Turns
+from limo.selection.orders import DomainDraw, PresetDraw, Quotas, Turns
 from limo.selection.quality import Quality, Trait
 from limo.selection.scores import Column, Combine, Length, Random
 from limo.selection.selection import Selection
@@ -32,6 +32,7 @@ __all__ = [
     "Length",
     "Level",
     "Order",
+    "PresetDraw",
     "Quality",
     "Quotas",
     "Random",

@@ -31,8 +31,9 @@ def candidates(
 ) -> list[Example]:
     """Every solution that may be learned from, by id: `<problem>#<n>` of the source, `<problem>#<sieve>.<sample>` of a model.
 
-    `scores` has what each sieve measured, in their order: `right.<sieve>` and `tried.<sieve>` tries, `solve_rate.<sieve>` where
-    most were not cut, and `solve_rate`, that of the last sieve that has one. `checked` are grades of the source's solutions.
+    `scores` has what each sieve measured, in their order: `right.<sieve>` and `tried.<sieve>` tries, `response.<sieve>`, their mean
+    characters, `solve_rate.<sieve>` where most were not cut, and `solve_rate`, that of the last sieve that has one. `checked` are
+    grades of the source's solutions.
     """
     checks = {(g.problem, g.sample): g.verdict for g in checked}
     measured = _measured(sieves or {})
@@ -55,7 +56,8 @@ def _measured(sieves: Mapping[str, Tried]) -> dict[str, dict[str, float]]:
         for tally in (t for t in sieve.tallies if t.tried):
             found = {f"right.{name}": tally.right, f"tried.{name}": tally.tried}
             rates = {} if tally.rate is None else {f"solve_rate.{name}": tally.rate, "solve_rate": tally.rate}
-            scores[tally.problem] |= found | rates
+            long = {} if tally.length is None else {f"response.{name}": tally.length}
+            scores[tally.problem] |= found | rates | long
     return scores
 
 

@@ -9,7 +9,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from limo.config import component
-from limo.records import Example
+from limo.grading.rules import Rules
+from limo.records import RIGHT, Example
+from limo.selection.scores import number
 from limo.selection.steps import column, refuse_unknown, seeded_uniform
 
 if TYPE_CHECKING:
@@ -79,12 +81,17 @@ class DomainDraw:
             raise ValueError(f"base={self.base} must be 1 or more, and weights 0 or more")
 
     def order(self, ranked: Sequence[Example], vectors: Mapping[str, Vectors], seed: int) -> list[str]:
+        return self.draw(ranked, seed)
+
+    def draw(self, ranked: Sequence[Example], seed: int, before: int = 0) -> list[str]:
+        """All ids in the order of their draw; `before` examples were taken already."""
         refuse_unknown(ranked, self.by, "selection.order.by")
         groups = {value: self._drawn(value, ids, seed) for value, ids in sorted(_groups(ranked, self.by).items())}
         taken = dict.fromkeys(groups, 0)
         found: list[str] = []
         while open_now := [value for value in groups if taken[value] < len(groups[value])]:
-            value = _pick(open_now, self._weights(open_now, len(found)), seeded_uniform(seed, "turn", str(len(found))))
+            turn = before + len(found)
+            value = _pick(open_now, self._weights(open_now, turn), seeded_uniform(seed, "turn", str(turn)))
             found.append(groups[value][taken[value]])
             taken[value] += 1
         return found
@@ -103,6 +110,33 @@ class DomainDraw:
             return math.log(-math.log(uniform) or 1e-300) + place * math.log(self.base), ids[place]
 
         return [ids[place] for place in sorted(range(len(ids)), key=key)]
+
+
+@component
+class PresetDraw(DomainDraw):
+    """s1's last two steps: its preset as it is ranked, right solutions of some sources, long enough; then the draw among all others,
+    wrong ones too. The preset counts for `switch`."""
+
+    preset: dict[str, float]
+    """Source -> what a right solution of it must have more than, to be taken first."""
+    source: str = "source"
+    """The key of `meta` that names the source."""
+    of: str = "length"
+    """The score that is meant."""
+    rules: Rules = Rules()
+    """Rules by which the source's solutions are graded."""
+
+    def order(self, ranked: Sequence[Example], vectors: Mapping[str, Vectors], seed: int) -> list[str]:
+        refuse_unknown(ranked, self.source, "selection.order.source")
+        refuse_unknown(ranked, self.of, "selection.order.of")
+        first = [e.id for e in ranked if self._is_preset(e)]
+        taken = set(first)
+        return first + self.draw([e for e in ranked if e.id not in taken], seed, len(first))
+
+    def _is_preset(self, example: Example) -> bool:
+        least = self.preset.get(str(column(example, self.source)))
+        value = number(example, self.of)
+        return least is not None and value is not None and value > least and example.verdict in RIGHT
 
 
 def _pick(values: Sequence[str], weights: Sequence[float], uniform: float) -> str:

@@ -13,14 +13,15 @@ from limo.config import component, held_to
 from limo.grading.rules import Rules
 from limo.records import Example
 from limo.selection.candidates import Verdicts, Which
-from limo.selection.filters import Correct
-from limo.selection.steps import Dropped, Filter, Order, Score, Transform
+from limo.selection.filters import Correct, Where
+from limo.selection.scores import Column
+from limo.selection.steps import OWN, Dropped, Filter, Order, Score, Transform
 
 if TYPE_CHECKING:
     from limo.selection.steps import Vectors
 
 
-GIVEN = ("solve_rate", "right", "tried")
+GIVEN = ("solve_rate", "right", "tried", "response")
 """Scores that candidates bring along, where their problems were tried."""
 
 
@@ -78,15 +79,36 @@ class Selection:
 
     def faults(self, tables: Iterable[str] = ()) -> list[str]:
         """What of it fits neither its steps nor the tables of scores that a run has, one sentence each."""
-        known = sorted({*GIVEN, *tables, *(name for name, step in self.steps.items() if isinstance(step, Score))})
+        known = self._scores(tables)
         if self.rank is None or self.rank.partition(".")[0] in known:
             return []
         return [f"selection.rank={self.rank} is no score of this run; choose one of {', '.join(known)}"]
+
+    def unknown(self, tables: Iterable[str], meta: Iterable[str]) -> list[str]:
+        """Columns that steps or the order ask for, and neither a score of the run nor what the data carry along has; one sentence each."""
+        known, carried = self._scores(tables), tuple(meta)
+        asked = [
+            (f"selection.steps.{name}.of", step.of) for name, step in self.steps.items() if isinstance(step, Column)
+        ]
+        asked += [
+            (f"selection.steps.{name}.key", step.key) for name, step in self.steps.items() if isinstance(step, Where)
+        ]
+        named = ("by", "source") if self.order is not None else ()
+        asked += [(f"selection.order.{name}", getattr(self.order, name)) for name in named if hasattr(self.order, name)]
+        return [
+            f"{key}={column}: the data carry no such column along; name it in data.meta ({', '.join(carried) or 'empty now'})"
+            for key, column in asked
+            if column not in (*carried, *OWN) and column.partition(".")[0] not in known
+        ]
+
+    def _scores(self, tables: Iterable[str]) -> list[str]:
+        return sorted({*GIVEN, *tables, *(name for name, step in self.steps.items() if isinstance(step, Score))})
 
     @property
     def rules(self) -> Rules | None:
         """Rules by which the source's solutions are to be graded first; None where no step asks if they are right."""
         asks = [step.rules for step in self.steps.values() if isinstance(step, Correct)]
+        asks += [core] if (core := getattr(self.order, "rules", None)) else []
         return asks[0] if asks and self.candidates != "attempts" else None
 
     def choose(self, pool: Sequence[Example], seed: int, vectors: Mapping[str, Vectors] | None = None) -> Outcome:

@@ -44,7 +44,7 @@ class CandidatesStage(Stage):
     """Gather: `candidates.jsonl`, every solution that may be learned from, with how it was graded and how often its problem is solved."""
 
     module: ClassVar[str] = "limo.selection"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     products: ClassVar[tuple[str, ...]] = ("candidates.jsonl",)
 
     problems: Input

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Vectors = Mapping[str, "numpy.ndarray"]
 
+OWN = ("origin", "verdict", "problem")
+"""What every candidate has beside its scores and `meta`."""
 Unit = Literal["characters", "words", "tokens"]
 
 
@@ -73,7 +75,7 @@ def column(example: Example, name: str) -> object:
     """A value by the name of its column: a score, a key of `meta`, or `origin`, `verdict`, `problem`. None where it has none."""
     if name in example.scores:
         return example.scores[name]
-    return example.meta.get(name, getattr(example, name, None) if name in ("origin", "verdict", "problem") else None)
+    return example.meta.get(name, getattr(example, name, None) if name in OWN else None)
 
 
 def refuse_unknown(pool: Sequence[Example], name: str, key: str) -> None:
