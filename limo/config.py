@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 import typing_extensions
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from limo import UserError
+from limo.records import Expectation
 
 if TYPE_CHECKING:
     from limo.attempts import Sieve
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from limo.selection import Selection
     from limo.training import Training
     from limo.training.loggers import Csv
+
+    Expected = dict[str, Expectation]
 else:  # the rooms above; `build` holds the members to SLOTS
+    Expected = Annotated[dict[str, Any], BeforeValidator(TypeAdapter(dict[str, Expectation]).validate_python)]
     Csv = Data = Engine = Evaluation = Model = Optimizer = Scorer = Selection = Sieve = Training = Any
 
 T = TypeVar("T")
@@ -95,6 +99,10 @@ class Config:
 
     name: str = "lab"
     """First part of the run's address, `outputs/<name>/<overrides>/`."""
+    question: str | None = None
+    """What the study asks, in one sentence that the report answers; null takes the first line of the recipe's head comment."""
+    expect: Expected = field(default_factory=dict)
+    """What it expects of its arms, by name; the report says whether that holds, fails or cannot be told."""
     seed: int = 0
     """Every random choice of a run derives from it."""
     stages: tuple[str, ...] = STAGES

@@ -108,8 +108,13 @@ class Recipes(Groups):
         return not config_path or super().is_group(config_path)
 
     def load_config(self, config_path: str) -> ConfigResult:
+        """A recipe; what it asks is the first line of its head comment, unless it has a `question` of its own."""
         result = super().load_config(config_path)
         result.header = {"package": "_global_"}
+        with self.place(self._normalize_file_name(config_path)).open(encoding="utf-8") as lines:
+            asked = next(lines, "")
+        if asked.startswith("# ") and "question" not in result.config:
+            result.config["question"] = asked.removeprefix("# ").strip()
         return result
 
 

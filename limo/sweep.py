@@ -106,6 +106,8 @@ def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
         strategy=choices.get("selection"),
         size=config.selection.size if config.selection else None,
         choices={k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
+        question=config.question,
+        expect=config.expect,
     )
     write_record(folder / "run.json", asked)
     pipeline.run(config, folder)

@@ -147,8 +147,8 @@ def test_a_stage_may_load_what_the_process_that_starts_it_had_at_work(
         (["seed=1"], 1),
         (["-m", "seed=1,2", "selection=random,limo"], 4),
         (["seed=range(1,4)", "-m"], 3),
-        (["+experiment=sample_size"], 12),
-        (["+experiment=sample_size", "selection.size=100"], 3),
+        (["+experiment=rq5_sample_count"], 12),
+        (["+experiment=rq5_sample_count", "selection.size=100"], 3),
     ],
 )
 def test_the_jobs_of_a_sweep_are_those_that_the_command_or_the_recipe_asks_for(

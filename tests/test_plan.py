@@ -390,7 +390,7 @@ def test_what_runs_of_a_sweep_share_is_made_and_counted_once(
 
 
 def test_a_recipe_that_is_a_sweep_is_planned_as_one(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["+experiment=sample_size", "--gpus", "8xH100"])
+    main(["+experiment=rq5_sample_count", "--gpus", "8xH100"])
     out = capsys.readouterr().out
     assert "12 runs, on 8 × NVIDIA H100 80GB HBM3; GPU hours" in out and "every run: training needs about" in out
 

@@ -537,7 +537,12 @@ def two_models(folder: Path) -> None:
 def test_every_number_belongs_to_a_setting_with_its_own_base(tmp_path: Path) -> None:
     two_models(tmp_path)
     table, page = report.table(report.read([tmp_path])), report.write(report.read([tmp_path]), tmp_path).read_text()
-    assert "math500: 60.0 % → 80.0 % (+20.0 points)" in page and "+75" not in page
+    head = page[: page.index("<main>")]
+    assert (
+        "model=large 80.0 %, from 60.0" in head
+        and "model=small 60.0 %, from 5.0 (+20.0 points" in head
+        and "+75" not in page
+    )
     assert "base model small" in table and "base model large" in table
     rows = re.findall(r"<tr>.*?</tr>", page[page.index("Gained by training") : page.index('id="answers"')])
     told = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]

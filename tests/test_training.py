@@ -33,6 +33,7 @@ from limo.training import Lora, Training, TrainingStage
 from limo.training.batches import Batch
 from limo.training.checkpoints import found
 from limo.training.compare import ExportError, alone, compare
+from limo.training.examples import prepare
 from limo.training.export import same_tensors
 from limo.training.loggers import MLflow, TensorBoard, Wandb
 from limo.training.module import Module
@@ -95,6 +96,25 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
         tiny.stage(tmp_path / str(seed), base, steps=6, seed=seed).run(tmp_path / str(seed))
     assert tiny.furthest(tiny.weights(trained), tiny.weights(tmp_path / "0")) == 0
     assert tiny.furthest(tiny.weights(trained), tiny.weights(tmp_path / "1")) > 1e-4
+
+
+def test_long_and_short_examples_are_trained_on_for_as_many_tokens(base: Path, tmp_path: Path) -> None:
+    seen = {}
+    for name, times in (("short", 1), ("long", 6)):
+        rows = [replace(e, solution=" ".join([e.solution] * times)) for e in tiny.examples()]
+        stage = tiny.stage(tmp_path / name, base, rows, steps=None, tokens=2000, max_length=400)
+        prepared = prepare(stage, ranks=1)
+        per_step = [supervised for _, supervised in prepared.batch_plan.tokens(prepared.encoded)]
+        assert abs(sum(per_step) - 2000) <= max(per_step) / 2 + max(per_step) - min(per_step)
+        seen[name] = len(per_step)
+    assert seen["short"] > 2 * seen["long"]
+
+
+@pytest.mark.parametrize("how", [{"steps": 3, "tokens": 100}, {"steps": None}, {"epochs": 2, "steps": 3}], ids=str)
+def test_how_much_to_train_is_said_once(how: dict[str, object]) -> None:
+    usual = {"epochs": None, "global_batch": 4, "max_length": 100}
+    with pytest.raises(ValueError, match="give one, null for the others"):
+        Training(**usual | how)
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,10 @@ def training(config: Config, shape: Architecture, machine: Machine, sizes: Amoun
     """The training of a config on a machine."""
     asked = config.training
     needs = Needs(asked, config.optimizer, shape, config.model.attention == "eager", machine)
-    steps, tokens, hours = asked.steps, None, None
+    steps, tokens, hours = asked.steps, asked.tokens, None
     efficiency = _efficiency(needs, sizes, config.seed)
     if sizes.examples is not None:
-        if steps is None:
-            steps = -(-sizes.examples // asked.global_batch) * (asked.epochs or 1)
+        steps = asked.updates(sizes.examples, sizes.examples * sizes.length)
         seen = sizes.examples * asked.epochs if asked.epochs else steps * min(asked.global_batch, sizes.examples)
         tokens = seen * sizes.length
         hours = _hours(needs, steps, tokens, sizes.length, efficiency or 1.0)

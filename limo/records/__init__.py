@@ -31,7 +31,7 @@ from limo.records.results import (
     read_results,
     write_results,
 )
-from limo.records.runs import Asked, LastWord, Status
+from limo.records.runs import Asked, Expectation, LastWord, Status
 from limo.records.summaries import (
     SUMMARIES,
     AttemptsSummary,
@@ -76,6 +76,7 @@ __all__ = [
     "Dropped",
     "EvaluationSummary",
     "Example",
+    "Expectation",
     "Gold",
     "Grade",
     "GradingSummary",

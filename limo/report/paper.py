@@ -10,7 +10,8 @@ from limo.report.html import el, table
 from limo.report.parts import Pieces, cell
 from limo.report.runs import Run
 from limo.report.settings import Setting
-from limo.report.text import count, signed
+from limo.report.text import count
+from limo.report.values import signed
 from limo.statistics import Estimate
 
 TUNED = "LIMO"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from limo.report.html import Html, el, join
 from limo.report.notes import ALARM
-from limo.report.text import Ranged, signed
+from limo.report.values import Ranged, signed
 
 SURE = 0.001
 """p values below are not told apart."""

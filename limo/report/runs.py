@@ -15,6 +15,7 @@ from limo.records import (
     SUMMARIES,
     Asked,
     DataSummary,
+    Expectation,
     Manifest,
     Results,
     SieveSummary,
@@ -38,6 +39,8 @@ class Run:
     folder: Path
     name: str
     overrides: tuple[str, ...] = ()
+    question: str | None = None
+    expect: dict[str, Expectation] = field(default_factory=dict)
     seed: int | None = None
     strategy: str = ""
     size: int | None = None
@@ -78,9 +81,20 @@ class Run:
         return dict(sorted(found.items(), key=lambda item: (-item[1].problems, -item[1].left)))
 
     @property
+    def given(self) -> dict[str, str]:
+        """Key -> value of its overrides, numbers in one spelling, so that 2e-3 and 0.002 are the same setting."""
+        return given(self.overrides)
+
+    @property
     def command(self) -> str:
         """What to type to get this run (again)."""
         return " ".join(["python -m limo", *(_quoted(o) for o in self.overrides)])
+
+
+def given(overrides: Iterable[str]) -> dict[str, str]:
+    """Key -> value of overrides, numbers in one spelling."""
+    pairs = (override.partition("=")[::2] for override in overrides)
+    return {key: _plain(value) for key, value in pairs}
 
 
 def find(folders: Iterable[Path]) -> list[Run]:
@@ -143,6 +157,8 @@ def read(folder: Path) -> Run:
         folder=folder,
         name=asked.name if asked else folder.parent.name,
         overrides=asked.overrides if asked else status.overrides,
+        question=asked.question if asked else None,
+        expect=asked.expect if asked else {},
         seed=asked.seed if asked else None,
         strategy=(asked.strategy if asked else None) or "",
         size=_lines(examples) if examples.is_file() else asked.size if asked else None,
@@ -194,3 +210,10 @@ def _lines(path: Path) -> int:
 
 def _quoted(override: str) -> str:
     return f"'{override}'" if any(c in override for c in " $'\"()[]{}*~&|;<>") else override
+
+
+def _plain(value: str) -> str:
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return value

@@ -121,12 +121,12 @@ def estimate(results: Sequence[Results], benchmark: str) -> Estimate | None:
     return accuracy([suite(r, benchmark) for r in results if benchmark in r.benchmarks])
 
 
-def change(first: Sequence[Results], second: Sequence[Results], benchmark: str) -> Difference | None:
-    """Second minus first on the questions of both."""
+def change(first: Sequence[Results], second: Sequence[Results], benchmark: str, than: float = 0.0) -> Difference | None:
+    """Second minus first on the questions of both; its p asks whether it is other `than` this."""
     if benchmark == MEAN:
-        return difference([suite(r) for r in first], [suite(r) for r in second])
+        return difference([suite(r) for r in first], [suite(r) for r in second], than)
     sides = [[suite(r, benchmark) for r in side if benchmark in r.benchmarks] for side in (first, second)]
-    return difference(*sides)
+    return difference(sides[0], sides[1], than)
 
 
 def chances(changes: Mapping[str, Difference | None]) -> dict[str, float]:
@@ -186,7 +186,7 @@ def describe(settings: Sequence[Setting]) -> dict[Run, str]:
 
 def _differing(runs: Sequence[Run]) -> list[str]:
     """What tells each run from the others apart from strategy, size and seed: its name, and overrides that differ."""
-    given = [{k: _plain(v) for k, v in (o.partition("=")[::2] for o in run.overrides)} for run in runs]
+    given = [run.given for run in runs]
     keys = [k for k in dict.fromkeys(k for g in given for k in g) if k.lstrip("+~") not in SWEPT and k not in SWEPT]
     told = [k for k in keys if len({g.get(k) for g in given}) > 1]
     several = len({run.name for run in runs}) > 1
@@ -206,11 +206,3 @@ def _by_seed(run: Run) -> tuple[bool, int]:
 def _short(model: str) -> str:
     """A model's name without the path to it."""
     return model.rstrip("/").rpartition("/")[2]
-
-
-def _plain(value: str) -> str:
-    """Numbers in one spelling, so that 2e-3 and 0.002 are the same setting."""
-    try:
-        return f"{float(value):g}"
-    except ValueError:
-        return value

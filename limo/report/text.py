@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 from limo.records import BenchmarkResult, Results
 from limo.report import cost
 from limo.report.notes import notes
 from limo.report.runs import Run
 from limo.report.settings import MEAN, Setting, bases_of, columns, describe, names_of
+from limo.report.values import brief, percent, signed
+from limo.report.verdicts import verdicts
 
 WIDE = 3
 """Benchmarks beyond which the terminal shows ± in place of both ends of intervals."""
@@ -21,17 +22,6 @@ LINE_END = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 Table = tuple[list[str], list[list[str]]]
 """Head and rows."""
-
-
-class Ranged(Protocol):
-    """A value with its 95 % interval: an accuracy or a difference, 0 to 1 or -1 to 1."""
-
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
 
 
 def terminal(settings: Sequence[Setting]) -> str:
@@ -45,6 +35,7 @@ def terminal(settings: Sequence[Setting]) -> str:
         grid(*shown),
         *(map(cost.line, runs) if one else []),
     ]
+    parts += [f"= {verdict.sentence}" for verdict in verdicts(settings)]
     marks = {"problem": "!", "note": "·"}
     parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(settings)]
     return "\n".join(p for p in parts if p)
@@ -106,6 +97,7 @@ def markdown(settings: Sequence[Setting], title: str) -> str:
     """`report.md`: the tables of the terminal, for issues and notes."""
     runs = [run for setting in settings for run in setting.runs]
     parts = [f"# {_plain(title)}", ""]
+    parts += [f"- **{verdict.state}**: {_plain(verdict.sentence)}" for verdict in verdicts(settings)]
     for kind, sentence in notes(settings):
         parts.append(f"- {f'**{_plain(sentence)}**' if kind == 'problem' else _plain(sentence)}")
     head, rows = single(settings[0]) if len(runs) == 1 else several(settings)
@@ -160,21 +152,6 @@ def _who(run: Run) -> list[object]:
 def _measures(one: BenchmarkResult) -> list[object]:
     shares = [one.no_answer, one.truncated, one.repetition, one.tokens, one.paper_accuracy]
     return [one.accuracy, one.interval.low, one.interval.high, one.n, one.samples, *shares]
-
-
-def percent(of: Ranged | None, write: Callable[[float], str] = lambda value: f"{100 * value:.1f}") -> str:
-    """`92.1 [89.4, 94.2]`, in percent; `signed` writes differences."""
-    return "—" if of is None else f"{write(of.value)} [{write(of.low)}, {write(of.high)}]"
-
-
-def brief(of: Ranged | None) -> str:
-    """`92.1 ±2.4`: half the width of the interval, which need not lie evenly."""
-    return "—" if of is None else f"{100 * of.value:.1f} ±{50 * (of.high - of.low):.1f}"
-
-
-def signed(value: float) -> str:
-    """`+83.7`, in percentage points, with a true minus sign."""
-    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def asked(results: Sequence[Results], benchmark: str) -> str:

@@ -25,6 +25,7 @@ from limo.statistics.over_runs import (
 VARIANCE = 0.04
 """Assumed variance over questions of the true difference between two models; `detectable` needs it before there are
 two."""
+POWER = 0.8
 NOISE = 0.47
 """Share of p(1-p) that is sampling noise where one sample a question cannot tell: a U-shaped solve rate, Beta(0.45,
 0.45)."""
@@ -38,8 +39,8 @@ class Difference:
     low: float
     high: float
     p: float
-    """Two-sided: how often a difference as large comes about when the two are equally good. Below 0.05 exactly where 0
-    is outside the interval."""
+    """Two-sided: how often a difference as large comes about when the two are equally good (or as far apart as was asked).
+    Below 0.05 exactly where 0 (or that) is outside the interval."""
     first: float
     """Accuracy of the first side on the shared questions."""
     second: float
@@ -48,14 +49,21 @@ class Difference:
     exact: bool
     """Whether p counts all sign flips (McNemar's exact test with one sample each), or follows from the interval."""
 
+    @property
+    def visible(self) -> float:
+        """The smallest true difference that four of five such comparisons would tell from none: from the interval's width."""
+        z = quantile()
+        return (self.high - self.low) / 2 * (z + NormalDist().inv_cdf(POWER)) / z
 
-def difference(first: Sequence[Suite], second: Sequence[Suite]) -> Difference | None:
+
+def difference(first: Sequence[Suite], second: Sequence[Suite], than: float = 0.0) -> Difference | None:
     """Second minus first: mean over each side's runs (seeds), plain mean over the benchmarks, all of it on the questions
     that every run answered. None where there is none.
 
     Several runs or benchmarks: `reach` gives the interval, questions and seeds both varying, and p is the level at
     which that interval touches 0. One run each on one benchmark: p counts every sign flip of the differences per
     question, exactly; the interval is t over questions, and ends at 0 where the two would disagree about 0.
+    `than` is the difference that p asks about: with another than 0 it follows from the interval.
     """
     shared = shared_questions([*first, *second]) if first and second else {}
     if not shared:
@@ -67,8 +75,8 @@ def difference(first: Sequence[Suite], second: Sequence[Suite]) -> Difference | 
     parts = [*over_seeds(values[0]), *over_seeds(values[1]), over_questions(list(gaps.values()))]
     value, half = after - before, reach(parts)
     low, high = max(-1.0, value - half), min(1.0, value + half)
-    exact = len(first) == len(second) == len(shared) == 1
-    p = _exact(first[0], second[0], shared) if exact else chance(value, parts)
+    exact = len(first) == len(second) == len(shared) == 1 and not than
+    p = _exact(first[0], second[0], shared) if exact else chance(value - than, parts)
     if exact:
         low, high = _agree(low, high, value, p)
     counts = {name: len(questions) for name, questions in shared.items()}
@@ -113,7 +121,7 @@ def sign_flips(gaps: Sequence[int]) -> float:
     return float(min(1.0, chances[values >= extreme].sum()))
 
 
-def detectable(table: Table, power: float = 0.8) -> float:
+def detectable(table: Table, power: float = POWER) -> float:
     """The smallest true difference to another model that a paired comparison on these questions finds with this power
     at 5 %.
 

@@ -52,7 +52,8 @@ def prepare(stage: TrainingStage, ranks: int) -> Prepared:
     encoded, overlong = cut_to_length(every, training.max_length, training.overlong)
     tokens = training.max_tokens or training.max_length
     layout = Layout(training.global_batch, ranks, training.micro_batch, tokens, training.packing)
-    batch_plan = plan_batches([len(e.tokens) for e in encoded], layout, stage.seed, training.epochs, training.steps)
+    updates = training.updates(len(encoded), sum(e.supervised for e in encoded))
+    batch_plan = plan_batches([len(e.tokens) for e in encoded], layout, stage.seed, None, updates)
     problems = frozenset(e.problem for e in examples)
     return Prepared(problems, every, encoded, overlong, layout, batch_plan, int(tokenizer.pad_token_id or 0))
 

@@ -25,6 +25,8 @@ class Training:
     epochs: int | None = None
     steps: int | None = None
     """Optimizer steps, in place of epochs."""
+    tokens: float | None = None
+    """Tokens with loss, over all steps, in place of epochs: as many steps as come nearest to them on average."""
     global_batch: int
     """Examples in an optimizer step, over all processes; the last step of an epoch may have fewer."""
     micro_batch: int | None = None
@@ -75,9 +77,11 @@ class Training:
     """Weights of the largest model that these settings were made for; a larger one is refused. Null asks nothing."""
 
     def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give one of them, null for the other")
-        counts = {"epochs": self.epochs, "steps": self.steps, "global_batch": self.global_batch}
+        amounts: dict[str, float | None] = {"epochs": self.epochs, "steps": self.steps, "tokens": self.tokens}
+        if sum(value is not None for value in amounts.values()) != 1:
+            given = ", ".join(f"{name}={'null' if value is None else f'{value:g}'}" for name, value in amounts.items())
+            raise ValueError(f"{given}: how much to train is one of these; give one, null for the others")
+        counts = {**amounts, "global_batch": self.global_batch}
         counts |= {"micro_batch": self.micro_batch, "max_tokens": self.max_tokens, "max_length": self.max_length}
         counts |= {"logit_chunks": self.logit_chunks, "keep_checkpoints": self.keep_checkpoints}
         counts["checkpoint_every"] = None if isinstance(self.checkpoint_every, str) else self.checkpoint_every
@@ -96,6 +100,15 @@ class Training:
             raise ValueError(
                 "export_from=best needs validation=<examples.jsonl> (never a test benchmark), or export_from=last"
             )
+
+    def updates(self, examples: int, supervised: float) -> int:
+        """Optimizer steps for so many examples with so many tokens with loss in all."""
+        if self.steps is not None:
+            return self.steps
+        per_epoch = -(-examples // self.global_batch)
+        if self.tokens is not None:
+            return max(1, round(self.tokens * per_epoch / supervised))
+        return per_epoch * (self.epochs or 0)
 
     @property
     def interval(self) -> float | None:

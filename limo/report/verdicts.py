@@ -1,0 +1,145 @@
+"""What a study expected, against what came of it: it holds, it fails, or these runs cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from limo.records import Expectation, Results
+from limo.report.runs import Run, given
+from limo.report.settings import SWEPT, Setting, change, identity
+from limo.report.values import signed
+from limo.statistics import Difference, holm
+
+BASE, TUNED = "base", "tuned"
+"""Arms that stand for models and not for overrides."""
+LEVEL = 0.05
+State = Literal["holds", "fails", "undecided", "not measured"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two neighbouring arms of an expectation where all else is equal."""
+
+    lower: str
+    higher: str
+    rest: str
+    """What else tells these runs from those of other contrasts."""
+    found: Difference
+    """The higher above the lower; its p asks about the gap that was expected."""
+
+    def short_of(self, gap: float) -> bool:
+        return self.found.value < gap
+
+    def words(self) -> str:
+        """`lab-s1: limo above random by +43.3 points [38.1, 48.2]`."""
+        one = self.found
+        where = f"{self.rest}: " if self.rest else ""
+        ends = f"[{signed(one.low)}, {signed(one.high)}]"
+        return f"{where}{self.higher} above {self.lower} by {signed(one.value)} points {ends}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of an expectation."""
+
+    name: str
+    expected: Expectation
+    contrasts: tuple[Contrast, ...]
+    missing: tuple[str, ...] = ()
+    """Arms of which there is no measured run."""
+
+    @property
+    def gap(self) -> float:
+        """As a share of the questions."""
+        return self.expected.gap / 100
+
+    @property
+    def state(self) -> State:
+        """It holds where every contrast shows it at 5 % each (a claim about all of them needs no correction); it fails where
+        any one shows the contrary at 5 % after correction for their number (Holm)."""
+        if self.missing or not self.contrasts:
+            return "not measured"
+        chances = [contrast.found.p for contrast in self.contrasts]
+        short = [contrast.short_of(self.gap) for contrast in self.contrasts]
+        if not any(short) and max(chances) < LEVEL:
+            return "holds"
+        against = zip(holm(chances), short, strict=True)
+        return "fails" if any(p < LEVEL for p, below in against if below) else "undecided"
+
+    @property
+    def weakest(self) -> Contrast:
+        return min(self.contrasts, key=lambda contrast: contrast.found.value)
+
+    @property
+    def claim(self) -> str:
+        """What was expected, in words."""
+        words = f"{' < '.join(self.expected.order)} on {self.expected.benchmark}"
+        return words + (f", {self.expected.gap:g} points apart" if self.expected.gap else "")
+
+    @property
+    def sentence(self) -> str:
+        """The answer with numbers; where it cannot be told, the smallest difference that could have been."""
+        told = f"{self.name} {self.state}: {self.claim}"
+        if self.missing:
+            return f"{told}; there is no measured run of {' and '.join(self.missing)}"
+        if not self.contrasts:
+            return f"{told}; its arms share no setting and no question"
+        least = f" (the least of {len(self.contrasts)})" if len(self.contrasts) > 1 else ""
+        told += f"; {self.weakest.words()}{least}"
+        if self.state == "undecided":
+            told += f"; no difference below {100 * self.weakest.found.visible:.1f} points could be seen"
+        return told
+
+
+def verdicts(settings: Sequence[Setting]) -> list[Verdict]:
+    """Of every expectation that the runs name, in their order."""
+    runs = [run for setting in settings for run in setting.runs]
+    named = {(name, expected): None for run in runs for name, expected in run.expect.items()}
+    return [_verdict(name, expected, [r for r in runs if r.expect.get(name) == expected]) for name, expected in named]
+
+
+def _verdict(name: str, expected: Expectation, runs: Sequence[Run]) -> Verdict:
+    arms = {arm: [run for run in runs if run.final and _is_of(run, arm)] for arm in expected.order}
+    if missing := tuple(arm for arm in arms if not _results(arm, arms[arm], expected.benchmark)):
+        return Verdict(name, expected, (), missing)
+    keys = {key for arm in arms for key in given(arm.split())}
+    groups: dict[tuple[tuple[str, str], ...], dict[str, list[Run]]] = {}
+    for arm, members in arms.items():
+        for run in members:
+            rest = tuple(sorted((k, v) for k, v in run.given.items() if k not in keys and k.lstrip("+~") not in _ASIDE))
+            groups.setdefault(rest, {}).setdefault(arm, []).append(run)
+    common = set.intersection(*map(set, groups))
+    contrasts = []
+    for rest, members_of in groups.items():
+        where = ", ".join(value for pair in rest if pair not in common for value in [pair[1] or pair[0]])
+        contrasts += list(_contrasts(expected, members_of, where))
+    return Verdict(name, expected, tuple(contrasts))
+
+
+_ASIDE = {word for word in SWEPT if not word.startswith("selection")}
+
+
+def _contrasts(expected: Expectation, arms: dict[str, list[Run]], where: str) -> Iterator[Contrast]:
+    for lower, higher in pairwise(expected.order):
+        sides = [_results(arm, arms.get(arm, ()), expected.benchmark) for arm in (lower, higher)]
+        if found := change(sides[0], sides[1], expected.benchmark, expected.gap / 100):
+            yield Contrast(_short(lower), _short(higher), where, found)
+
+
+def _is_of(run: Run, arm: str) -> bool:
+    return arm in (BASE, TUNED) or given(arm.split()).items() <= run.given.items()
+
+
+def _results(arm: str, runs: Sequence[Run], benchmark: str) -> list[Results]:
+    """What the arm's runs measured, equal ones once; a base is one for many runs."""
+    found = [run.base if arm == BASE else run.tuned for run in runs]
+    there = [r for r in found if r and (benchmark == "mean" or benchmark in r.benchmarks)]
+    return list({identity(r): r for r in there}.values()) if arm == BASE else there
+
+
+def _short(arm: str) -> str:
+    """`selection=limo selection.size=100` as `limo 100`."""
+    return " ".join(word.partition("=")[2] or word for word in arm.split())

@@ -1,0 +1,103 @@
+"""What a study expects, and what the report makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from limo import records, report
+from limo.records import Asked, Expectation
+from limo.report.verdicts import Verdict, verdicts
+from tests.outputs import write_run
+
+LIMO = Expectation(("selection=random", "selection=limo"), benchmark="main")
+
+
+def study(root: Path, expect: Expectation, *, seeds: int = 3, question: str | None = None, **more: str) -> list[Path]:
+    """Both strategies with each seed; `limo` knows twice as much."""
+    folders = [write_run(root, s, 200, seed, **more) for s in ("random", "limo") for seed in range(seeds)]
+    for folder in folders:
+        asked = records.read_record(folder / "run.json", Asked)
+        records.write_record(folder / "run.json", replace(asked, question=question, expect={"choosing": expect}))
+    return folders
+
+
+def verdict(*folders: Path) -> Verdict:
+    (found,) = verdicts(report.read(folders))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("expected", "state"),
+    [
+        (LIMO, "holds"),
+        (replace(LIMO, gap=15), "holds"),
+        (replace(LIMO, gap=80), "fails"),
+        (replace(LIMO, order=("selection=limo", "selection=random")), "fails"),
+        (replace(LIMO, order=("base", "selection=random", "selection=limo")), "holds"),
+        (replace(LIMO, order=("base", "tuned"), benchmark="mean", gap=-5), "holds"),
+        (replace(LIMO, order=("selection=random", "selection=longest")), "not measured"),
+        (replace(LIMO, benchmark="aime24"), "not measured"),
+    ],
+)
+def test_an_expectation_holds_fails_or_was_not_measured(tmp_path: Path, expected: Expectation, state: str) -> None:
+    study(tmp_path, expected)
+    assert verdict(tmp_path).state == state
+
+
+def test_what_the_runs_cannot_show_is_undecided_and_says_what_they_could_have(tmp_path: Path) -> None:
+    study(tmp_path, LIMO)
+    found = verdict(tmp_path).contrasts[0].found
+    near = replace(LIMO, gap=100 * found.value - 0.5)
+    study(tmp_path / "near", near)
+    undecided = verdict(tmp_path / "near")
+    assert undecided.state == "undecided"
+    assert f"no difference below {100 * undecided.weakest.found.visible:.1f} points could be seen" in undecided.sentence
+    assert undecided.weakest.found.visible > (found.high - found.low) / 2
+
+
+def test_arms_are_compared_only_where_all_else_is_equal(tmp_path: Path) -> None:
+    for model in ("small", "large"):
+        study(tmp_path / model, LIMO, model=model)
+    found = verdict(tmp_path)
+    assert sorted(contrast.rest for contrast in found.contrasts) == ["large", "small"]
+    each = {verdict(tmp_path / model).contrasts[0].found.value for model in ("small", "large")}
+    assert {contrast.found.value for contrast in found.contrasts} == each
+
+
+def test_one_contrast_to_the_contrary_fails_all_and_one_unclear_leaves_all_undecided(tmp_path: Path) -> None:
+    study(tmp_path / "good", LIMO, model="good")
+    study(tmp_path / "bad", LIMO, model="bad")
+    low, high = (tmp_path / "bad" / f"selection={s},selection.size=200,seed=0,model=bad" for s in ("random", "limo"))
+    for seed in range(3):  # the better strategy's answers under the worse one's name, and the other way round
+        pair = [Path(str(p).replace("seed=0", f"seed={seed}")) / "evaluation" / "tuned" for p in (low, high)]
+        pair[0].rename(tmp_path / "aside")
+        pair[1].rename(pair[0])
+        (tmp_path / "aside").rename(pair[1])
+    found = verdict(tmp_path)
+    assert found.state == "fails" and found.weakest.rest == "bad"
+
+
+def test_the_order_of_runs_and_unrelated_runs_change_nothing(tmp_path: Path) -> None:
+    folders = study(tmp_path / "one", LIMO)
+    write_run(tmp_path / "two", "longest", 200)
+    assert verdict(*folders) == verdict(*reversed(folders)) == verdict(*folders, tmp_path / "two")
+
+
+def test_page_note_and_terminal_answer_the_question(tmp_path: Path) -> None:
+    study(tmp_path, LIMO, question="Does it matter how <few> are chosen?")
+    settings = report.read([tmp_path])
+    page = report.write(settings, tmp_path)
+    shown, note = page.read_text(), page.with_name(report.NOTE).read_text()
+    head = shown[: shown.index("<main>")]
+    assert "Does it matter how &lt;few&gt; are chosen?" in head and "<strong>holds</strong>" in head
+    assert "limo above random by +" in head and "limo above random by +" in note and "**holds**" in note
+    assert "choosing holds: selection=random &lt; selection=limo on main" in report.table(settings).replace("<", "&lt;")
+
+
+@pytest.mark.parametrize("order", [(), ("tuned",), ("tuned", "tuned")])
+def test_an_expectation_of_fewer_than_two_arms_is_refused(order: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="two arms or more"):
+        Expectation(order)
