@@ -20,7 +20,7 @@ from limo.products import differences, products
 
 MARK = "LIMO_FAULT"
 """Environment variable by which the processes of a case are found."""
-LIMIT = 180.0
+LIMIT = 600.0
 """Seconds after which a command hangs, or one that got a signal does not end."""
 GRACE = 20.0
 """Seconds in which processes of a command that ended are gone."""
