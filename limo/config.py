@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from limo.selection import Selection
     from limo.training import Training
     from limo.training.loggers import Csv
-
-    Expected = dict[str, Expectation]
 else:  # the rooms above; `build` holds the members to SLOTS
-    Expected = Annotated[dict[str, Any], BeforeValidator(TypeAdapter(dict[str, Expectation]).validate_python)]
     Csv = Data = Engine = Evaluation = Model = Optimizer = Scorer = Selection = Sieve = Training = Any
 
 T = TypeVar("T")
@@ -71,6 +68,16 @@ SLOTS = {
 """What the member of each group must be, each of several by name: a class, or a protocol that users' own classes fulfil too."""
 
 
+def expectations(given: Any) -> dict[str, Expectation]:
+    """What a study expects, as records. Raises pydantic's ValidationError, which names the key."""
+    return TypeAdapter(dict[str, Expectation]).validate_python(given)
+
+
+def _expected(given: Any) -> Any:
+    expectations(given)
+    return given
+
+
 def runtime(*, default: Any) -> Any:
     """A field that changes how a stage runs and not what it makes: left out of the key of its result."""
     return field(default=default, metadata={"key": False})
@@ -101,7 +108,7 @@ class Config:
     """First part of the run's address, `outputs/<name>/<overrides>/`."""
     question: str | None = None
     """What the study asks, in one sentence that the report answers; null takes the first line of the recipe's head comment."""
-    expect: Expected = field(default_factory=dict)
+    expect: Annotated[dict[str, Any], BeforeValidator(_expected)] = field(default_factory=dict)
     """What it expects of its arms, by name; the report says whether that holds, fails or cannot be told."""
     seed: int = 0
     """Every random choice of a run derives from it."""

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from limo import StageError, UserError, pipeline
 from limo.compose import build, refuse
-from limo.config import first_line
+from limo.config import expectations, first_line
 from limo.records import Asked, Status, beside, read_record, write_record
 from limo.resolvers import saved
 from limo.stage import FULL
@@ -107,7 +107,7 @@ def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
         size=config.selection.size if config.selection else None,
         choices={k: v for k, v in choices.items() if not k.startswith("hydra/") and k != "schema"},
         question=config.question,
-        expect=config.expect,
+        expect=expectations(config.expect),
     )
     write_record(folder / "run.json", asked)
     pipeline.run(config, folder)

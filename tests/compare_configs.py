@@ -61,7 +61,7 @@ def compositions(root: Path) -> dict[str, list[str]]:
         if not name.startswith("_"):
             place = f"+{group}@{PLACES[group]}" if group in PLACES else group
             found[f"{group}={name}"] = [f"{place}={name}", *NEEDED.get(name, ())]
-    for file in sorted((root / "experiments").rglob("*.yaml")):
+    for file in sorted((root / "experiments").rglob("[!_]*.yaml")):
         recipe = f"+experiment={file.relative_to(root / 'experiments').with_suffix('')}"
         found[recipe] = [recipe]
         params = OmegaConf.select(OmegaConf.load(file), "hydra.sweeper.params") or {}
