@@ -16,7 +16,7 @@ from limo.loaded import WHICH, Loaded, load
 from limo.records import BenchmarkResult, Example, Manifest, Results
 from limo.report.parts import chance
 from limo.report.settings import MEAN, chances, change, columns, identity
-from limo.report.text import percent, signed
+from limo.report.values import percent, signed
 from limo.terminal import ENDLESS, fold, plain, table, width
 
 FEW = 8
