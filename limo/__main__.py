@@ -14,6 +14,7 @@ from hydra._internal.utils import get_args
 from limo import StageError, UserError, process
 from limo.compose import in_words, jobs, register_configs
 from limo.config import ROOT
+from limo.spelling import meant
 from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -49,6 +50,9 @@ def main() -> None:
         if words and words[0] in VERBS:
             importlib.import_module(VERBS[words[0]]).main(words[1:])
             code = DONE
+        elif words and words[0].isalpha() and words[0] != "run":
+            near = meant(words[0], [*VERBS, "run"])
+            raise UserError(f"{words[0]}: neither a verb nor key=value{near}; `python -m limo --help` names the verbs")
         else:
             code = run(words[1:] if words[:1] == ["run"] else words)
         sys.stdout.flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,9 @@ from pydantic import ValidationError
 
 from limo import UserError, folders, resolvers, trust
 from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit, refuse_name
+from limo.described import leaves
 from limo.serial import load
+from limo.spelling import meant
 
 MULTIRUN = {"-m", "--multirun"}
 
@@ -183,7 +184,7 @@ def _no_member(file: str, options: Sequence[str]) -> str:
         group, options = f"+{folders.RECIPES}", folders.offered()[folders.RECIPES]
     if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
         return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
-    choices = f"; choose one of: {', '.join(options)}" if options else ""
+    choices = f"{meant(name, options)}; choose one of: {', '.join(options)}" if options else ""
     if foreign := folders.foreign():
         choices += f" ({foreign} is not searched: its config.yaml makes it another program's)"
     return f"{group}={name} does not exist{choices}" if group else f"{name} does not exist{choices}"
@@ -208,7 +209,14 @@ def _no_key(error: Exception, text: str) -> str:
     known, wrong = getattr(cause, "parent_node", None), str(getattr(cause, "key", ""))
     asked = re.search(r"'([^']+)' does not exist|full_key: (\S+)", text)
     key = str(getattr(cause, "full_key", None) or wrong) or (asked[1] or asked[2] if asked else str(error))
-    near = difflib.get_close_matches(wrong, [str(name) for name in known], n=3) if isinstance(known, DictConfig) else []
-    place = key.removesuffix(wrong)
-    meant = f"; did you mean {' or '.join(place + name for name in near)}?" if near else ""
-    return f"{key}: there is no such key{meant}; `python -m limo --cfg job` prints every key with its value"
+    near = ""
+    if isinstance(known, DictConfig):
+        near = meant(wrong, map(str, known), f"{key.removesuffix(wrong)}{{}}") or _elsewhere(wrong, known)
+    return f"{key}: there is no such key{near}; `python -m limo --cfg job` prints every key with its value"
+
+
+def _elsewhere(name: str, known: DictConfig) -> str:
+    """Where in the config a key of that name is, for one that was given without its place, such as `lr`."""
+    places = [key for key, _ in leaves(OmegaConf.to_container(known._get_root(), resolve=False))]
+    found = sorted((key for key in places if key.endswith(f".{name}")), key=lambda key: (key.count("."), key))
+    return f"; did you mean {' or '.join(found[:3])}?" if found else ""

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from limo import UserError
 from limo.records import Expectation
+from limo.spelling import meant
 
 if TYPE_CHECKING:
     from limo.attempts import Sieve
@@ -153,14 +154,26 @@ def refuse_name(name: str) -> None:
         raise UserError(f"name={name!r} names no folder below outputs; give the run a plain name")
 
 
-def describe(error: ValidationError, prefix: str = "") -> str:
-    """A validation error as one sentence: the key, what is wrong, the value."""
+PLAINER = {
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+}
+"""Kind of a validation error -> what a person would say."""
+
+
+def describe(error: ValidationError, prefix: str = "", known: Iterable[str] = ()) -> str:
+    """A validation error as one sentence: the key, what is wrong, the value; `known` are the keys that there could be."""
     problems = []
     for item in error.errors():
         key = ".".join([prefix, *map(str, item["loc"])] if prefix else map(str, item["loc"]))
-        message = str(item["msg"]).removeprefix("Value error, ")
+        message = PLAINER.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
         if item["type"] == "unexpected_keyword_argument":
-            message = "there is no such key"
+            wrong = str(item["loc"][-1])
+            message = f"there is no such key{meant(wrong, known, f'{key.removesuffix(wrong)}{{}}')}"
         given = (
             ""
             if item["type"] in ("missing", "value_error", "unexpected_keyword_argument")

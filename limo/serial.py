@@ -54,7 +54,7 @@ def load(node: Any, key: str = "", allowed: Iterable[str] | None = None) -> Any:
     try:
         return kind(**values)
     except ValidationError as error:
-        raise UserError(describe(error, key)) from None
+        raise UserError(describe(error, key, [f.name for f in dataclasses.fields(kind)])) from None  # type: ignore[arg-type]
 
 
 def plugins(node: Any) -> dict[str, str]:
