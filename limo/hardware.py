@@ -96,6 +96,14 @@ def _torch(python: str) -> tuple[str, int]:
     )
 
 
+def used() -> int:
+    """Bytes in use on the fullest of `gpus`, by whomever; 0 without any, and where the driver does not say."""
+    mine = {gpu.id for gpu in gpus()}
+    answer = _ask("--query-gpu=uuid,memory.used", "--format=csv,noheader,nounits")
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
+    return max((int(size) * 2**20 for uuid, size in rows if uuid in mine and size.isdigit()), default=0)
+
+
 def handles() -> list[str]:
     """For each of `gpus`, what CUDA_VISIBLE_DEVICES of a child must say to give it that one."""
     asked = os.environ.get("CUDA_VISIBLE_DEVICES")

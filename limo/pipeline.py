@@ -86,8 +86,7 @@ def missing(config: Config, store: Store) -> list[str]:
         stage = standing_in(stage, config.model)
         if result is None and stage_name(name) in {*config.stages, *HELPERS}:
             python = config.python.get(stage_name(name)) or sys.executable
-            unusable = hardware.unusable(python) if stage.accelerated else ()
-            found = (*store.missing(), *unusable, *lacks(stage, python))
+            found = (*store.missing(), *lacking(stage, python))
             sentences.extend(s for s in found if s not in sentences)
             notes.extend(stage.notes() if not sentences else [])
         elif result is None:
@@ -100,6 +99,11 @@ def missing(config: Config, store: Store) -> list[str]:
     for note in dict.fromkeys(notes):
         log.info(f"! {note}")
     return sentences
+
+
+def lacking(stage: Stage, python: str) -> list[str]:
+    """What this machine and the Python that will run a stage lack for it, one sentence each."""
+    return [*(hardware.unusable(python) if stage.accelerated else ()), *lacks(stage, python)]
 
 
 def standing_in(stage: Stage, model: Model) -> Stage:

@@ -41,6 +41,7 @@ def walk(config: Config, make: Make) -> None:
     from limo.data import DataStage
     from limo.evaluation import EvaluationStage
 
+    refuse_foreign(config)
     examples: Path | None = None
     if set(config.stages) - {"evaluation"}:
         sources = config.evaluation.sources() if config.evaluation else {}
@@ -76,6 +77,20 @@ def _judged(config: Config, make: Make, data: Path, sources: dict[str, Any]) -> 
         store=Path(config.store).absolute(),
     )
     return make("paraphrases", stage)
+
+
+def refuse_foreign(config: Config) -> None:
+    """Raises UserError where the lab's model would learn from, or try, a published pool; a file may hold the lab's own problems."""
+    asked = {"training", *(("attempts",) if config.attempts else ()), *(("scores",) if config.scores else ())}
+    if not asked & set(config.stages) or not str(config.model.path).startswith("lab:"):
+        return
+    pools = getattr(config.data, "parts", {"": config.data}).values()
+    foreign = [pool.repo for pool in pools if getattr(pool, "repo", None)]
+    if foreign:
+        raise UserError(
+            f"data: {foreign[0]} is beyond {config.model.path}, which knows the lab's problems alone and {config.model.context} tokens; "
+            "take another model with optimizer=adamw training=full attempts=none, or data=lab"
+        )
 
 
 def _sieves(config: Config, make: Make, problems: Path) -> tuple[Path, dict[str, Sieved]]:

@@ -67,6 +67,23 @@ def test_visible_devices_are_read_as_cuda_reads_them(asked: str, seen: list[int]
     assert visible(asked, EIGHT) == tuple(EIGHT[n] for n in seen)
 
 
+def test_memory_in_use_is_that_of_the_fullest_gpu_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    kinds = ("GPU-a", 100, 7), ("GPU-b", 100, 9), ("GPU-c", 100, 90), ("GPU-d", 100, "[N/A]")
+    listed = "\n".join(f"X, {size}, {name}" for name, size, _ in kinds)
+    used = "\n".join(f"{name}, {now}" for name, _, now in kinds)
+    program.write_text(f"#!/bin/sh\ncase \"$1\" in *used*) cat <<'A' ;; *) cat <<'B' ;; esac\n{used}\nA\n{listed}\nB\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
+    assert hardware.used() == 9 << 20
+    hardware.gpus.cache_clear()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert hardware.used() == 0
+
+
 @pytest.mark.parametrize("asked", ["-1", "0,9,1", "NoDevFiles", "1,1", "4,5", "1gpu2,2", "1,,2", "none", ""])
 def test_torch_counts_the_same_numbers(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")

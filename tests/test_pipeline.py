@@ -19,7 +19,7 @@ from limo.grading import GradingStage
 from limo.serial import fingerprint
 from limo.stage import Pending, Stage
 from limo.store import MANIFEST, Store, content_digest
-from tests.command import started
+from tests.command import limo, started
 from tests.counting import Counting
 from tests.waiting import gone, until
 
@@ -408,3 +408,16 @@ def test_what_a_context_cuts_is_said_before_any_work(tmp_path: Path, caplog: pyt
         assert pipeline.missing(config, Store(tmp_path)) == []
     assert "! evaluation (lab_main): max_tokens=512 and the context of lab:base is 512 tokens" in caplog.text
     assert "! training.max_length=513 is beyond the context of lab:base, 512 tokens" in caplog.text
+
+
+def test_a_published_pool_is_refused_for_the_labs_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (("data=gsm8k",), ("data=mixture", "+data@data.parts.some=gsm8k", "attempts=none")):
+        for verb in ("plan", "rehearse", "run"):
+            assert limo(verb, *words) == 2
+            told = capfd.readouterr()
+            assert (told.out + told.err).removeprefix("limo: ").startswith("data: openai/gsm8k is beyond lab:base")
+    assert limo("plan", "data=gsm8k", "stages=[data,selection]", "attempts=none") == 0
+    assert limo("plan", "data=gsm8k", "model=smollm2-135m", "optimizer=adamw", "training=full", "attempts=none") == 0

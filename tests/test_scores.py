@@ -82,6 +82,24 @@ def test_costs_are_those_of_the_formulas_on_logits_of_the_whole_model(base: Mode
         assert held["tokens"] == len(ranks)
 
 
+def test_layers_that_packing_does_not_cover_are_measured_text_by_text_as_they_are(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from limo.models import load_tokenizer
+    from limo.models.encode import encode
+
+    model = Model(path=str(tiny.capped(tmp_path / "capped")), system=None, dtype="float32")
+    found = Likelihood(alone=False).measure(POOL, model, tmp_path).columns
+    net = AutoModelForCausalLM.from_pretrained(model.path, attn_implementation="eager").eval()
+    for example in POOL:
+        text = encode(load_tokenizer(model), model, example)
+        ids = torch.tensor([text.tokens])
+        with torch.inference_mode():
+            price = torch.nn.functional.cross_entropy(net(ids).logits[0, text.prompt - 1 : -1], ids[0, text.prompt :])
+        assert found[example.id]["surprisal"] == pytest.approx(float(price), rel=1e-4)
+
+
 def test_packed_is_alone_in_any_order_and_any_pool(base: Model, tmp_path: Path, monkeypatch) -> None:
     from limo.scores import forward
 

@@ -375,6 +375,14 @@ def test_tokens_per_second_are_those_of_the_steps_without_the_checkpoints_betwee
     assert float(told[-1]["seconds"]) > 30_000
 
 
+def test_layers_that_packing_does_not_cover_are_refused_by_its_key_and_trained_without_it(tmp_path: Path) -> None:
+    capped = tiny.capped(tmp_path / "capped")
+    with pytest.raises(UserError, match=r"training.packing: Gemma2Attention attends .*; set training.packing=false"):
+        tiny.stage(tmp_path / "packed", capped).run(tmp_path / "packed")
+    tiny.stage(tmp_path / "padded", capped, steps=1, packing=False).run(tmp_path / "padded")
+    assert summary(tmp_path / "padded", TrainingSummary).steps == 1
+
+
 def test_checkpoints_come_by_the_clock_and_at_the_end(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import string
@@ -85,6 +86,22 @@ def model(folder: Path, template: str = LAB, tied: bool = True, seed: int = 0, *
     return folder
 
 
+def capped(folder: Path) -> Path:
+    """A folder with a random Gemma 2 whose attention caps its logits, which packing does not cover, and whose head does not."""
+    import torch
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    made = tokenizer()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 8}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "attn_logit_softcapping": 1.0}
+    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    net = Gemma2ForCausalLM(Gemma2Config(vocab_size=len(made), final_logit_softcapping=None, **sizes, **heads, **ends))
+    net.save_pretrained(folder)
+    made.save_pretrained(folder)
+    return folder
+
+
 def examples(count: int = 12, seed: int = 0) -> list[Example]:
     """Sums with answers of very different lengths."""
     draw = random.Random(seed)
@@ -112,7 +129,10 @@ class Sgd(Optimizer):
 
 @component
 class Slow(AdamW):
-    """Takes its time over a step; waits in one while the path HALT_AFTER of the environment exists, so that a test finds it there."""
+    """Takes its time over a step; waits in one while the path HALT_AFTER of the environment exists, so that a test finds it there.
+
+    Of a folder HURRY: a rank that waits puts its number there; once there is `go` it goes on, without patience for ranks that do not.
+    """
 
     def open(self, named: Named) -> torch.optim.Optimizer:
         live = super().open(named)
@@ -120,12 +140,25 @@ class Slow(AdamW):
 
         def slow(closure=None):
             time.sleep(0.1)
-            while Path(os.environ.get("HALT_AFTER", "never")).exists():
+            halt, hurry = (Path(os.environ.get(name, "never")) for name in ("HALT_AFTER", "HURRY"))
+            while halt.exists() and not (hurry / "go").exists():
+                if hurry.is_dir():
+                    (hurry / os.environ["RANK"]).touch()
                 time.sleep(0.01)
+            if (hurry / "go").exists():
+                impatient()
             return step(closure)
 
         live.step = slow
         return live
+
+
+def impatient() -> None:
+    """Let the watch of this process bear no more than its twenty median steps."""
+    from limo.training.watch import Watch
+
+    for watch in [one for one in gc.get_objects() if type(one) is Watch]:
+        watch.patience = 0.0
 
 
 @component

@@ -13,6 +13,10 @@ from limo import UserError
 NAME = "limo_segments"
 
 
+class OtherAttentionError(UserError):
+    """Layers attend in a way that is not computed here."""
+
+
 def register() -> None:
     """Make it a choice of transformers (`attn_implementation`); transformers builds no mask for names it has no mask function for."""
     from transformers import AttentionInterface
@@ -34,14 +38,12 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside each segment. query [rows, heads, length, dim]; `segments` sum to length; None is one segment.
 
-    Returns [rows, length, heads, dim]. Raises UserError for a kind of attention that it does not compute.
+    Returns [rows, length, heads, dim]. Raises OtherAttentionError for a kind of attention that it does not compute.
     """
     if attention_mask is not None or any(
         kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")
     ):
-        raise UserError(
-            f"training.packing: {type(module).__name__} attends in a way that packing does not cover; set training.packing=false"
-        )
+        raise OtherAttentionError(f"{type(module).__name__} attends in a way that packing does not cover")
     if segments and not dropout and one_kernel(query.device.type, query.dtype):
         return _varlen(query, key, value, segments, scaling, sliding_window), None
     return _segments(query, key, value, segments or (query.shape[2],), dropout, scaling, sliding_window), None

@@ -1,7 +1,8 @@
 """`python -m limo rehearse [overrides]`: what the same overrides of `python -m limo` would do, every piece for real and tiny.
 
 A few problems, a model of the recipe's architecture two layers deep, four optimizer steps with a kill and a resume, export, two
-questions of each benchmark, the report; then a list of what held, what failed and what could not be tried here.
+questions of each benchmark, the report, two steps and a start of the engine with the recipe's own weights; then a list of what held,
+what failed and what could not be tried here.
 """
 
 from __future__ import annotations
@@ -17,18 +18,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from limo import StageError, UserError, launch, pipeline, report, tasks
+from limo import StageError, UserError, launch, pipeline, records, report, tasks
 from limo.config import Config
-from limo.placement import Machine
-from limo.records import TrainingSummary
+from limo.records import AttemptsSummary, Example, TrainingSummary
+from limo.rehearse import measured, real
+from limo.rehearse.measured import UNKNOWN, Cost, Gauge
 from limo.rehearse.small import STEPS, small
+from limo.rehearse.start import TOKENS, StartStage
 from limo.stage import Stage, request, summary
 from limo.store import Store
 from limo.training import TrainingStage
 from limo.training.checkpoints import CHECKPOINTS, found, step_of
-from limo.training.needs import Needs
 
 HELD, FAILED, UNTRIED = "held", "failed", "not tried"
+EXPORTED = "{}, resumed, exported"
+LEGEND = (
+    "Seconds with the start of every process; memory of the largest process, or of the fullest GPU as its driver says. The plan counts the "
+    "work alone, without starts, libraries and exports."
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Piece:
 
     name: str
     state: str
-    seconds: float | None = None
+    took: Cost = UNKNOWN
+    planned: Cost = UNKNOWN
     note: str = ""
 
 
@@ -49,8 +57,55 @@ class Rehearsal:
     folder: Path
     pieces: list[Piece] = field(default_factory=list)
 
-    def run(self) -> None:
-        """Try everything; what fails leaves out only what needs it."""
+    def run(self, own: Config) -> None:
+        """Try everything, of the recipe's `own` weights what held when tiny; what fails leaves out only what needs it."""
+        with suppress(StoppedError):
+            self._tiny()
+        if why := real.untried(own.model):
+            self.pieces.append(Piece("own weights", UNTRIED, note=why))
+            return
+        for tiny, part in ((EXPORTED.format("training"), self._train), ("evaluation/base", self._serve)):
+            if any(piece.name == tiny and piece.state == HELD for piece in self.pieces):
+                with suppress(StoppedError):
+                    part(own)
+
+    def _train(self, own: Config) -> None:
+        examples = records.read(self.folder / "selection/examples.jsonl", Example)
+        stage = real.trained(own, examples, self.folder)
+
+        def make(python: str) -> str:
+            made = pipeline.make("training", stage, self.store, python)
+            shutil.rmtree(made / "model")  # as large as the weights, and nobody asks it
+            return _steps(made)
+
+        self._own("own weights, two full steps, exported", "training", stage, make, real.planned(own, stage))
+
+    def _serve(self, own: Config) -> None:
+        longest = own.evaluation.longest(own.model) or TOKENS
+        stage = StartStage(model=own.model, engine=own.engine, longest=longest, store=self.store.root)
+
+        def make(python: str) -> str:
+            said = summary(pipeline.make("start", stage, self.store, python), AttemptsSummary)
+            return f"room for {longest:,} tokens, {said.tokens} answered"
+
+        planned = measured.planned(own, self.folder).get("evaluation/base", UNKNOWN)
+        self._own("own weights, served", "evaluation", stage, make, Cost(bytes=planned.bytes))
+
+    def _own(self, name: str, kind: str, stage: Stage, make: Callable[[str], str], planned: Cost) -> None:
+        python = self._python(kind)
+        if lacks := pipeline.lacking(stage, python):
+            self.pieces.append(Piece(name, UNTRIED, note=lacks[0]))
+        else:
+            self._try(name, lambda: make(python), planned)
+
+    @property
+    def store(self) -> Store:
+        return Store(Path(self.config.store).absolute())
+
+    def _python(self, task: str) -> str:
+        return self.config.python.get(tasks.stage_name(task)) or sys.executable
+
+    def _tiny(self) -> None:
         if not self._tasks(self.config) and any(p.name == "selection" and p.state == UNTRIED for p in self.pieces):
             from limo.compose import compose
 
@@ -69,33 +124,39 @@ class Rehearsal:
         return False
 
     def _make(self, name: str, stage: Stage) -> Path:
-        store = Store(Path(self.config.store).absolute())
-        if lacks := stage.missing():
+        store, python = self.store, self._python(name)
+        if lacks := pipeline.lacking(stage, python):
             self.pieces.append(Piece(name, UNTRIED, note=lacks[0]))
             raise StoppedError
-        python = self.config.python.get(tasks.stage_name(name)) or sys.executable
         if isinstance(stage, TrainingStage):
-            self._try(f"{name}, killed after a checkpoint", lambda: _kill(stage, store, python))
+            self._try(
+                f"{name}, killed after a checkpoint",
+                lambda: _kill(stage, store, python),
+                Cost(bytes=self._planned(name).bytes),
+            )
         made: list[Path] = []
 
         def make() -> str:
             made.append(pipeline.make(name, stage, store, python))
             pipeline.link(self.folder / name, made[0])
-            return _resumed(stage, made[0]) if isinstance(stage, TrainingStage) else ""
+            return _resumed(made[0]) if isinstance(stage, TrainingStage) else ""
 
-        self._try(f"{name}, resumed, exported" if isinstance(stage, TrainingStage) else name, make)
+        self._try(EXPORTED.format(name) if isinstance(stage, TrainingStage) else name, make, self._planned(name))
         return made[0]
 
-    def _try(self, name: str, do: Callable[[], str]) -> None:
-        started = time.monotonic()
-        try:
-            state, note = HELD, do()
-        except (UserError, StageError) as error:
-            # a selection may rightly find nothing among the answers of weights by chance
-            untried = name == "selection" and isinstance(error, UserError)
-            state, note = UNTRIED if untried else FAILED, str(error)
+    def _planned(self, task: str) -> Cost:
+        return measured.planned(self.config, self.folder).get(task, UNKNOWN)
+
+    def _try(self, name: str, do: Callable[[], str], planned: Cost = UNKNOWN) -> None:
+        with Gauge() as gauge:
+            try:
+                state, note = HELD, do()
+            except (UserError, StageError) as error:
+                # a selection may rightly find nothing among the answers of weights by chance
+                untried = name == "selection" and isinstance(error, UserError)
+                state, note = UNTRIED if untried else FAILED, str(error)
         if not any(piece.name == name and piece.state == state for piece in self.pieces):
-            self.pieces.append(Piece(name, state, time.monotonic() - started, note))
+            self.pieces.append(Piece(name, state, gauge.cost, planned, note))
         if state != HELD:
             raise StoppedError
 
@@ -118,13 +179,13 @@ def main(arguments: Sequence[str]) -> None:
     if given.problems < 2:
         raise UserError(f"--problems {given.problems}: it takes 2 or more to train and select")
     config = compose(overrides)
+    tasks.refuse_foreign(config)
     folder = Path("outputs/rehearsals") / config.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     tried = small(config, compose(["attempts=none"]), folder, given.problems)
     rehearsal = Rehearsal(tried.config, folder)
-    with suppress(StoppedError):
-        rehearsal.run()
+    rehearsal.run(config)
     pieces = [*rehearsal.pieces, *(Piece(name, UNTRIED, note=why) for name, why in tried.untried)]
     print(table(pieces))
     print(f"\nrehearsal: {os.path.relpath(folder)}")
@@ -137,10 +198,20 @@ def table(pieces: Sequence[Piece]) -> str:
     wide = max(len(piece.name) for piece in pieces if piece.state != UNTRIED)
     lines = []
     for piece in pieces:
-        took = "" if piece.seconds is None else f"{piece.seconds:6.1f} s"
-        name = piece.name.ljust(wide) if piece.state != UNTRIED else piece.name
-        lines.append(f"{piece.state:<10}{name}  {took}{'  ' if took and piece.note else ''}{piece.note}".rstrip())
-    return "\n".join(lines)
+        if piece.state == UNTRIED:
+            lines.append(f"{piece.state:<10}{piece.name}  {piece.note}")
+            continue
+        seconds = _beside(piece.took.seconds, piece.planned.seconds, 1, "s", 1)
+        memory = _beside(piece.took.bytes, piece.planned.bytes, 2**30, "GiB", 2)
+        lines.append(f"{piece.state:<10}{piece.name.ljust(wide)}  {seconds:<22}{memory:<24}{piece.note}".rstrip())
+    return "\n".join([*lines, "", LEGEND])
+
+
+def _beside(took: float | None, planned: float | None, size: int, unit: str, digits: int) -> str:
+    """A number beside the plan's, in units of a size, as far as they are known."""
+    if took is None:
+        return ""
+    return f"{took / size:7.{digits}f} {unit}" + ("" if planned is None else f" (plan {planned / size:.{digits}f})")
 
 
 def _kill(stage: TrainingStage, store: Store, python: str) -> str:
@@ -157,12 +228,14 @@ def _kill(stage: TrainingStage, store: Store, python: str) -> str:
         return f"step {max(map(step_of, found(folder / CHECKPOINTS)))} of {STEPS}"
 
 
-def _resumed(stage: TrainingStage, result: Path) -> str:
-    """What the summary says beside the plan. Raises StageError where the training began anew."""
+def _resumed(result: Path) -> str:
+    """What the summary says. Raises StageError where the training began anew."""
     if "going on from step" not in (result / "log.txt").read_text(encoding="utf-8"):
         raise StageError(f"training: it began anew instead of resuming; its log is {result / 'log.txt'}")
-    said, shape = summary(result, TrainingSummary), stage.model.shape()
-    if shape is None:
-        return ""
-    planned = Needs(stage.training, stage.optimizer, shape, False, Machine.here()).memory
-    return f"{said.strategy}, {said.ranks} ranks, {said.memory_gib:.2f} GiB at most (the plan: {planned.peak / 2**30:.2f} beside libraries)"
+    return _steps(result)
+
+
+def _steps(result: Path) -> str:
+    said = summary(result, TrainingSummary)
+    on = f"{said.strategy}, {said.ranks} rank{'s' if said.ranks > 1 else ''}"
+    return f"{on}, {said.steps} steps in {said.training_seconds:.1f} s, {said.memory_gib:.2f} GiB at most by torch"

@@ -16,13 +16,12 @@ from limo.config import Config, component, held_to
 from limo.data import Data, Decontamination, missing
 from limo.models import Model
 from limo.records import Problem
+from limo.rehearse.start import TOKENS
 from limo.training import Training
 from limo.training.strategies import Single
 
 STEPS = 4
 """Optimizer steps, with a checkpoint after each."""
-TOKENS = 48
-"""Longest answer."""
 
 
 @component
@@ -163,7 +162,7 @@ def _model(asked: Model, lab: Model, folder: Path, split: int) -> tuple[Model, l
         raise StageError(f"model: its architecture cannot be made small: {said.strip().splitlines()[-1]}")
     own = replace(asked, path=str(folder.absolute()), revision=None, architecture=None)
     if not lacks:
-        return own, [("the weights themselves", "a model of their architecture by chance stands in")]
+        return own, []
     why = f"{lacks[0]} (the lab's tokenizer and template stand in, the architecture is Qwen2's)"
     return replace(own, system=lab.system, chat_template=None), [("tokenizer, chat template, weights", why)]
 

@@ -11,7 +11,7 @@ import torch
 from limo import hardware
 from limo.engine.decode import dtype
 from limo.models import Model, load_weights
-from limo.models.attention import implementation, isolation, register
+from limo.models.attention import OtherAttentionError, implementation, isolation, register
 from limo.models.encode import Encoded
 from limo.models.weights import refuse_other_heads
 
@@ -48,7 +48,11 @@ class Network:
         refuse_other_heads(net)
         self.net: PreTrainedModel = net.to("cuda" if hardware.gpus() else "cpu").eval()
         self.context = net.config.get_text_config().max_position_embeddings
-        self.pack = PACK[self.net.device.type] if self._apart() else 0
+        try:
+            self.pack = PACK[self.net.device.type] if self._apart() else 0
+        except OtherAttentionError:  # as the model's own code has it, each text alone
+            self.net.set_attn_implementation("eager")
+            self.pack = 0
 
     @torch.inference_mode()
     def hidden(self, pack: Sequence[Encoded]) -> torch.Tensor:

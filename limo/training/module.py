@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from limo import UserError
 from limo.models import Model
-from limo.models.attention import implementation, isolation, register
+from limo.models.attention import OtherAttentionError, implementation, isolation, register
 from limo.models.weights import refuse_other_heads
 from limo.optimizers import Optimizer
 from limo.placement import PIECE
@@ -129,9 +129,12 @@ class Module(lightning.LightningModule):
         """Raise UserError where an example in a pack sees its neighbour: layers that mix tokens by other means than attention."""
         self.net.eval()
         first, second = torch.arange(7) % 5, torch.arange(9) % 5 + 1
-        with self.trainer.precision_plugin.forward_context():
-            both = self.hidden(torch.cat([first, second])[None], (7, 9))[0, 7:]
-            alone = self.hidden(second[None], (9,))[0]
+        try:
+            with self.trainer.precision_plugin.forward_context():
+                both = self.hidden(torch.cat([first, second])[None], (7, 9))[0, 7:]
+                alone = self.hidden(second[None], (9,))[0]
+        except OtherAttentionError as fault:
+            raise UserError(f"training.packing: {fault}; set training.packing=false") from None
         self.net.train()
         if not torch.allclose(both, alone, rtol=0.05, atol=0.05 * float(alone.abs().max())):
             name = type(self.causal).__name__

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -191,10 +190,10 @@ def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tiny.stage(folder, base, strategy=STRATEGIES["zero2"], **SLOW), folder)
 
 
-def halted(stage: TrainingStage, folder: Path) -> subprocess.Popen[bytes]:
+def halted(stage: TrainingStage, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     """The stage, in a step after the checkpoint of step 4 for as long as that exists by its name."""
     checkpoint = folder / "checkpoints/step-00000004"
-    process = start(stage, folder, HALT_AFTER=str(checkpoint))
+    process = start(stage, folder, HALT_AFTER=str(checkpoint), **environment)
     until(f"a checkpoint; see {folder / 'output.txt'}", checkpoint.exists, lambda: process.poll() is None)
     return process
 
@@ -255,10 +254,13 @@ def test_ranks_that_wait_for_one_that_is_stopped_are_ended_and_say_so(
     base: Path, whole: Path, tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:
     stage = tiny.stage(tmp_path, base, strategy=STRATEGIES["zero2"], **SLOW)
-    process = halted(replace(stage, training=replace(stage.training, patience=0.05)), tmp_path)
+    (hurry := tmp_path / "hurry").mkdir()
+    process = halted(stage, tmp_path, HURRY=str(hurry))
     ended.append(process)
+    until("both in one step", lambda: len(list(hurry.iterdir())) == 2, lambda: process.poll() is None)
     every = ranks(process.pid)
     os.kill(every[0], signal.SIGSTOP)
+    (hurry / "go").touch()  # the other goes on, until it needs the one that is stopped
     assert process.wait(LAST) != 0
     gone(every)
     last = last_word(tmp_path)
