@@ -1,6 +1,7 @@
 """Our trainer, a bare PyTorch loop, Hugging Face Trainer and TRL's SFTTrainer on the same weights and examples: tokens per second, memory.
 
-    python benchmarks/training.py <model folder> --data ragged --examples 16      # all four, each in a process of its own
+    python benchmarks/training.py <model folder> --data ragged --examples 16      # all of them, each in a process of its own
+    python benchmarks/training.py <model folder> --data uneven --examples 64      # 32 short and 32 long, in a quarter of an hour
     python benchmarks/training.py --loss 2048                                     # peak memory of the loss at vocabulary 151,936
 
 `trl` is needed for its row only (pip install trl). Rates count real tokens, never padding. CPU seconds are shown beside wall seconds,
@@ -32,9 +33,12 @@ RATE = 1e-5
 
 
 def examples(kind: str, count: int) -> list[Example]:
-    """`short`: like GSM8K, 100 to 250 tokens; `long`: 1k to 2k tokens; `ragged`: half of each, mixed."""
+    """`short`: like GSM8K, 190 to 370 tokens; `long`: 1.3k to 2.4k tokens; `ragged`: half of each, mixed; `uneven`: with 340 to 720 tokens
+    for the long ones, so that the four systems take 32 + 32 of them in a quarter of an hour on two cores.
+    """
     rng = random.Random(0)
-    sizes = {"short": [(80, 200)], "long": [(900, 1850)], "ragged": [(80, 200), (900, 1850)]}[kind]
+    short, long, middle = (80, 200), (900, 1850), (200, 500)
+    sizes = {"short": [short], "long": [long], "ragged": [short, long], "uneven": [short, middle]}[kind]
     rows = []
     for i in range(count):
         low, high = sizes[i % len(sizes)]
@@ -278,7 +282,7 @@ def compare_trainers(names: list[str], args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?")
-    parser.add_argument("--data", choices=("short", "long", "ragged"), default="ragged")
+    parser.add_argument("--data", choices=("short", "long", "ragged", "uneven"), default="ragged")
     parser.add_argument("--examples", type=int, default=256)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--bf16", action="store_true")

@@ -4,6 +4,7 @@ is started.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,11 @@ def plan(config: Config, found: Mapping[str, Path | None], gpus: Sequence[Gpu], 
         disk=disk(config, shape, machine, answers, found),
         free=free,
         notes=tuple(dict.fromkeys(_notes(config, found))),
-        refused=tuple(dict.fromkeys(_refused(config, given, sizes, found, free if trains else None))),
+        refused=tuple(
+            dict.fromkeys(
+                [*_unusable(config, gpus, found), *_refused(config, given, sizes, found, free if trains else None)]
+            )
+        ),
     )
 
 
@@ -115,6 +120,21 @@ def _notes(config: Config, found: Mapping[str, Path | None]) -> list[str]:
 
     tasks.walk(config, look)
     return said
+
+
+def _unusable(config: Config, gpus: Sequence[Gpu], found: Mapping[str, Path | None]) -> list[str]:
+    """That the GPUs seen here cannot be used by the torch of a stage to be run, one sentence each; nothing of other GPUs."""
+    if tuple(gpus) != hardware.gpus():
+        return []
+    pythons = set[str]()
+
+    def look(name: str, stage: Stage) -> Path:
+        if found.get(name) is None and stage.accelerated:
+            pythons.add(config.python.get(tasks.stage_name(name)) or sys.executable)
+        return found.get(name) or Pending.at(name)
+
+    tasks.walk(config, look)
+    return [sentence for python in sorted(pythons) for sentence in hardware.unusable(python)]
 
 
 def _refused(
