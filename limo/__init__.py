@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from limo.loaded import Loaded
 
 __version__ = "0.1.0"
 
@@ -21,3 +25,17 @@ class EndedError(StageError):
     """A stage process that was told to end (SIGTERM) and did; the same command goes on from there; exit code 143."""
 
     code: ClassVar[int] = 143
+
+
+def load(run: str | Path) -> Loaded:
+    """The only run at or below a folder as plain objects: config, results, answers, examples (docs/python.md). Raises UserError."""
+    from limo import loaded
+
+    return loaded.load(run)
+
+
+def load_all(folder: str | Path) -> list[Loaded]:
+    """Every run at or below a folder, such as those of a sweep. Raises UserError."""
+    from limo import loaded
+
+    return loaded.load_all(folder)

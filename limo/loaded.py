@@ -15,7 +15,9 @@ import yaml  # type: ignore[import-untyped]
 from limo import UserError
 from limo.folders import small
 from limo.records import ANSWERS, Answer, Dropped, Example, Manifest, Record, Results, read, stream
-from limo.report.runs import Run, one
+from limo.report.runs import Run, find, one
+from limo.report.settings import change
+from limo.statistics import Difference
 
 if TYPE_CHECKING:
     import pandas
@@ -116,6 +118,11 @@ class Loaded:
         """The answers to a benchmark, or all; of the tuned model where there is one, or of `which`. Raises UserError."""
         return Rows(answers_in(files_of(evaluation(self.folder, which), benchmark).values()))
 
+    def against(self, other: Loaded, benchmark: str, which: str = "tuned") -> Difference | None:
+        """How much better this run's model is than that of another, on the questions of both; None where they share none."""
+        first, second = ([run.evaluations[which]] if which in run.evaluations else [] for run in (other, self))
+        return change(first, second, benchmark)
+
     def _rows(self, file: str, kind: type[Record]) -> Rows[Record]:
         path = self.folder / "selection" / file
         return Rows(read(path, kind)) if path.is_file() else Rows()
@@ -124,6 +131,11 @@ class Loaded:
 def load(run: str | Path) -> Loaded:
     """The only run at or below a folder. Raises UserError where there is none or several, or a result is damaged."""
     return Loaded(one(Path(run)))
+
+
+def load_all(folder: str | Path) -> list[Loaded]:
+    """Every run at or below a folder, such as those of a sweep. Raises UserError where there is none, or a result is damaged."""
+    return [Loaded(run) for run in find([Path(folder)])]
 
 
 def config_of(folder: Path) -> dict[str, Any]:
