@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+import importlib
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from limo.loaded import Loaded
+    from limo.loaded import load, load_all
+
+__all__ = ["EndedError", "StageError", "UserError", "__version__", "load", "load_all"]
 
 __version__ = "0.1.0"
 
@@ -27,15 +29,8 @@ class EndedError(StageError):
     code: ClassVar[int] = 143
 
 
-def load(run: str | Path) -> Loaded:
-    """The only run at or below a folder as plain objects: config, results, answers, examples (docs/python.md). Raises UserError."""
-    from limo import loaded
-
-    return loaded.load(run)
-
-
-def load_all(folder: str | Path) -> list[Loaded]:
-    """Every run at or below a folder, such as those of a sweep. Raises UserError."""
-    from limo import loaded
-
-    return loaded.load_all(folder)
+def __getattr__(name: str) -> Any:
+    """`limo.load` and `limo.load_all`: a run from Python, see docs/python.md. What they import, no stage has to."""
+    if name in ("load", "load_all"):
+        return getattr(importlib.import_module("limo.loaded"), name)
+    raise AttributeError(f"module 'limo' has no attribute {name!r}")
