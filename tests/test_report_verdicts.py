@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,3 +102,15 @@ def test_page_note_and_terminal_answer_the_question(tmp_path: Path) -> None:
 def test_an_expectation_of_fewer_than_two_arms_is_refused(order: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="two arms or more"):
         Expectation(order)
+
+
+def test_the_league_against_random_has_the_best_first_and_p_for_so_many_settings(tmp_path: Path) -> None:
+    for strategy in ("random", "limo", "longest", "shortest"):
+        for seed in (0, 1, 2):
+            write_run(tmp_path, strategy, 200, seed)
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
+    league = page[page.index('aria-label="Against random"') :]
+    rows = re.findall(r"<tr><th scope=\"row\">(\w+)</th>(.*?)</tr>", league[: league.index("</table>")])
+    assert rows[0][0] == "limo" and {name for name, _ in rows} == {"limo", "longest", "shortest"}
+    chances = {name: float(cells.rpartition('<td class="n">')[2].removesuffix("</td>")) for name, cells in rows}
+    assert chances.pop("limo") < 0.05 < min(chances.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from limo.records import BenchmarkResult
@@ -21,6 +22,7 @@ from limo.report.settings import (
     reference,
 )
 from limo.report.text import asked, count, measured, seeds
+from limo.statistics import holm
 
 PAIRED = 8
 """Models that are compared each with each; of more the reader picks two."""
@@ -97,17 +99,22 @@ def _settings(settings: Sequence[Setting], tuned: Sequence[Setting]) -> Pieces:
 
 
 def _against(tuned: Sequence[Setting]) -> Pieces:
-    """Each setting against random choice of the same size and everything else, on the same questions."""
+    """Each setting against random choice of the same size and everything else, on the same questions, the best first."""
     names = columns(measured(tuned))
-    body = []
-    for setting in tuned:
-        if other := reference(setting, tuned):
-            changes = [change(other.tuned, setting.tuned, n) for n in names]
-            body.append([setting.label, count(setting), *(cell(c, sign=True) for c in changes)])
+    pairs = [(setting, other) for setting in tuned if (other := reference(setting, tuned))]
+    found = [(s, [change(other.tuned, s.tuned, n) for n in names]) for s, other in pairs]
+    whole = [changes[-1] for _, changes in found]
+    corrected = holm([one.p if one else 1.0 for one in whole])
+    league = sorted(zip(found, whole, corrected, strict=True), key=lambda row: -row[1].value if row[1] else math.inf)
+    body = [
+        [setting.label, count(setting), *(cell(one, sign=True) for one in changes), chance(p if last else None)]
+        for (setting, changes), last, p in league
+    ]
     note = (
-        f"points above {REFERENCE} with as many examples, on the same questions; 95 % interval over questions and seeds"
+        f"points above {REFERENCE} with as many examples, on the same questions; 95 % interval over questions and seeds; "
+        f"p of the last column, corrected for the number of settings (Holm)"
     )
-    return [table(f"Against {REFERENCE}", ["setting", "examples", *names], body, note=note)] if body else []
+    return [table(f"Against {REFERENCE}", ["setting", "examples", *names, "p"], body, note=note)] if body else []
 
 
 def _models(untrained: Sequence[Setting]) -> Pieces:
