@@ -206,6 +206,19 @@ def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tm
     assert all(0 <= v <= 1 for v in values)
 
 
+def test_the_sheet_has_a_column_for_each_key_in_which_runs_differ(tmp_path: Path) -> None:
+    for model, rate in (("small", "1e-5"), ("large", "2e-5"), ("large", "0.00001")):
+        write_run(tmp_path, model=model, **{"optimizer.lr": rate, "training": "full"})
+    report.write(report.read([tmp_path]), tmp_path)
+    rows = list(csv.DictReader((tmp_path / report.SHEET).open(newline="")))
+    assert {(row["model"], row["optimizer.lr"]) for row in rows if row["weights"] == "tuned"} == {
+        ("small", "1e-05"),
+        ("large", "2e-05"),
+        ("large", "1e-05"),
+    }
+    assert "training" not in rows[0]
+
+
 def test_words_of_others_are_no_markup_and_no_formula(tmp_path: Path) -> None:
     evil = "=cmd|' /C calc'!A0 <script>alert(1)</script> | [x](https://x.y) `b`\n\n# h\n<img src=x>"
     run = write_run(tmp_path, seed=0)

@@ -184,11 +184,16 @@ def describe(settings: Sequence[Setting]) -> dict[Run, str]:
     }
 
 
-def _differing(runs: Sequence[Run]) -> list[str]:
-    """What tells each run from the others apart from strategy, size and seed: its name, and overrides that differ."""
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Keys of the overrides in which runs differ, but those that have a place of their own."""
     given = [run.given for run in runs]
     keys = [k for k in dict.fromkeys(k for g in given for k in g) if k.lstrip("+~") not in SWEPT and k not in SWEPT]
-    told = [k for k in keys if len({g.get(k) for g in given}) > 1]
+    return [k for k in keys if len({g.get(k) for g in given}) > 1]
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """What tells each run from the others apart from strategy, size and seed: its name, and overrides that differ."""
+    given, told = [run.given for run in runs], differing(runs)
     several = len({run.name for run in runs}) > 1
     found = []
     for run, values in zip(runs, given, strict=True):

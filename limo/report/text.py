@@ -11,7 +11,7 @@ from limo.records import BenchmarkResult, Results
 from limo.report import cost
 from limo.report.notes import notes
 from limo.report.runs import Run
-from limo.report.settings import MEAN, Setting, bases_of, columns, describe, names_of
+from limo.report.settings import MEAN, Setting, bases_of, columns, describe, differing, names_of
 from limo.report.values import brief, percent, signed
 from limo.report.verdicts import verdicts
 
@@ -126,21 +126,25 @@ SHEET = (
     "repetition",
     "tokens",
     "paper_rules",
-    "model",
+    "evaluated",
 )
-"""Columns of `results.csv`."""
+"""Columns of every `results.csv`."""
 
 
 def sheet(settings: Sequence[Setting]) -> str:
-    """`results.csv`: one row per run, model and benchmark, everything measured; accuracies 0 to 1."""
+    """`results.csv`: one row per run, model and benchmark, everything measured, and a column for each key in which the runs
+    differ; accuracies 0 to 1."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(SHEET)
-    for run in (run for setting in settings for run in setting.runs):
+    runs = [run for setting in settings for run in setting.runs]
+    keys = differing(runs)
+    writer.writerow(map(_cell, [*SHEET, *(key.lstrip("+~") for key in keys)]))
+    for run in runs:
+        of = [run.given.get(key) for key in keys]
         for weights, found in (("base", run.base), ("tuned", run.tuned)):
             if found:
                 for name, one in found.benchmarks.items():
-                    row = [*_who(run), weights, name, *_measures(one), found.model]
+                    row = [*_who(run), weights, name, *_measures(one), found.model, *of]
                     writer.writerow(map(_cell, row))
     return out.getvalue()
 
