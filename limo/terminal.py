@@ -93,6 +93,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, co
     )
 
 
+def fits(head: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table is no wider than the terminal as it stands."""
+    widths = [max(cells(plain(line[i])) for line in [head, *rows]) for i in range(len(head))]
+    return sum(widths) + len(GAP) * (len(head) - 1) <= width(ENDLESS)
+
+
 def short(text: str, columns: int) -> str:
     """A text of one line in so many columns: a longer one without its middle."""
     if cells(text) <= columns:

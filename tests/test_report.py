@@ -678,3 +678,21 @@ def test_damaged_results_are_named(text: str, tmp_path: Path) -> None:
         UserError, match=r"tuned/results\.json: no Results of this version \(.*; run the same command again"
     ):
         report.table(report.read([run]))
+
+
+def test_the_terminals_table_is_as_wide_as_the_terminal_and_loses_intervals_before_values(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = report.read([sweep])
+    found = {}
+    for columns in (200, 90, 60, 34):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = report.table(settings).splitlines()
+        end = next(i for i, line in enumerate(lines) if line[:2] in ("! ", "· ", "= "))
+        found[columns] = "\n".join(lines[:end])
+        assert max(map(len, lines[:end])) <= columns
+    assert "[" in found[200] and "±" not in found[200]
+    assert "±" in found[90] and "[" not in found[90]
+    assert "±" not in found[60] + found[34]
+    values = [re.findall(r"\d+\.\d", re.sub(r" (±\S+|\[.*?\])", "", text)) for text in found.values()]
+    assert values[0] == values[1] == values[2] and sorted(values[3]) == sorted(values[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from limo.plan import TEXT, Plan
 from limo.plan.text import hours, size
-from limo.report.text import grid
+from limo.terminal import table
 
 PEAK, ONCE = "checkpoints while training", "weights from the hub"
 """Needs of the disk that are gone when the next run starts, and that runs of one model share."""
@@ -49,7 +49,7 @@ def text(jobs: Sequence[Job]) -> str:
     unit = "GPU hours" if gpu else "hours on the processor"
     known = f"{hours(total)} {unit}{' and what is not known (—)' if unknown else ''}"
     sums = f"together: {known}; disk {size(kept)}, and {size(peak)} while a training runs, of {size(first.free)} free"
-    return "\n\n".join([f"{len(jobs)} runs, on {where}; {unit}", grid(head, rows), sums, *_refused(jobs)])
+    return "\n\n".join([f"{len(jobs)} runs, on {where}; {unit}", table(head, rows), sums, *_refused(jobs)])
 
 
 def _training(plan: Plan, mine: set[str]) -> float | None:

@@ -12,8 +12,9 @@ from limo.report import cost
 from limo.report.notes import notes
 from limo.report.runs import Run
 from limo.report.settings import MEAN, Setting, bases_of, columns, describe, differing, names_of
-from limo.report.values import brief, percent, signed
+from limo.report.values import Write, bare, brief, percent, signed
 from limo.report.verdicts import verdicts
+from limo.terminal import fits, table
 
 WIDE = 3
 """Benchmarks beyond which the terminal shows ± in place of both ends of intervals."""
@@ -28,17 +29,27 @@ def terminal(settings: Sequence[Setting]) -> str:
     """What is printed at the end of a run or a sweep: one run by benchmark, several by setting."""
     runs = [run for setting in settings for run in setting.runs]
     one = len(runs) == 1
-    shown = single(settings[0]) if one else several(settings, short=len(measured(settings)) > WIDE)
     parts = [
         *(describe(settings).values() if one else []),
         *(map(sieved, runs) if one else []),
-        grid(*shown),
+        _fitting(settings),
         *(map(cost.line, runs) if one else []),
     ]
     parts += [f"= {verdict.sentence}" for verdict in verdicts(settings)]
     marks = {"problem": "!", "note": "·"}
     parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(settings)]
     return "\n".join(p for p in parts if p)
+
+
+def _fitting(settings: Sequence[Setting]) -> str:
+    """The table with as much of the intervals as the terminal is wide, and in parts where even the values alone are wider."""
+    one = sum(len(setting.runs) for setting in settings) == 1
+    forms = [percent, brief, bare]
+    for write in forms if one or len(measured(settings)) <= WIDE else forms[1:]:
+        shown = single(settings[0], write) if one else several(settings, write)
+        if fits(*shown):
+            break
+    return table(*shown)
 
 
 def sieved(run: Run) -> str:
@@ -55,23 +66,22 @@ def measured(settings: Sequence[Setting]) -> list[str]:
     return names_of([run.final for setting in settings for run in setting.runs if run.final])
 
 
-def single(setting: Setting) -> Table:
-    """Base and tuned per benchmark, and their paired difference."""
+def single(setting: Setting, write: Write = percent) -> Table:
+    """Base and tuned per benchmark, and their paired difference; with intervals as `write` has them."""
     head = ["benchmark", "questions", "base", "tuned", "difference"]
     rows = []
     for name in [*measured([setting]), MEAN]:
         base, tuned = setting.before(name), setting.accuracy(name)
         if base or tuned:
             questions = asked([*setting.tuned, *setting.bases], name)
-            rows.append([name, questions, percent(base), percent(tuned), percent(setting.gain(name), signed)])
+            rows.append([name, questions, write(base), write(tuned), write(setting.gain(name), signed)])
     return head, rows
 
 
-def several(settings: Sequence[Setting], short: bool = False) -> Table:
+def several(settings: Sequence[Setting], write: Write = percent) -> Table:
     """Tuned accuracy per setting and size, one column per benchmark; what each started from on top. Where none was
-    trained, a row for each model. `short` gives ± for intervals."""
+    trained, a row for each model. Intervals are as `write` has them."""
     shown = columns(measured(settings))
-    write = brief if short else percent
     trained = [s for s in settings if s.tuned]
     if not trained:
         there = [s for s in settings if s.bases]
@@ -79,18 +89,6 @@ def several(settings: Sequence[Setting], short: bool = False) -> Table:
     rows = [[base.label, "", "", *(write(base.accuracy(c)) for c in shown)] for base in bases_of(settings)]
     rows += [[s.label, count(s), seeds(s), *(write(s.accuracy(c)) for c in shown)] for s in trained]
     return ["setting", "size", "seeds", *shown], rows
-
-
-def grid(head: list[str], rows: list[list[str]]) -> str:
-    """Aligned columns: words to the left, figures to the right."""
-    if not rows:
-        return ""
-    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
-    lines = []
-    for row in [head, ["─" * w for w in widths], *rows]:
-        cells = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def markdown(settings: Sequence[Setting], title: str) -> str:

@@ -17,16 +17,32 @@ class Ranged(Protocol):
     def high(self) -> float: ...
 
 
-def percent(of: Ranged | None, write: Callable[[float], str] = lambda value: f"{100 * value:.1f}") -> str:
-    """`92.1 [89.4, 94.2]`, in percent; `signed` writes differences."""
-    return "—" if of is None else f"{write(of.value)} [{write(of.low)}, {write(of.high)}]"
+class Write(Protocol):
+    """`percent`, `brief` or `bare`."""
 
-
-def brief(of: Ranged | None) -> str:
-    """`92.1 ±2.4`: half the width of the interval, which need not lie evenly."""
-    return "—" if of is None else f"{100 * of.value:.1f} ±{50 * (of.high - of.low):.1f}"
+    def __call__(self, of: Ranged | None, write: Callable[[float], str] = ..., /) -> str: ...
 
 
 def signed(value: float) -> str:
     """`+83.7`, in percentage points, with a true minus sign."""
     return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def unsigned(value: float) -> str:
+    """`83.7`."""
+    return f"{100 * value:.1f}"
+
+
+def percent(of: Ranged | None, write: Callable[[float], str] = unsigned) -> str:
+    """`92.1 [89.4, 94.2]`, in percent; `signed` writes differences."""
+    return "—" if of is None else f"{write(of.value)} [{write(of.low)}, {write(of.high)}]"
+
+
+def brief(of: Ranged | None, write: Callable[[float], str] = unsigned) -> str:
+    """`92.1 ±2.4`: half the width of the interval, which need not lie evenly."""
+    return "—" if of is None else f"{write(of.value)} ±{50 * (of.high - of.low):.1f}"
+
+
+def bare(of: Ranged | None, write: Callable[[float], str] = unsigned) -> str:
+    """`92.1`: where there is no room for an interval."""
+    return "—" if of is None else write(of.value)
