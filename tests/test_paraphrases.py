@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 from tiny import CHATML
 from tiny import model as tiny
 
+from limo import UserError
 from limo.compose import compose
 from limo.hardware import Gpu
-from limo.paraphrases.judge import PROMPT, parse
+from limo.models import Model
+from limo.paraphrases.judge import PROMPT, Item, Paraphrases, parse
 from limo.plan import plan
 from limo.plan.command import survey
 from limo.records import ParaphrasesSummary, read_record, rows
+from limo.scores import Hidden, Likelihood
 from tests.command import started
 
 TESTS = Path(__file__).parent
@@ -138,6 +142,18 @@ def test_a_judge_that_cannot_be_stops_before_any_work(folder: Path) -> None:
         told = done.stdout + done.stderr
         assert done.returncode == 2 and said in told and "Traceback" not in told, told
         assert not list(folder.glob("outputs/.store/data/*"))
+
+
+def test_vectors_of_a_model_find_the_same_question_too_and_what_makes_none_is_refused(tmp_path: Path) -> None:
+    model = Model(path=str(tiny(tmp_path / "model", CHATML)), dtype="float32")
+    engine = compose(["engine=transformers"]).engine
+    items = [Item("bench", name, text[:60]) for name, text in BENCH.items()]
+    rule = Paraphrases(vectors=Hidden(), model=model, engine=engine, cosine=0.99, nearest=1)
+    (pair,) = rule.near([("same", BENCH["clips"][:60])], items, model, tmp_path)
+    assert (pair.problem, pair.cosine) == ("clips", pytest.approx(1, abs=1e-3))
+    table = dataclasses.replace(rule, vectors=Likelihood(alone=False))
+    with pytest.raises(UserError, match="Likelihood makes no vectors; choose tfidf, static or hidden"):
+        table.near([("same", "1+1?")], [Item("bench", "sum", "2+2?")], model, tmp_path)
 
 
 def test_the_plan_prices_the_judge() -> None:

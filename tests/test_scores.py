@@ -166,7 +166,9 @@ def test_tfidf_finds_the_nearest_question_and_the_same_text_in_any_order(tmp_pat
     assert cosine[0, 3] == pytest.approx(1) and cosine[0, 1] > 0.5 > cosine[0, 2]
 
 
-def test_static_embeddings_are_read_from_a_folder_and_whole_texts_count(tmp_path: Path) -> None:
+def test_static_embeddings_are_read_from_a_folder_and_whole_texts_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from model2vec import StaticModel
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -178,6 +180,18 @@ def test_static_embeddings_are_read_from_a_folder_and_whole_texts_count(tmp_path
     found = Static(path=str(tmp_path / "static")).measure(pool, MODEL, tmp_path).vectors
     assert found["b"] @ found["c"] == pytest.approx(0, abs=0.1)
     assert found["a"] @ found["b"] == pytest.approx(found["a"] @ found["c"], abs=0.05), "nothing is cut off"
+    assert Static(path=str(tmp_path / "static")).missing(MODEL) == []
+    (said,) = Static(path=str(tmp_path / "nowhere")).missing(MODEL)
+    assert "no model.safetensors in it" in said, "before anything that comes first is made"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (said,) = Static().missing(MODEL)
+    assert (
+        said.startswith("scores: path=minishlab/potion-base-8M: not in the local Hugging Face cache")
+        and "hf download" in said
+    )
+    assert [one.address for one in Static().origins()] == ["minishlab/potion-base-8M"]
     with pytest.raises(UserError, match=r"scores: .*nowhere cannot be loaded .* give a folder that model2vec saved"):
         Static(path=str(tmp_path / "nowhere")).measure(pool, MODEL, tmp_path)
 

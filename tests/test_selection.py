@@ -878,8 +878,8 @@ def test_a_chosen_example_says_what_changed_its_text_and_dropped_ones_keep_their
     stage = selected(tmp_path, chosen)
     stage.run(tmp_path)
     kept = records.read(tmp_path / "examples.jsonl", Example)
-    assert {(e.id[-1], e.transforms) for e in kept} == {("0", ("cut",)), ("1", ("cut",))}
-    assert summary(tmp_path, SelectionSummary).transformed == {"cut": 6}
+    assert {(e.id[-1], e.transforms) for e in kept} == {("0", ("cut@1",)), ("1", ("cut@1",))}
+    assert summary(tmp_path, SelectionSummary).transformed == {"cut@1": 6}
 
 
 def test_a_trait_that_never_shows_is_said_to_be_dead(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -120,7 +120,8 @@ class Paraphrases:
     ) -> list[Pair]:
         """The pairs to be judged, of (id, text) questions and benchmark questions. Raises UserError where there are no vectors."""
         texts = [text for _, text in questions] + [item.question for item in items]
-        pool = [Example(str(n), str(n), text, "", "") for n, text in enumerate(texts)]
+        # as its own solution: whatever part of an example the vectors are of, it is the question
+        pool = [Example(str(n), str(n), text, "", text) for n, text in enumerate(texts)]
         table = self.vectors.measure(pool, model, store).vectors
         if not table:
             name = type(self.vectors).__name__

@@ -27,7 +27,7 @@ class Example:
     scores: dict[str, float] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     transforms: tuple[str, ...] = ()
-    """Names of what has changed the solution's text after it was chosen, in order."""
+    """What has changed the solution's text after it was chosen, in order: `cut@1`, name and version."""
 
 
 @record

@@ -7,6 +7,7 @@ vocabulary are likelier. The question is asked with the trainer's template, and 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from limo.scores.forward import Cost
+
+log = logging.getLogger(__name__)
 
 SENTENCES = re.compile(r"(?<=[.!?。！？\n])(?=\s*\S)")
 GIVEN, ALONE, LOCAL = "given", "alone", "local"
@@ -83,6 +86,8 @@ class Likelihood:
         path = store / "likelihood" / f"{key_of([about])}.jsonl"
         known = kept.find(path)
         if new := {key: text for key, text in wanted.items() if key not in known}:
+            tokens = sum(len(text.tokens) for text in new.values())
+            log.info(f"{len(new):,} texts of {tokens:,} tokens to read, {len(wanted) - len(new):,} known; {model.path}")
             with kept.writing(path) as write:
                 for key, cost in through(Network(model), new, self.clip):
                     write(key, cost)

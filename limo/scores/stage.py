@@ -62,6 +62,8 @@ class ScoresStage(Stage):
         _write(folder, pool, table)
         names = sorted({name for held in table.columns.values() for name in held})
         width = len(next(iter(table.vectors.values()))) if table.vectors else 0
+        if width:
+            log.info(f"{len(pool):,} vectors of {width} numbers: {4 * width * len(pool) / 2**20:,.1f} MiB")
         found = ScoresSummary(
             candidates=len(pool),
             columns=tuple(names),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from limo import UserError
 from limo.config import component
 from limo.data.text import tokens
+from limo.hub import Remote, Snapshot
 from limo.models import Model, load_tokenizer
 from limo.models.encode import encode
 from limo.records import Example
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from limo.scores.forward import Network
 
 Of = Literal["question", "solution", "both"]
+HUB = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+"""An id on the hub."""
 SIGNS = 4
 """Places of a vector that one word or pair of words goes to, each with a sign."""
 
@@ -90,7 +94,19 @@ class Static:
     def missing(self, model: Model) -> list[str]:
         if importlib.util.find_spec("model2vec") is None:
             return ["scores: model2vec is not installed; run pip install 'limo[vectors]', or choose tfidf"]
+        if hub := self.origins():
+            refusal = None if hub[0].cached() else hub[0].refusal()
+            return [f"scores: path={self.path}: {refusal}; {hub[0].by_hand} fetches it"] if refusal else []
+        if not (Path(self.path) / "model.safetensors").is_file():
+            return [
+                f"scores: path={self.path}: no model.safetensors in it; give a folder that model2vec saved, or a hub id"
+            ]
         return []
+
+    def origins(self) -> list[Remote]:
+        """Its repository on the hub; none of a folder."""
+        local = Path(self.path).is_dir() or not HUB.fullmatch(self.path)
+        return [] if local else [Snapshot(self.path, None, "model", ("*.json", "*.safetensors"))]
 
     def measure(self, pool: Sequence[Example], model: Model, store: Path) -> Table:
         from model2vec import StaticModel  # type: ignore[import-not-found]

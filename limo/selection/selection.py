@@ -176,7 +176,9 @@ class Selection:
         for name, transform in self.transforms.items():
             text = transform.rewrite(example, seed)
             if text != example.solution:
-                example = dataclasses.replace(example, solution=text, transforms=(*example.transforms, name))
+                version = getattr(transform, "version", None)
+                done = name if version is None else f"{name}@{version}"
+                example = dataclasses.replace(example, solution=text, transforms=(*example.transforms, done))
         return example
 
     def _refuse_shortage(self, pool: int, left: int, dropped: list[tuple[Example, str, Dropped]]) -> None:

@@ -98,7 +98,7 @@ class SelectionStage(Stage):
     """Select: `examples.jsonl`, best first with all scores, and `dropped.jsonl` with step and reason of the others."""
 
     module: ClassVar[str] = "limo.selection"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     products: ClassVar[tuple[str, ...]] = ("examples.jsonl", "dropped.jsonl")
 
     candidates: Input

@@ -64,7 +64,7 @@ class Order(Protocol):
 
 @runtime_checkable
 class Transform(Protocol):
-    """What makes another text of a chosen solution."""
+    """What makes another text of a chosen solution. It may have a `version`, raised when the same input gives another text."""
 
     def rewrite(self, example: Example, seed: int) -> str:
         """The solution as it will be learned; it depends on the example and the seed alone."""

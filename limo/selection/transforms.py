@@ -7,6 +7,7 @@ else its sentences; the last one, which holds the answer, stays where it is.
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from limo.config import component
 from limo.data.text import boxed
@@ -24,6 +25,7 @@ class Partly:
     """What changes a share of a solution."""
 
     share: float = 0.5
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
@@ -97,6 +99,7 @@ class Strip:
     """The words that show certain traits are taken out, as the rule score finds them."""
 
     traits: dict[str, Trait]
+    version: ClassVar[int] = 1
 
     def rewrite(self, example: Example, seed: int) -> str:
         text = example.solution
