@@ -20,7 +20,7 @@ from limo.records import DataSummary, Manifest, ParaphrasesSummary, SieveSummary
 from limo.serial import dump, fingerprint
 from limo.stage import Pending, Stage, lacks, pending, request, summary
 from limo.store import Store, key_of
-from limo.tasks import HELPERS, made, stage_name, walk
+from limo.tasks import HELPERS, made, python_of, stage_name, walk
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -
     """Make every task of the run, each by the Python that the config names for it; `told` hears of each result."""
 
     def one(name: str, stage: Stage) -> Path:
-        result = make(name, stage, store, config.python.get(stage_name(name)) or sys.executable)
+        result = make(name, stage, store, python_of(config, name))
         told(name, result)
         if name == "data":
             _enough(config, summary(result, DataSummary).kept)
@@ -85,8 +85,7 @@ def missing(config: Config, store: Store) -> list[str]:
         result = cached(name, stage, store)
         stage = standing_in(stage, config.model)
         if result is None and stage_name(name) in {*config.stages, *HELPERS}:
-            python = config.python.get(stage_name(name)) or sys.executable
-            found = (*store.missing(), *lacking(stage, python))
+            found = (*store.missing(), *lacking(stage, python_of(config, name)))
             sentences.extend(s for s in found if s not in sentences)
             notes.extend(stage.notes() if not sentences else [])
         elif result is None:

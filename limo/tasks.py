@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -215,6 +216,12 @@ def made(folder: Path) -> list[str]:
         for name in several.get(task, [task])
         if (folder / name).is_symlink() or (folder / name).is_dir()
     ]
+
+
+def python_of(config: Config, task: str) -> str:
+    """The Python that makes a task; the judge of paraphrases is served where attempts are."""
+    stage = stage_name(task)
+    return config.python.get("attempts" if stage == "paraphrases" else stage) or sys.executable
 
 
 def stage_name(task: str) -> str:

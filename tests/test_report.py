@@ -487,11 +487,13 @@ def test_the_way_from_the_pool_to_the_candidates_is_shown_with_its_reasons(tmp_p
     stage(run / "grades" / "fine", replace(said, problems=300, left=300, dropped={}, disputed=0), 1.0)
     stage(run / "grades" / "coarse", said, 1.0)
     told = report.table(report.read([run]))
-    assert "900 problems; coarse leaves 300 (600 too easy)\n" in told
+    way = "3,000 read; data leaves 2,935 (61 duplicate, 4 benchmark question); coarse leaves 300 (600 too easy); "
+    assert f"{way}640 candidates; 300 examples" in told
     assert "· attempts.coarse: many tries contradict 2 golds (disputed.jsonl); they may be wrong" in told
     page = report.write(report.read([run]), tmp_path).read_text()
     words = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("From candidates") :]).split())
-    assert "problems 900 attempts: coarse too easy −600 candidates" in words
+    before = "rows 3,000 data duplicate −61 data benchmark question −4"
+    assert f"{before} problems 900 attempts: coarse too easy −600 candidates" in words
 
 
 def test_leaks_stand_beside_the_benchmark_questions_that_they_are(tmp_path: Path) -> None:

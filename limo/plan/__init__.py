@@ -4,7 +4,6 @@ is started.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +129,7 @@ def _unusable(config: Config, gpus: Sequence[Gpu], found: Mapping[str, Path | No
 
     def look(name: str, stage: Stage) -> Path:
         if found.get(name) is None and stage.accelerated:
-            pythons.add(config.python.get(tasks.stage_name(name)) or sys.executable)
+            pythons.add(tasks.python_of(config, name))
         return found.get(name) or Pending.at(name)
 
     tasks.walk(config, look)

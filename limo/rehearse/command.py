@@ -11,7 +11,6 @@ import argparse
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -92,7 +91,7 @@ class Rehearsal:
         self._own("own weights, served", "evaluation", stage, make, Cost(bytes=planned.bytes))
 
     def _own(self, name: str, kind: str, stage: Stage, make: Callable[[str], str], planned: Cost) -> None:
-        python = self._python(kind)
+        python = tasks.python_of(self.config, kind)
         if lacks := pipeline.lacking(stage, python):
             self.pieces.append(Piece(name, UNTRIED, note=lacks[0]))
         else:
@@ -101,9 +100,6 @@ class Rehearsal:
     @property
     def store(self) -> Store:
         return Store(Path(self.config.store).absolute())
-
-    def _python(self, task: str) -> str:
-        return self.config.python.get(tasks.stage_name(task)) or sys.executable
 
     def _tiny(self) -> None:
         if not self._tasks(self.config) and any(p.name == "selection" and p.state == UNTRIED for p in self.pieces):
@@ -124,7 +120,7 @@ class Rehearsal:
         return False
 
     def _make(self, name: str, stage: Stage) -> Path:
-        store, python = self.store, self._python(name)
+        store, python = self.store, tasks.python_of(self.config, name)
         if lacks := pipeline.lacking(stage, python):
             self.pieces.append(Piece(name, UNTRIED, note=lacks[0]))
             raise StoppedError

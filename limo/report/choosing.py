@@ -10,7 +10,7 @@ from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
-from limo.records import Dropped, Example, Record, SelectionSummary, read
+from limo.records import Dropped, Example, ParaphrasesSummary, Record, SelectionSummary, read
 from limo.report import figures
 from limo.report.html import Html, el, facts, table
 from limo.report.parts import Pieces, folded, key
@@ -45,7 +45,7 @@ def _funnel(label: str, run: Run) -> Pieces:
     said = run.summaries.get("selection")
     if not dropped and not kept:
         return [facts(flat(asdict(said)))] if isinstance(said, SelectionSummary) else []
-    body = [["problems", "", f"{sieve.problems:,}"] for sieve in list(run.sieves.values())[:1]]
+    body = _cleaned(run) + [["problems", "", f"{sieve.problems:,}"] for sieve in list(run.sieves.values())[:1]]
     body += [[f"attempts: {n}", why, f"−{c:,}"] for n, s in run.sieves.items() for why, c in s.dropped.items()]
     body.append(["candidates", "", f"{len(kept) + len(dropped):,}"])
     body += [[step, why, f"−{n:,}"] for (step, why), n in Counter((d.step, d.reason) for d in dropped).items()]
@@ -63,6 +63,17 @@ def _funnel(label: str, run: Run) -> Pieces:
     if panels:
         pieces += [key(("kept", "c0", "■"), ("dropped", "rule", "■")), el("div", *panels, class_="panels")]
     return [*pieces, *_cards(run, kept, dropped)]
+
+
+def _cleaned(run: Run) -> list[list[str]]:
+    """What cleaning left out of the rows that were read."""
+    if not run.data:
+        return []
+    body = [["rows", "", f"{run.data.read:,}"], *(["data", why, f"−{n:,}"] for why, n in run.data.dropped.items())]
+    judged = run.summaries.get("paraphrases")
+    if isinstance(judged, ParaphrasesSummary) and judged.kept < judged.problems:
+        body.append(["paraphrases", "in other words, or not judged", f"−{judged.problems - judged.kept:,}"])
+    return body
 
 
 def _counts(settings: Sequence[Setting]) -> Pieces:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from limo.records import BenchmarkResult, Results
+from limo.records import BenchmarkResult, ParaphrasesSummary, Results, SelectionSummary
 from limo.report import cost
 from limo.report.notes import notes
 from limo.report.runs import Run
@@ -31,7 +31,7 @@ def terminal(settings: Sequence[Setting]) -> str:
     one = len(runs) == 1
     parts = [
         *(describe(settings).values() if one else []),
-        *(map(sieved, runs) if one else []),
+        *(map(funnel, runs) if one else []),
         _fitting(settings),
         *(map(cost.line, runs) if one else []),
     ]
@@ -52,13 +52,26 @@ def _fitting(settings: Sequence[Setting]) -> str:
     return table(*shown)
 
 
-def sieved(run: Run) -> str:
-    """`60 problems; coarse leaves 40 (20 too easy); fine leaves 9 (31 too hard)`; nothing where no sieve left any out."""
-    told = [f"{next(iter(run.sieves.values())).problems:,} problems"] if run.sieves else []
-    for name, one in run.sieves.items():
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.dropped.items())
-        told += [f"{name} leaves {one.left:,} ({reasons})"] if reasons else []
-    return "; ".join(told) if len(told) > 1 else ""
+def funnel(run: Run) -> str:
+    """From the pool to the examples: `3,000 read; data leaves 2,935 (65 duplicate); coarse leaves 9 (2,926 too easy); 9 candidates;
+    5 examples (4 size: ranked below)`; nothing where nothing was chosen."""
+    told = [f"{run.data.read:,} read", _left("data", run.data.kept, run.data.dropped)] if run.data else []
+    if isinstance(judged := run.summaries.get("paraphrases"), ParaphrasesSummary) and judged.kept < judged.problems:
+        told.append(_left("paraphrases", judged.kept, {"in other words or not judged": judged.problems - judged.kept}))
+    told += [_left(name, one.left, one.dropped) for name, one in run.sieves.items() if one.dropped]
+    if isinstance(said := run.summaries.get("selection"), SelectionSummary):
+        reasons = {f"{step}: {why}": n for step, whys in said.dropped.items() for why, n in whys.items()}
+        examples = f"{said.kept:,} examples{_reasons(reasons)}"
+        told += [f"{said.candidates:,} candidates", examples]
+    return "; ".join(told)
+
+
+def _left(name: str, left: int, dropped: Mapping[str, int]) -> str:
+    return f"{name} leaves {left:,}{_reasons(dropped)}"
+
+
+def _reasons(dropped: Mapping[str, int]) -> str:
+    return f" ({', '.join(f'{count:,} {reason}' for reason, count in dropped.items())})" if dropped else ""
 
 
 def measured(settings: Sequence[Setting]) -> list[str]:
