@@ -96,17 +96,21 @@ class ParaphrasesStage(Stage):
         )
         if len(drops) == len(questions):
             raise UserError(
-                f"data.decontamination.paraphrases leaves none of {len(questions)} problems; see its cosine"
+                f"data.decontamination.paraphrases leaves none of {len(questions)} problems ({_counts(found)}); read what the judge "
+                "replied in pairs.jsonl, raise its cosine, or take another judge"
             )
 
     def _obey(self, found: Sequence[LeftOut]) -> None:
         """Stop where the rule says so."""
         if self.decontamination.action == "fail" and found and (match := found[0].match):
-            counts = ", ".join(f"{reason}: {n}" for reason, n in Counter(one.reason for one in found).items())
             raise UserError(
-                f"data.decontamination.action=fail: {len(found)} problems leak ({counts}), {found[0].id} is near to "
+                f"data.decontamination.action=fail: {len(found)} problems leak ({_counts(found)}), {found[0].id} is near to "
                 f"{match.benchmark} {match.problem} ({match.question[:80]}); remove them, or set action=drop"
             )
+
+
+def _counts(found: Sequence[LeftOut]) -> str:
+    return ", ".join(f"{reason}: {n}" for reason, n in Counter(one.reason for one in found).items())
 
 
 def judged(rule: Paraphrases, pairs: Sequence[Pair], store: Path) -> tuple[list[Pair], int]:
