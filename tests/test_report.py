@@ -555,7 +555,7 @@ def test_every_number_belongs_to_a_setting_with_its_own_base(tmp_path: Path) -> 
     head = page[: page.index("<main>")]
     assert (
         "model=large 80.0 %, from 60.0" in head
-        and "model=small 60.0 %, from 5.0 (+20.0 points" in head
+        and "model=small 60.0 %, from 5.0: +20.0 points" in head
         and "+75" not in page
     )
     assert "base model small" in table and "base model large" in table

@@ -93,7 +93,7 @@ def test_page_note_and_terminal_answer_the_question(tmp_path: Path) -> None:
     page = report.write(settings, tmp_path)
     shown, note = page.read_text(), page.with_name(report.NOTE).read_text()
     head = shown[: shown.index("<main>")]
-    assert "Does it matter how &lt;few&gt; are chosen?" in head and "<strong>holds</strong>" in head
+    assert "Does it matter how &lt;few&gt; are chosen?" in head and "<strong>choosing holds</strong>" in head
     assert "limo above random by +" in head and "limo above random by +" in note and "**holds**" in note
     assert "choosing holds: selection=random &lt; selection=limo on main" in report.table(settings).replace("<", "&lt;")
 

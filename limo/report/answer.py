@@ -22,7 +22,8 @@ def answer(settings: Sequence[Setting]) -> Pieces:
     questions = dict.fromkeys(run.question for setting in settings for run in setting.runs if run.question)
     found = verdicts(settings)
     told = [
-        el("li", el("strong", v.state), v.sentence.removeprefix(f"{v.name} {v.state}"), class_="note") for v in found
+        el("li", el("strong", f"{v.name} {v.state}"), v.sentence.removeprefix(f"{v.name} {v.state}"), class_="note")
+        for v in found
     ]
     pieces: Pieces = [el("p", question, class_="question") for question in questions]
     pieces += [el("p", headline(settings), class_="lead")]
@@ -78,14 +79,15 @@ def _between(tuned: Sequence[Setting], benchmark: str) -> str:
     widest = found[low]
     if widest is None:
         return f"{len(ranked)} settings that share no question"
+    sized = len({s.size for s in ranked}) > 1
     several = len(bases_of(ranked)) > 1
     values = ((high, widest.second), (low, widest.first))
-    told = ", ".join(f"{_named(s)} {100 * value:.1f} %{_from(s, benchmark) * several}" for s, value in values)
-    told += f" ({_points(widest)})"
+    told = ", ".join(f"{_named(s, sized)} {100 * value:.1f} %{_from(s, benchmark) * several}" for s, value in values)
+    told += f", the highest and the lowest of {len(ranked)} settings" if len(ranked) > 2 else ""
+    told += f": {_points(widest)}"
     if widest.p * pairs >= LEVEL:
-        return f"the {len(ranked)} settings are not distinguishable: {told}"
-    alike = [_named(s) for s in ranked[1:-1] if (one := found[s]) is None or one.p * pairs >= LEVEL]
-    told = f"of {len(ranked)} settings the highest and the lowest are {told}" if len(ranked) > 2 else told
+        return f"{told}, not distinguishable"
+    alike = [_named(s, sized) for s in ranked[1:-1] if (one := found[s]) is None or one.p * pairs >= LEVEL]
     if len(alike) > SEVERAL:
         return f"{told}; {len(alike)} others are not distinguishable from the highest"
     return f"{told}; not distinguishable from the highest: {', '.join(alike)}" if alike else told
@@ -101,6 +103,6 @@ def _from(setting: Setting, benchmark: str) -> str:
     return f", from {100 * before.value:.1f}" if before else ""
 
 
-def _named(setting: Setting) -> str:
-    examples = "" if setting.size is None else f"{count(setting)} examples"
-    return " of ".join(part for part in (examples, setting.label) if part) or "training"
+def _named(setting: Setting, sized: bool = True) -> str:
+    examples = "" if setting.size is None or not sized else f"{count(setting)} examples"
+    return ", ".join(part for part in (setting.label, examples) if part) or "training"
