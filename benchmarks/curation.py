@@ -1,11 +1,14 @@
 """How long a pool takes from files to a selection, how much memory, and what is found of the copies planted in it.
 
     python benchmarks/curation.py BENCHMARKS BASE --rows 10000,100000,1000000
+    python benchmarks/curation.py BENCHMARKS BASE --rows 100000 --others     # pip install 'datatrove[processing]' spacy
 
 BENCHMARKS is a folder of the JSONL files of LIMO's evaluation (`math.jsonl` …), all of which are protected; BASE is GSM8K's
 `train.jsonl`. A pool is made of BASE: three sentences of three problems and other numbers each, so that no row repeats another,
 and SEEDED copies of each kind are planted: benchmark questions as they are, restyled, with other numbers, and inside a prompt;
 and rows of the pool with one word changed. What is flagged of the rest is a false alarm. Each step runs as in a run.
+`--others` looks for the benchmark questions alone, in one process: by the rule of this project, by the whitespace 8-gram of s1 and
+open-r1, and by the n-grams of datatrove where that is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from limo import records
@@ -27,8 +30,7 @@ from limo.data import DataStage, Decontamination, Files
 from limo.records import Example, Problem
 
 SEEDED = 300
-WHITESPACE = Decontamination(split="words", long=8, short=0, common=0, numbers=False, solutions=False)
-"""The 8-gram of s1 and open-r1."""
+KINDS = ("exact", "restyled", "embedded", "renumbered", "plain")
 
 
 def protected(folder: Path) -> dict[str, Files]:
@@ -110,10 +112,49 @@ def measure(rows: int, folder: Path, options: argparse.Namespace) -> None:
     select(out / "problems.jsonl")
     print(f"  scored and selected in {time.perf_counter() - cleaned:.0f} s, {gibibytes()} GiB", flush=True)
     if options.others:
-        started = time.perf_counter()
-        whole = {p.id: p for p in data.problems()}
-        found = WHITESPACE.find(list(whole.values()), held)
-        print(f"  whitespace 8-gram in {time.perf_counter() - started:.0f} s: {dict(kinds(list(found)))}", flush=True)
+        whole = data.problems()
+        print("| rule | " + " | ".join(KINDS) + " | seconds |")
+        for name, rule in OTHERS.items():
+            started = time.perf_counter()
+            counts = kinds(list(rule(whole, held)))
+            cells = [str(counts[kind]) for kind in KINDS] + [f"{time.perf_counter() - started:.0f}"]
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def ours(pool: list[Problem], held: dict[str, list[Problem]]) -> Iterable[str]:
+    return Decontamination().find(pool, held)
+
+
+def eight_words(pool: list[Problem], held: dict[str, list[Problem]]) -> Iterable[str]:
+    """Any run of eight words between blanks, in lower case."""
+
+    def runs(text: str) -> set[tuple[str, ...]]:
+        words = text.lower().split()
+        return set(zip(*(words[n:] for n in range(8)), strict=False))
+
+    known = {run for each in held.values() for p in each for run in runs(p.question)}
+    return [p.id for p in pool if known & runs(p.question)]
+
+
+def datatrove(pool: list[Problem], held: dict[str, list[Problem]]) -> Iterable[str]:
+    """Any of a question's runs of twelve words, as its filter takes and hashes them; its indexer, which fetches tasks from a hub,
+    is three lines here."""
+    try:
+        from datatrove.data import Document
+        from datatrove.pipeline.decont import NGramsDecontFilter
+        from datatrove.utils.text import ngrams, simplify_text
+    except ImportError as error:
+        print(f"datatrove: {error}; pip install 'datatrove[processing]' spacy")
+        return ()
+    step = NGramsDecontFilter(tempfile.gettempdir())
+    step._index_hashes = {}
+    for text in (p.question for each in held.values() for p in each):
+        words = step.tokenizer.word_tokenize(simplify_text(text, step.config.norm_config))
+        step._index_hashes |= {step.hash_func(" ".join(run)): "held" for run in ngrams(words, step.config.n_grams)}
+    return [p.id for p in pool if step.filter(Document(text=p.question, id=p.id)) is not True]
+
+
+OTHERS = {"tokens (limo)": ours, "whitespace 8-gram (s1, open-r1)": eight_words, "12-gram (datatrove)": datatrove}
 
 
 def select(problems: Path) -> None:
@@ -132,7 +173,7 @@ def main() -> None:
     parser.add_argument("benchmarks", type=Path)
     parser.add_argument("base", type=Path)
     parser.add_argument("--rows", default="10000,100000")
-    parser.add_argument("--others", action="store_true", help="the whitespace 8-gram beside it")
+    parser.add_argument("--others", action="store_true", help="two other rules beside ours")
     options = parser.parse_args()
     for rows in map(int, options.rows.split(",")):
         with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ class Echo:
     """Enters every answer."""
     finish: str = "stop"
     replicas: int = runtime(default=1)
+    launcher: str = runtime(default="local")
     tensor_parallel: int = runtime(default=1)
     gate: Path | None = runtime(default=None)
     """After six answers a process waits for this file."""

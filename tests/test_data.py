@@ -877,11 +877,11 @@ def test_near_duplicates_with_one_answer_leave_the_smallest_id_in_any_order(tmp_
 
 
 def test_many_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import limo.data.sift
+    import limo.data.spread
 
     copies = [problem(f"{n}", f"{p.question} {'x' * (n % 7)}") for n in range(50) for p in BENCH[n % 2 : n % 2 + 1]]
     source = Fixed(*copies, near=0.8)
     alone = run(tmp_path / "one", source, protect={"b": Fixed(*BENCH)})
-    monkeypatch.setattr(limo.data.sift, "FEW", 0)
-    monkeypatch.setattr(limo.data.sift, "BATCH", 9)
+    monkeypatch.setattr(limo.data.spread, "FEW", 9)
+    monkeypatch.setattr(limo.data.spread, "CHUNK", 9)
     assert run(tmp_path / "many", source, protect={"b": Fixed(*BENCH)}) == alone

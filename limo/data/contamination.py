@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from limo.config import component, runtime
-from limo.data.text import text_hash, tokens
+from limo.data.text import grams, text_hash, tokens
 from limo.records import Problem
 
 Gram = tuple[str, ...]
@@ -119,9 +120,10 @@ class Search:
         self.runs = list(_places(tokens, rule.long).items())
         self.long = {run: number for number, (run, _) in enumerate(self.runs)}
 
-    def look(self, question: str, solutions: Sequence[str] = ()) -> Trace | None:
-        """What a problem has in common with benchmark questions; None where that is nothing."""
-        text = self.rule.read(question)
+    def look(self, question: str, solutions: Sequence[str] = (), read: Gram | None = None) -> Trace | None:
+        """What a problem has in common with benchmark questions; None where that is nothing. `read`: the question's tokens,
+        where they are known."""
+        text = self.rule.read(question) if read is None or self.rule.split != "tokens" else read
         solved = (self.rule.read(s) for s in solutions if self.rule.solutions and self.long)
         quoted = (n for each in solved for n in self._long(each) if _spoken(self.runs[n][0]))
         found = Trace(self._match(text), self._long(text), tuple(quoted))
@@ -149,9 +151,11 @@ class Search:
         """The benchmark question that a text is, but for its numbers too, holds whole, or holds enough short runs of."""
         if text and (same := self.same.get(text)) is not None:
             return self._found(same, "same", 1.0, text)
-        shared = Counter(number for gram in set(grams(text, self.rule.short)) for number in self.short.get(gram, ()))
+        held = self.short.keys() & set(grams(text, self.rule.short))
+        shared = Counter(itertools.chain.from_iterable(map(self.short.__getitem__, held)))
         scores = {number: count / self.sizes[number] for number, count in shared.items()}
-        if scores and scores[nearest := max(scores, key=lambda n: (scores[n], -n))] >= self.rule.share:
+        if scores and max(scores.values()) >= self.rule.share:
+            nearest = max(scores, key=lambda n: (scores[n], -n))
             wanted = set(grams(self.rule.read(self.items[nearest][2]), self.rule.short))
             return self._found(nearest, "share", scores[nearest], longest(text, wanted, self.rule.short))
         if self.masked and (like := self.masked.get(masked(text))) is not None:
@@ -163,7 +167,16 @@ class Search:
         return None
 
     def _long(self, text: Gram) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(self.long[gram] for gram in grams(text, self.rule.long) if gram in self.long))
+        """Long runs of a text. Each holds the short run at one of the places looked at, so most texts are done with there."""
+        short, long = self.rule.short, self.rule.long
+        step = long - short + 1 if 0 < short <= long else 1
+        runs = [
+            text[start : start + long]
+            for place in range(0, len(text) - short + 1 if long else 0, step)
+            if step == 1 or text[place : place + short] in self.short
+            for start in range(max(0, place - step + 1), place + 1)
+        ]
+        return tuple(dict.fromkeys(self.long[run] for run in runs if run in self.long))
 
     def _run(self, number: int, where: Literal["question", "solution"]) -> Match:
         """The first benchmark question that holds a long run."""
@@ -200,11 +213,6 @@ def masked(text: Gram) -> Gram:
     """A text with one token for all numbers; empty where it is too short, or too much number, to be known by the rest."""
     plain = tuple("#" if token[0].isdigit() else token for token in text)
     return plain if len(plain) >= 12 and len(plain) - plain.count("#") >= 8 else ()
-
-
-def grams(text: Gram, length: int) -> Iterator[Gram]:
-    """All runs of so many tokens, in order; none for length 0 or a shorter text."""
-    return (text[i : i + length] for i in range(len(text) - length + 1)) if length else iter(())
 
 
 def longest(text: Gram, wanted: set[Gram], length: int) -> Gram:

@@ -9,10 +9,11 @@ from math import isclose
 from typing import Annotated, Any, Literal
 
 from limo import UserError, serial
-from limo.config import component, held_to
+from limo.config import component, held_to, runtime
 from limo.data.contamination import Decontamination
 from limo.data.near import refuse_near
 from limo.data.source import Bad, Data, Row, blamed, entries, known
+from limo.data.spread import Engine
 from limo.records import Problem
 from limo.serial import origin
 
@@ -39,6 +40,8 @@ class Mixture:
     near: float | None = None
     """Of a pool: questions with the same answer that share so much of their runs of three tokens (Jaccard) are duplicates
     too, and the smallest id stays; null does not look."""
+    engine: Engine = runtime(default="local")
+    """What looks at its rows, `local` processes of this machine, or Ray Data."""
     decontamination: Decontamination | None = Decontamination()
     """How questions that stand in a benchmark of the run are found; null does not look."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from limo.data.text import tokens
+from limo.data.text import grams, tokens
 
 if TYPE_CHECKING:
     import numpy
@@ -27,7 +27,7 @@ def refuse_near(near: float | None) -> None:
 
 def shingles(text: tuple[str, ...]) -> list[str]:
     """The runs of a text's tokens."""
-    return [" ".join(text[i : i + WIDTH]) for i in range(max(1, len(text) - WIDTH + 1))]
+    return [" ".join(run) for run in grams(text, WIDTH)] or [" ".join(text)]
 
 
 def bands(texts: Sequence[list[str]]) -> list[bytes]:

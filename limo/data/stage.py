@@ -6,20 +6,20 @@ import dataclasses
 import itertools
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from limo import UserError, records, serial
+from limo import UserError, cluster, records, serial
 from limo.config import component, held_to
 from limo.data.contamination import Decontamination, Search
 from limo.data.duplicates import LeftOut, clean
 from limo.data.mixture import Mixture
-from limo.data.progress import bar
 from limo.data.protect import guarded, protected, unread
-from limo.data.sift import Look, Seen, sift
+from limo.data.sift import Look, Seen
 from limo.data.source import Data, Row, blamed, entries
+from limo.data.spread import Engine, spread
 from limo.data.table import ALIKE, Table
 from limo.records import DataSummary, Gold, Problem, replacing
 from limo.stage import Stage, summarise
@@ -54,7 +54,8 @@ class DataStage(Stage):
     def missing(self) -> list[str]:
         name = "data." if isinstance(self.data, Table) else "data: "  # the sentences of a table begin with its key
         lacks = [f"{name}{sentence}" for sentence in self.data.missing()] or self._first_rows()
-        return [*lacks, *unread(self._rule(), self.protect)]
+        engine = cluster.missing("data.engine=ray") if self._engine() == "ray" else []
+        return [*lacks, *unread(self._rule(), self.protect), *engine]
 
     def _first_rows(self) -> list[str]:
         """What is wrong with the first rows of tables that lie here, one sentence each."""
@@ -73,8 +74,8 @@ class DataStage(Stage):
         questions = protected(rule, self.protect) if rule else {}
         search = Search(rule, questions) if rule else None
         spool, near = folder / "pool.jsonl", getattr(self.data, "near", None)
-        bad, count = self._spool(spool)
-        pool = list(bar(sift(spool, count, Look(search, near is not None)), "looking at", "problem", count))
+        bad: list[LeftOut] = []
+        pool = list(spread(Look(search, near is not None).at, self._spooled(spool, bad), self._engine()))
         _refuse_equal_ids(pool)
         done = clean(pool, self._duplicates(), near)
         leaks = _leaks(search, done.kept.values()) if search else []
@@ -83,7 +84,7 @@ class DataStage(Stage):
         dropped = [*bad, *done.dropped, *(leaks if rule and rule.action == "drop" else ())]
         kept = done.kept.keys() - {why.id for why in dropped}
         reasons = Counter(str(why.reason) for why in dropped)
-        read = count + len(bad)
+        read = len(pool) + len(bad)
         if not kept:
             told = ", ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "the source is empty"
             raise UserError(
@@ -104,17 +105,20 @@ class DataStage(Stage):
         )
         summarise(folder, found)
 
-    def _spool(self, spool: Path) -> tuple[list[LeftOut], int]:
-        """Write the problems of the source as they come; those that cannot be used, and how many can."""
-        bad, count = [], 0
+    def _spooled(self, spool: Path, bad: list[LeftOut]) -> Iterator[str]:
+        """The problems of the source as lines, each written as it comes; those that cannot be used go to `bad`."""
         with blamed("data"), spool.open("w", encoding="utf-8") as handle:
             for row in entries(self.data):
                 if isinstance(row, Row):
-                    handle.write(records.line(row.problem))
-                    count += 1
+                    line = records.line(row.problem)
+                    handle.write(line)
+                    yield line
                 else:
                     bad.append(LeftOut(row.place, "", "bad row", why=row.reason))
-        return bad, count
+
+    def _engine(self) -> Engine:
+        engine: Engine = getattr(self.data, "engine", "local")
+        return engine
 
     def _duplicates(self) -> str:
         return str(getattr(self.data, "duplicates", "drop"))

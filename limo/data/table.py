@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limo import UserError
-from limo.config import component
+from limo.config import component, runtime
 from limo.data.check import Check
 from limo.data.columns import Columns, as_text
 from limo.data.contamination import Decontamination
@@ -16,6 +16,7 @@ from limo.data.formats import Rows, absent, found, read
 from limo.data.near import refuse_near
 from limo.data.progress import bar
 from limo.data.source import Bad, Row
+from limo.data.spread import Engine
 from limo.records import Problem
 from limo.serial import fingerprint, origin
 
@@ -51,6 +52,8 @@ class Table(Columns):
     near: float | None = None
     """Of a pool: questions with the same answer that share so much of their runs of three tokens (Jaccard) are duplicates
     too, and the smallest id stays; null does not look."""
+    engine: Engine = runtime(default="local")
+    """Of a pool: what looks at its rows, `local` processes of this machine, or Ray Data."""
     decontamination: Decontamination | None = Decontamination()
     """Of a pool: how questions that stand in a benchmark of the run are found; null does not look."""
 

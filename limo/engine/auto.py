@@ -32,6 +32,8 @@ class AutoEngine:
     """Answers that grow at once; 0 chooses by the memory."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
+    launcher: Literal["local", "ray"] = runtime(default="local")
+    """What starts the replicas: this process, or Ray as actors on any node of the cluster of RAY_ADDRESS."""
     tensor_parallel: int | None = runtime(default=None)
     """GPUs that share one copy of the weights, above 1 with vLLM alone; null takes the fewest that hold them and the longest answer."""
 
@@ -66,7 +68,11 @@ class AutoEngine:
         if (self.tensor_parallel or 1) > 1:
             return vllm, f"tensor_parallel={self.tensor_parallel} is its alone"
         transformers = Transformers(
-            dtype=self.dtype, adapter=self.adapter, batch_size=self.batch_size, replicas=self.replicas
+            dtype=self.dtype,
+            adapter=self.adapter,
+            batch_size=self.batch_size,
+            replicas=self.replicas,
+            launcher=self.launcher,
         )
         if reasons := vllm.unfit(model) or _small(model):
             return transformers, reasons[0].removeprefix("engine=vllm: ")
@@ -78,6 +84,7 @@ class AutoEngine:
             adapter=self.adapter,
             batch_size=self.batch_size,
             replicas=self.replicas,
+            launcher=self.launcher,
             tensor_parallel=self.tensor_parallel,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limo import hardware
+from limo import cluster, hardware
 from limo.engine.protocol import Completion, Engine
 from limo.models import Model
 from limo.placement import SHARE, Wanted
@@ -31,7 +31,18 @@ def wanted(engine: Engine, model: Model, longest: int | None = None, gpus: bool 
     """What an engine is asked to serve, on this machine or on one with or without GPUs."""
     share = getattr(engine, "gpu_memory_utilization", SHARE)
     item = item_bytes(engine.dtype, model, gpus)
-    return Wanted(model.shape(), engine.tensor_parallel, engine.replicas, item, longest, share)
+    replicas = 0 if on_ray(engine) else engine.replicas  # which may be more than one machine has room for
+    return Wanted(model.shape(), engine.tensor_parallel, replicas, item, longest, share)
+
+
+def on_ray(engine: Engine) -> bool:
+    """Whether its replicas are Ray's actors."""
+    return getattr(engine, "launcher", "local") == "ray"
+
+
+def unlaunchable(engine: Engine) -> list[str]:
+    """That what starts its replicas is not installed, one sentence."""
+    return cluster.missing("engine.launcher=ray") if on_ray(engine) else []
 
 
 def completion(tokenizer: PreTrainedTokenizerBase, ids: list[int], ended: bool) -> Completion:

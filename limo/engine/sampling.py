@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limo import UserError, hardware
+from limo.engine import actors
 from limo.engine.completions import Completions, Key, Writer, key_of
-from limo.engine.decode import dtype
+from limo.engine.decode import dtype, on_ray
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
 from limo.models import Model, end_ids, load_tokenizer, prompt_ids
@@ -163,7 +164,12 @@ def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, kno
             bar.update(0)
 
         # closed at once when the disk fails, not when the exception is forgotten
-        with closing(serve(engine, model, requests, longest, writer.path.with_suffix(""), on_tokens)) as answers:
+        logs = writer.path.with_suffix("")
+        with closing(
+            actors.serve(engine, model, requests, longest, on_tokens)
+            if on_ray(engine)
+            else serve(engine, model, requests, longest, logs, on_tokens)
+        ) as answers:
             for number, completion in answers:
                 writer.append(asks[number].key, completion)
                 found[asks[number].key] = completion

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from limo import hardware
 from limo.config import component, runtime
-from limo.engine.decode import dtype, wanted
+from limo.engine.decode import dtype, unlaunchable, wanted
 from limo.models import Architecture, Model, end_ids, load_tokenizer, load_weights
 from limo.placement import kv_bytes, lacks
 
@@ -34,6 +34,8 @@ class Transformers:
     """Answers that grow at once; 0 takes what the key-value cache has memory for, at most 256."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per GPU, one on a CPU."""
+    launcher: Literal["local", "ray"] = runtime(default="local")
+    """What starts the replicas: this process, or Ray as actors on any node of the cluster of RAY_ADDRESS."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 0 or self.replicas < 0:
@@ -49,7 +51,7 @@ class Transformers:
         return self
 
     def missing(self, model: Model, longest: int | None = None) -> list[str]:
-        found = lacks(hardware.gpus(), hardware.memory(), wanted(self, model, longest))
+        found = [*unlaunchable(self), *lacks(hardware.gpus(), hardware.memory(), wanted(self, model, longest))]
         if self.adapter is not None and not (self.adapter / "adapter_config.json").is_file():
             found.append(f"engine.adapter={self.adapter}: no adapter_config.json in it; give a folder that PEFT saved")
         return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limo import UserError, hardware
 from limo.config import component, runtime
-from limo.engine.decode import completion, dtype, item_bytes, wanted
+from limo.engine.decode import completion, dtype, item_bytes, unlaunchable, wanted
 from limo.engine.protocol import Completion, Request
 from limo.models import Model, end_ids, load_tokenizer
 from limo.placement import kv_bytes, lacks, serving
@@ -51,6 +51,8 @@ class Vllm:
     """Answers that grow at once; 0 is 256, or as many as the key-value cache of a CPU is given room for."""
     replicas: int = runtime(default=0)
     """Engine processes that share the work; 0 is one per group of GPUs, one on a CPU."""
+    launcher: Literal["local", "ray"] = runtime(default="local")
+    """What starts the replicas: this process, or Ray as actors on any node of the cluster of RAY_ADDRESS."""
     tensor_parallel: int | None = runtime(default=None)
     """GPUs that share one copy of the weights; null takes the fewest that hold them and the longest answer."""
     gpu_memory_utilization: float = runtime(default=0.9)
@@ -77,7 +79,8 @@ class Vllm:
     def missing(self, model: Model, longest: int | None = None) -> list[str]:
         """What keeps vLLM from serving the model here: what is installed, the adapter, the hardware."""
         placed = lacks(hardware.gpus(), hardware.memory(), wanted(self, model, longest))
-        return [*self.unfit(model), *(f"engine=vllm: {reason}" for reason in _adapter(self.adapter)), *placed]
+        adapter = [f"engine=vllm: {reason}" for reason in _adapter(self.adapter)]
+        return [*self.unfit(model), *adapter, *unlaunchable(self), *placed]
 
     def unfit(self, model: Model) -> list[str]:
         """Why the vLLM that is installed cannot serve the model, on whatever there is of this kind of hardware."""

@@ -8,8 +8,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
-from limo.config import component
+from limo.config import component, runtime
 from limo.data.progress import bar
+from limo.data.spread import Engine, spread
 from limo.records import Example
 from limo.selection.steps import Measure
 
@@ -57,26 +58,24 @@ class Quality(Measure):
     scaling: Scaling = "rank"
     """How each term becomes a number from 0 to 1 within the pool: its `rank` (share of candidates below, ties in the
     middle), `minmax`, or `none`, which leaves lengths and frequencies as they are."""
+    engine: Engine = runtime(default="local")
+    """What measures large pools: processes of this machine, or Ray Data."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.weight < 0 or any(trait.weight < 0 for trait in self.traits.values()):
             raise ValueError("weights must be 0 or more")
+        if "length" in self.traits:
+            raise ValueError("traits.length: length is measured without words; give the trait another name")
         total = self.weight + sum(trait.weight for trait in self.traits.values())
         if not math.isclose(total, 1.0, abs_tol=1e-6):
             raise ValueError(f"the weights of length and traits are {total:g} together; give such as are 1")
 
     def score(self, pool: Sequence[Example], seed: int) -> dict[str, dict[str, float]]:
-        count = self.counter()
-        lengths = [float(count(e.solution)) for e in bar(pool, "length", "solution")]
-        terms = {"length": (self.weight, lengths)}
-        for name, trait in self.traits.items():
-            find = trait.finder()
-            shown = [sum(1 for _ in find.finditer(e.solution)) for e in bar(pool, name, "solution")]
-            terms[name] = (
-                trait.weight,
-                [n / length if length else 0.0 for n, length in zip(shown, lengths, strict=True)],
-            )
+        texts = (e.solution for e in bar(pool, "quality", "solution"))
+        rows = list(spread(self.measured, texts, self.engine))
+        weights = {"length": self.weight, **{name: trait.weight for name, trait in self.traits.items()}}
+        terms = {name: (weight, [row[i] for row in rows]) for i, (name, weight) in enumerate(weights.items())}
         scaled = {name: (weight, scale(values, self.scaling)) for name, (weight, values) in terms.items()}
         return {
             e.id: {
@@ -85,6 +84,15 @@ class Quality(Measure):
             }
             for i, e in enumerate(pool)
         }
+
+    def measured(self, texts: list[str]) -> list[tuple[float, ...]]:
+        """Of each text its length, and how often each trait shows in it, divided by its length."""
+        count, finders = self.counter(), [trait.finder() for trait in self.traits.values()]
+        sizes = [float(count(text)) for text in texts]
+        return [
+            (size, *(len(find.findall(text)) / size if size else 0.0 for find in finders))
+            for text, size in zip(texts, sizes, strict=True)
+        ]
 
 
 def scale(values: Sequence[float], scaling: Scaling) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from limo import UserError
@@ -15,6 +16,7 @@ from limo.statistics import without_loops
 
 if TYPE_CHECKING:
     import numpy
+    from transformers import PreTrainedTokenizerBase
 
     Vectors = Mapping[str, "numpy.ndarray"]
 
@@ -93,6 +95,11 @@ def seeded_uniform(seed: int, *names: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
+@lru_cache(maxsize=1)
+def _tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    return load_tokenizer(model)
+
+
 @component
 class Measure:
     """How long a text is."""
@@ -118,5 +125,5 @@ class Measure:
             return len
         if self.unit == "words" or self.model is None:
             return lambda text: len(text.split())
-        tokenizer = load_tokenizer(self.model)
+        tokenizer = _tokenizer(self.model)
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
