@@ -86,16 +86,24 @@ def joined(key: str) -> Iterator[Any]:
 
 @contextmanager
 def _folder() -> Iterator[str]:
-    """A folder for Ray's sockets, log and spilled objects; what killed runs left of theirs goes."""
+    """A folder for Ray's sockets, log and spilled objects; what ended runs left of theirs goes.
+
+    The lock beside it says whose run still lives; Ray's processes, which die after their run, make their folders anew.
+    """
     home = Path(os.environ.get("RAY_TMPDIR", "/tmp"))  # a short one: names of sockets have 107 bytes
-    for lock in home.glob("limo-ray-*/lock"):
+    for lock in home.glob("limo-ray-*.lock"):
         with suppress(OSError), lock.open() as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent)
-    made = tempfile.TemporaryDirectory(prefix="limo-ray-", dir=home, ignore_cleanup_errors=True)
-    with made as folder, (Path(folder) / "lock").open("x") as held:
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink()
+    with tempfile.NamedTemporaryFile(prefix="limo-ray-", suffix=".lock", dir=home) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield folder
+        folder = held.name.removesuffix(".lock")
+        Path(folder).mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _on_term(handler: Any) -> None:
