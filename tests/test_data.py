@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from limo import UserError, pipeline, records
 from limo.compose import compose
 from limo.data import Data, DataStage, Decontamination, Files, Hub, Mixture, Table, known
+from limo.data.contamination import Search
 from limo.data.text import boxed, tokens
 from limo.records import Attempt, DataSummary, Gold, Problem
 from limo.stage import summary
@@ -885,3 +886,22 @@ def test_many_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(limo.data.spread, "FEW", 9)
     monkeypatch.setattr(limo.data.spread, "CHUNK", 9)
     assert run(tmp_path / "many", source, protect={"b": Fixed(*BENCH)}) == alone
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=60))
+def test_the_tokens_of_a_text_in_ascii_are_those_that_it_has_beside_others(text: str) -> None:
+    assert tokens(f"{text} é") == (*tokens(f"{text} "), "é")
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "1", "=", "so"]), max_size=60), st.integers(1, 8), st.integers(0, 4))
+def test_long_runs_are_found_by_the_short_ones_in_them_as_without_these(
+    words: list[str], long: int, short: int
+) -> None:
+    held = {"b": [problem("1", "a b c so a 1 = b so c"), problem("2", "so so so so so a a a a b")]}
+    text = " ".join(words)
+    found = [
+        trace and (*trace.question, *trace.solutions)
+        for n in (short, 0)
+        for trace in [Search(Decontamination(long=long, short=n, common=0), held).look(text, [text[::-1]])]
+    ]
+    assert (found[0] or ()) == (found[1] or ())

@@ -169,13 +169,12 @@ class Search:
     def _long(self, text: Gram) -> tuple[int, ...]:
         """Long runs of a text. Each holds the short run at one of the places looked at, so most texts are done with there."""
         short, long = self.rule.short, self.rule.long
-        step = long - short + 1 if 0 < short <= long else 1
-        runs = [
-            text[start : start + long]
-            for place in range(0, len(text) - short + 1 if long else 0, step)
-            if step == 1 or text[place : place + short] in self.short
-            for start in range(max(0, place - step + 1), place + 1)
-        ]
+        starts: Iterable[int] = range(len(text) - long + 1 if long else 0)
+        if 0 < short <= long:
+            step = long - short + 1
+            places = (place for place in range(0, len(text), step) if text[place : place + short] in self.short)
+            starts = (start for place in places for start in range(max(0, place - step + 1), place + 1))
+        runs = (text[start : start + long] for start in starts)
         return tuple(dict.fromkeys(self.long[run] for run in runs if run in self.long))
 
     def _run(self, number: int, where: Literal["question", "solution"]) -> Match:
