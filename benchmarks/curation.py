@@ -83,6 +83,12 @@ def kinds(ids: Iterator[str] | list[str]) -> Counter[str]:
     return Counter(re.sub(r"-\d+$", "", name) for name in ids)
 
 
+def processor() -> str:
+    """What all processes that ended, and this one, have worked so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return f"{sum(u.ru_utime + u.ru_stime for u in used):.0f} s of processors so far"
+
+
 def gibibytes() -> str:
     """The most memory of this process and of the largest that it started."""
     return " + ".join(f"{resource.getrusage(who).ru_maxrss / 2**20:.1f}" for who in (0, resource.RUSAGE_CHILDREN))
@@ -95,6 +101,7 @@ def measure(rows: int, folder: Path, options: argparse.Namespace) -> None:
     held = {name: source.problems() for name, source in sources.items()}
     records.write(folder / "rows.jsonl", pool(rows, base, [p.question for each in held.values() for p in each], rng))
     (out := folder / "data").mkdir()
+    print(f"{rows:,} rows, {(folder / 'rows.jsonl').stat().st_size / 2**20:.0f} MiB; {processor()}", flush=True)
     started = time.perf_counter()
     data = Files(path=folder / "rows.jsonl", id="id", solution="solution", near=0.8)
     DataStage(data=data, protect=sources).run(out)
@@ -102,7 +109,7 @@ def measure(rows: int, folder: Path, options: argparse.Namespace) -> None:
     reasons: dict[str, list[str]] = {}
     for _, row in records.rows(out / "dropped.jsonl"):
         reasons.setdefault(row["reason"], []).append(row["id"])
-    print(f"{rows:,} rows: read, deduplicated, decontaminated in {cleaned - started:.0f} s, {gibibytes()} GiB")
+    print(f"  read, deduplicated, decontaminated in {cleaned - started:.0f} s, {gibibytes()} GiB, {processor()}")
     for reason, ids in reasons.items():
         print(f"  {reason}: {dict(kinds(ids))}")
     print(f"  dropped in all: {dict(kinds([id for ids in reasons.values() for id in ids]))}")
@@ -110,7 +117,9 @@ def measure(rows: int, folder: Path, options: argparse.Namespace) -> None:
         if row["id"].startswith("plain") and row["match"]:
             print("  false alarm:", row["match"]["method"], row["match"]["benchmark"], "|", row["match"]["text"])
     select(out / "problems.jsonl")
-    print(f"  scored and selected in {time.perf_counter() - cleaned:.0f} s, {gibibytes()} GiB", flush=True)
+    print(
+        f"  scored and selected in {time.perf_counter() - cleaned:.0f} s, {gibibytes()} GiB, {processor()}", flush=True
+    )
     if options.others:
         whole = data.problems()
         print("| rule | " + " | ".join(KINDS) + " | seconds |")
