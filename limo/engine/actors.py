@@ -62,6 +62,9 @@ def serve(
         except ray.exceptions.RayActorError as error:
             said = f"an actor died twice under a request, or {RESTARTS + 1} times ({first_line(error)})"
             raise UserError(f"{KEY}: {said}; finished answers are kept") from None
+        finally:
+            for actor in actors:  # of a cluster that goes on
+                ray.kill(actor)
 
 
 def _placed(ray: Any, engine: Engine, requests: int) -> tuple[int, dict[str, float]]:
