@@ -18,7 +18,7 @@ from limo.engine.transformers import Transformers
 from limo.models import Model, end_ids, load_tokenizer, prompt_ids
 from limo.models.__main__ import READ, faults
 from tests import tiny
-from tests.command import pooled, started
+from tests.command import limo, pooled, started
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 Change = Callable[[Path], object]
@@ -258,6 +258,18 @@ def test_the_same_is_said_by_plan_and_run_before_any_work_without_torch(folder: 
     assert f"model.path={folder}: its weights lack lm_head.weight" in run.stdout + run.stderr
     assert not list(tmp_path.glob("outputs/.store/*/*.partial"))
     assert f"model.path={folder}: its weights lack lm_head.weight" in started("plan", *words, cwd=tmp_path).stdout
+
+
+def test_the_plan_refuses_a_folder_that_is_no_model_in_the_words_of_the_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "a/b"}')
+    for name in ("adapter", "nowhere"):
+        path = tmp_path / name
+        (sentence,) = Model(path=str(path)).missing()
+        assert limo("plan", *pooled(tmp_path), f"model.path={path}", "selection=all") == 0
+        assert sentence in capfd.readouterr().out
 
 
 def test_a_template_that_takes_no_system_prompt_is_named_with_the_remedy(folder: Path) -> None:

@@ -113,6 +113,8 @@ class Model:
 
     def faults(self, training: bool = False) -> list[str]:
         """What is wrong with the files that are here, one sentence each: adapters, weights, chat template, end tokens, tokenizer."""
+        if self.local is not None and (lacks := self._absent()):
+            return lacks
         if (folder := self.here) is None:
             return []
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 import tiny
 from waiting import LAST, gone, until
 
+from limo import pipeline
 from limo.compose import compose
 from limo.config import Config
 from limo.engine import Engine, Sampling
@@ -28,7 +30,10 @@ from limo.engine.vllm import Vllm
 from limo.hardware import Gpu
 from limo.models import Model
 from limo.plan import plan
-from limo.records import Attempt
+from limo.records import Attempt, AttemptsSummary
+from limo.rehearse.start import StartStage
+from limo.stage import summary
+from limo.store import Store
 
 pytestmark = pytest.mark.real
 
@@ -160,6 +165,15 @@ def texts(engine: Engine, folder: Path, store: Path) -> list[str]:
     questions = [(str(i), f"{i}+{i}?") for i in range(12)]
     model = Model(path=str(folder), dtype="float32")
     return [a.text for a in sample(engine, model, questions, Sampling(max_tokens=16), 0, "adapter", store)]
+
+
+def test_a_rehearsal_starts_vllm_with_a_recipes_own_weights_and_room_for_its_longest_answer(
+    smollm2: Path, vllm: None, tmp_path: Path
+) -> None:
+    model = Model(path=str(smollm2), dtype="float32")
+    made = pipeline.make("start", StartStage(model=model, engine=Vllm(), longest=777), Store(tmp_path))
+    assert summary(made, AttemptsSummary).attempts == 2
+    assert "777" in "".join(re.findall(r"max_(?:seq|model)_len=\d+", (made / "engine.0.log").read_text()))
 
 
 @pytest.mark.parametrize("kind", [Transformers, Vllm])
