@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limo.described import leaves
 from limo.loaded import WHICH, Loaded, load
 from limo.records import BenchmarkResult, Example, Manifest, Results
 from limo.report.parts import chance
 from limo.report.settings import MEAN, chances, change, columns, identity
 from limo.report.values import percent, signed
-from limo.terminal import ENDLESS, fold, plain, table, width
+from limo.terminal import ENDLESS, GAP, fold, plain, short, table, width
 
 FEW = 8
 """Ids that are named of many."""
@@ -45,16 +44,28 @@ def text(a: Loaded, b: Loaded) -> str:
 
 
 def _config(a: Loaded, b: Loaded) -> str:
-    rows = config_rows(a.config, b.config)
+    rows = list(config_rows(a.config, b.config))
     said = f"{len(rows)} key{' differs' if len(rows) == 1 else 's differ'}" if rows else "the same"
-    return _part(f"Config: {said}", table(["key", "A", "B"], rows, words=3))
+    room = width(ENDLESS) - 2 * len(GAP)  # all three side by side, whatever it takes
+    cut = [[short(key, room * 2 // 5), short(x, room * 3 // 10), short(y, room * 3 // 10)] for key, x, y in rows]
+    return _part(f"Config: {said}", table(["key", "A", "B"], cut, words=3))
 
 
-def config_rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[list[str]]:
-    """Key and both values, of each key in which two configs differ."""
-    first, second = ({key: json.dumps(v, ensure_ascii=False) for key, v in leaves(one)} for one in (a, b))
-    keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
-    return [[key, first.get(key, ABSENT), second.get(key, ABSENT)] for key in keys]
+def config_rows(a: Mapping[str, Any], b: Mapping[str, Any], key: str = "") -> Iterator[list[str]]:
+    """Key and both values, of each key in which two configs differ; of a component that only one has, its class alone."""
+    for name in dict.fromkeys([*a, *b]):
+        place = f"{key}.{name}" if key else str(name)
+        first, second = a.get(name, {}), b.get(name, {})
+        if name in a and name in b and isinstance(first, dict) and isinstance(second, dict):
+            yield from config_rows(first, second, place)
+        elif (values := [_value(one[name]) if name in one else ABSENT for one in (a, b)])[0] != values[1]:
+            yield [place, *map(plain, values)]
+
+
+def _value(node: object) -> str:
+    if isinstance(node, dict) and "_target_" in node:
+        return str(node["_target_"]).rpartition(".")[2]
+    return json.dumps(node, ensure_ascii=False)
 
 
 def _stages(a: Loaded, b: Loaded) -> str:

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m limo replay",
         description="Run the config of a run again with a store of its own, so that nothing is taken from before; say of each "
-        "result whether it is the same, byte for byte, times and places aside.",
+        "result whether it is the same, byte for byte, times and places aside. Call it where the run was started: relative paths of "
+        "its config count from there.",
     )
     parser.add_argument("run", type=Path, help="folder of a run")
     parser.add_argument(

@@ -22,8 +22,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two runs that differ in a few ways."""
     monkeypatch.setenv("COLUMNS", "200")
     a, b = write_run(tmp_path, "limo"), write_run(tmp_path, "random")
-    (a / "config.yaml").write_text(CONFIG.format(rank="quality", low=0.1, size="'3'"))
-    (b / "config.yaml").write_text(CONFIG.format(rank="quality", low=0.2, size="3") + "more: [1, 2]\n")
+    more = "more: [1, 2]\nstep: {_target_: limo.selection.Correct, box: true}\nflag: true\n"
+    (a / "config.yaml").write_text(CONFIG.format(rank="quality", low=0.1, size="'3'") + "flag: 1\n")
+    (b / "config.yaml").write_text(CONFIG.format(rank="quality", low=0.2, size="3") + more)
     kept = read(b / "selection/examples.jsonl", Example)
     kept[7] = dataclasses.replace(kept[7], solution="another")
     write(b / "selection/examples.jsonl", [*kept[5:], dataclasses.replace(kept[0], id="new\x1b[2J")])
@@ -49,8 +50,9 @@ def test_keys_examples_and_versions_that_differ_are_named_and_no_others(
     runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = said(capsys, *runs)
-    assert "Config: 3 keys differ" in out
-    assert rows(out, "Config") == {"selection.steps.low": ["0.1", "0.2"], "size": ['"3"', "3"], "more": ["—", "[1, 2]"]}
+    assert "Config: 5 keys differ" in out
+    changed = {"selection.steps.low": ["0.1", "0.2"], "size": ['"3"', "3"], "flag": ["1", "true"]}
+    assert rows(out, "Config") == changed | {"more": ["—", "[1, 2]"], "step": ["—", "Correct"]}
     assert "Examples: 300 in A, 296 in B; 295 in both" in out
     assert "5 only in A: p0, p1, p2, p3, p4\n1 only in B: new\\x1b[2J\n1 in both with another text: p7" in out
     versions = rows(out, "Versions")
