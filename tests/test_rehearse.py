@@ -64,7 +64,8 @@ def test_a_piece_that_fails_leaves_out_only_what_needs_it(
     found = pieces(ended.out)
     assert found["evaluation/base"] == "held" and "evaluation/tuned" not in found
     assert {state for name, state in found.items() if name.startswith("training")} >= {"failed"}
-    assert not any(name.startswith("own weights, two full steps") for name in found), "what failed tiny is not paid for"
+    assert found["own weights, two full steps, exported (not tried)"] == "not tried", "what failed tiny is not paid for"
+    assert found["own weights, served"] == "held"
     assert "limo: 1 of" in ended.err
 
 
@@ -100,6 +101,19 @@ def test_a_recipes_own_weights_are_trained_in_full_and_served_and_everything_sta
     (started,) = [summary(place, AttemptsSummary) for place in (store / "start").iterdir() if place.is_dir()]
     assert started.attempts == 2
     assert content_digest(own / "model.safetensors") == before
+
+
+def test_where_nothing_can_be_served_what_needs_no_engine_is_tried_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "limo.engine.transformers.Transformers.missing", lambda self, model, longest=None: ["no engine"]
+    )
+    assert limo("rehearse", "attempts=none", "engine=transformers", "training.micro_batch=2") == 0
+    found = pieces(capfd.readouterr().out)
+    assert found["evaluation/base (not tried)"] == found["own weights, served (not tried)"] == "not tried"
+    assert found["training, resumed, exported"] == found["own weights, two full steps, exported"] == "held"
 
 
 def test_large_weights_wait_for_a_gpu_and_absent_ones_for_a_download(

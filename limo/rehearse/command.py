@@ -31,9 +31,10 @@ from limo.training.checkpoints import CHECKPOINTS, found, step_of
 
 HELD, FAILED, UNTRIED = "held", "failed", "not tried"
 EXPORTED = "{}, resumed, exported"
+FULL, SERVED = "own weights, two full steps, exported", "own weights, served"
 LEGEND = (
-    "Seconds with the start of every process; memory of the largest process, or of the fullest GPU as its driver says. The plan counts the "
-    "work alone, without starts, libraries and exports."
+    "Seconds with the start of every process; memory of the largest process, or of the fullest GPU where one is used, as its driver "
+    "says. The plan counts the work alone, without starts, libraries and exports."
 )
 
 
@@ -63,10 +64,15 @@ class Rehearsal:
         if why := real.untried(own.model):
             self.pieces.append(Piece("own weights", UNTRIED, note=why))
             return
-        for tiny, part in ((EXPORTED.format("training"), self._train), ("evaluation/base", self._serve)):
-            if any(piece.name == tiny and piece.state == HELD for piece in self.pieces):
-                with suppress(StoppedError):
-                    part(own)
+        for name, tiny, part in (
+            (FULL, EXPORTED.format("training"), self._train),
+            (SERVED, "evaluation/base", self._serve),
+        ):
+            if not any(piece.name == tiny and piece.state == HELD for piece in self.pieces):
+                self.pieces.append(Piece(name, UNTRIED, note=f"{tiny} did not hold"))
+                continue
+            with suppress(StoppedError):
+                part(own)
 
     def _train(self, own: Config) -> None:
         examples = records.read(self.folder / "selection/examples.jsonl", Example)
@@ -77,7 +83,7 @@ class Rehearsal:
             shutil.rmtree(made / "model")  # as large as the weights, and nobody asks it
             return _steps(made)
 
-        self._own("own weights, two full steps, exported", "training", stage, make, real.planned(own, stage))
+        self._own(FULL, "training", stage, make, real.planned(own, stage))
 
     def _serve(self, own: Config) -> None:
         longest = own.evaluation.longest(own.model) or TOKENS
@@ -88,14 +94,14 @@ class Rehearsal:
             return f"room for {longest:,} tokens, {said.tokens} answered"
 
         planned = measured.planned(own, self.folder).get("evaluation/base", UNKNOWN)
-        self._own("own weights, served", "evaluation", stage, make, Cost(bytes=planned.bytes))
+        self._own(SERVED, "evaluation", stage, make, Cost(bytes=planned.bytes))
 
     def _own(self, name: str, kind: str, stage: Stage, make: Callable[[str], str], planned: Cost) -> None:
         python = tasks.python_of(self.config, kind)
         if lacks := pipeline.lacking(stage, python):
             self.pieces.append(Piece(name, UNTRIED, note=lacks[0]))
         else:
-            self._try(name, lambda: make(python), planned)
+            self._try(name, lambda: make(python), planned, stage.accelerated)
 
     @property
     def store(self) -> Store:
@@ -110,6 +116,8 @@ class Rehearsal:
             self._tasks(replace(self.config, selection=every, attempts={}))
         if not any(piece.name == "evaluation/base" for piece in self.pieces):
             self._tasks(replace(self.config, stages=("evaluation",)))
+        elif not any(piece.name.startswith("training") for piece in self.pieces):
+            self._tasks(replace(self.config, stages=tuple(s for s in self.config.stages if s != "evaluation")))
         if any(piece.name.startswith("evaluation/") and piece.state == HELD for piece in self.pieces):
             self._try("report", lambda: report.publish([self.folder], self.folder) and "")
 
@@ -129,6 +137,7 @@ class Rehearsal:
                 f"{name}, killed after a checkpoint",
                 lambda: _kill(stage, store, python),
                 Cost(bytes=self._planned(name).bytes),
+                stage.accelerated,
             )
         made: list[Path] = []
 
@@ -137,14 +146,15 @@ class Rehearsal:
             pipeline.link(self.folder / name, made[0])
             return _resumed(made[0]) if isinstance(stage, TrainingStage) else ""
 
-        self._try(EXPORTED.format(name) if isinstance(stage, TrainingStage) else name, make, self._planned(name))
+        title = EXPORTED.format(name) if isinstance(stage, TrainingStage) else name
+        self._try(title, make, self._planned(name), stage.accelerated)
         return made[0]
 
     def _planned(self, task: str) -> Cost:
         return measured.planned(self.config, self.folder).get(task, UNKNOWN)
 
-    def _try(self, name: str, do: Callable[[], str], planned: Cost = UNKNOWN) -> None:
-        with Gauge() as gauge:
+    def _try(self, name: str, do: Callable[[], str], planned: Cost = UNKNOWN, accelerated: bool = False) -> None:
+        with Gauge(accelerated) as gauge:
             try:
                 state, note = HELD, do()
             except (UserError, StageError) as error:

@@ -34,9 +34,12 @@ UNKNOWN = Cost()
 
 
 class Gauge:
-    """Inside it, how long something takes and how much memory the processes below this one, or the GPUs, hold meanwhile."""
+    """Inside it, how long something takes and how much memory the processes below this one, or the GPUs that it uses, hold meanwhile."""
 
     cost = UNKNOWN
+
+    def __init__(self, accelerated: bool) -> None:
+        self._on_gpus = accelerated and bool(hardware.gpus())
 
     def __enter__(self) -> Gauge:
         self._begun, self._bytes, self._over = time.monotonic(), 0, threading.Event()
@@ -51,7 +54,7 @@ class Gauge:
 
     def _look(self) -> None:
         while not self._over.wait(TICK):
-            now = hardware.used() if hardware.gpus() else max(_resident(os.getpid()), default=0)
+            now = hardware.used() if self._on_gpus else max(_resident(os.getpid()), default=0)
             self._bytes = max(self._bytes, now)
 
 
