@@ -39,7 +39,8 @@ def register() -> None:
 def run_dirname(overrides: str, name: str = "") -> str:
     """The folder name of a run: its overrides, `default` without any; a recipe of the same name as the run goes without saying.
 
-    Of a path the last part stays, and long names are cut. A digest ends every name that is not its overrides as they stand.
+    Of a path the last part stays; of the keys in a long name too, and what is longer yet is cut. A digest ends every name
+    that is not its overrides as they stand.
     """
     overrides = ",".join(part for part in overrides.split(",") if part != f"+experiment={name}")
     keyed = KEY.sub(lambda found: found[0].replace("/", "--"), overrides)
@@ -48,6 +49,8 @@ def run_dirname(overrides: str, name: str = "") -> str:
         return shown
     if not overrides:
         return shown
+    if len(shown) > LONGEST_NAME:
+        shown = KEY.sub(lambda found: found[0].rpartition(".")[2], shown)
     head = shown.encode()[: LONGEST_NAME - 10].decode(errors="ignore")
     return f"{head}~{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
 

@@ -40,6 +40,10 @@ def test_a_folder_reads_as_its_overrides_and_ends_in_a_digest_only_where_it_does
     plain = "selection.size=3,stages=[data,selection],~attempts,training/strategy=ddp"
     assert run_dirname(plain) == plain.replace("/", "--")
     assert re.fullmatch(r"model\.path=weights,seed=1~\w{8}", run_dirname("model.path=/a/weights,seed=1"))
+    long = ",".join(
+        f"evaluation.benchmarks.gsm8k.source.{key}=x" for key in ("path", "question", "answer", "limit", "rows")
+    )
+    assert run_dirname(f"{long},selection=limo")[:-9] == "path=x,question=x,answer=x,limit=x,rows=x,selection=limo"
     assert run_dirname("") == run_dirname("+experiment=limo817", "limo817") == "default"
     assert run_dirname("+experiment=own,seed=1", "limo817") == "+experiment=own,seed=1"
 
