@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def root(tmp_path: Path) -> Path:
     (first / "attempts/lab").symlink_to((second / "data").resolve())
     shutil.rmtree(second)
     for path in (path for result in results for path in (result, *result.rglob("*"))):
-        os.utime(path, (time.time() - 2 * DAY,) * 2)
+        os.utime(path, (path.stat().st_mtime - 2 * DAY,) * 2)
     return tmp_path / ".store"
 
 
@@ -97,7 +96,7 @@ def test_what_is_not_whole_goes_too_but_what_can_be_resumed_only_when_asked(
     for kind in kinds:
         (root / f"training/{'a' * 20}{kind}/checkpoints").mkdir(parents=True)
         for path in (root / f"training/{'a' * 20}{kind}", root / f"training/{'a' * 20}{kind}/checkpoints"):
-            os.utime(path, (time.time() - 2 * DAY,) * 2)
+            os.utime(path, (path.stat().st_mtime - 2 * DAY,) * 2)
     said(capsys, "prune", root, "--older", "1d", "--yes")
     assert [kind for kind in kinds if f"training/{'a' * 20}{kind}" in results(root)] == [".partial"]
     said(capsys, "prune", root, "--older", "1d", "--yes", "--unfinished")
