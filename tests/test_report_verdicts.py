@@ -114,3 +114,14 @@ def test_the_league_against_random_has_the_best_first_and_p_for_so_many_settings
     assert rows[0][0] == "limo" and {name for name, _ in rows} == {"limo", "longest", "shortest"}
     chances = {name: float(cells.rpartition('<td class="n">')[2].removesuffix("</td>")) for name, cells in rows}
     assert chances.pop("limo") < 0.05 < min(chances.values())
+
+
+def test_recipes_of_one_name_are_arms_of_their_own_and_no_seeds(tmp_path: Path) -> None:
+    for arm in ("many", "many_once"):
+        write_run(tmp_path, "all", 3000, 0, **{"+experiment": f"few_many-{arm}"})
+    settings = report.read([tmp_path])
+    assert [setting.label for setting in settings] == [
+        "all · experiment=few_many-many",
+        "all · experiment=few_many-many_once",
+    ]
+    assert [len(setting.runs) for setting in settings] == [1, 1]

@@ -15,8 +15,9 @@ from limo.statistics import Difference, Estimate, accuracy, difference, holm
 MEAN = "mean"
 REFERENCE = "random"
 """The strategy that others are compared with, where a sweep has it."""
-SWEPT = ("selection", "selection.size", "seed", "name", "+experiment", "experiment")
+SWEPT = ("selection", "selection.size", "seed", "name", "experiment")
 """Overrides that have a place of their own in the tables."""
+RECIPE = "+experiment"
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +186,12 @@ def describe(settings: Sequence[Setting]) -> dict[Run, str]:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Keys of the overrides in which runs differ, but those that have a place of their own."""
+    """Keys of the overrides in which runs differ, but those that have a place of their own; a recipe has that where its name is
+    told in its stead."""
     given = [run.given for run in runs]
-    keys = [k for k in dict.fromkeys(k for g in given for k in g) if k.lstrip("+~") not in SWEPT and k not in SWEPT]
+    recipes = {(run.name, g.get(RECIPE)) for run, g in zip(runs, given, strict=True)}
+    named = len(recipes) == len({name for name, _ in recipes})
+    keys = dict.fromkeys(k for g in given for k in g if k.lstrip("+~") not in SWEPT or (k == RECIPE and not named))
     return [k for k in keys if len({g.get(k) for g in given}) > 1]
 
 
