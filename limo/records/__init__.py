@@ -18,6 +18,7 @@ from limo.records.files import (
 )
 from limo.records.lines import EACH, LONGEST, allowance, lines, overfull, parsed, weight
 from limo.records.manifests import Manifest, Part
+from limo.records.probes import Context, Losses, OwnAnswers, ProbeSummary, Solved
 from limo.records.problems import AnswerType, Gold, Problem
 from limo.records.record import record
 from limo.records.results import (
@@ -36,19 +37,14 @@ from limo.records.summaries import (
     SUMMARIES,
     AttemptsSummary,
     CandidatesSummary,
-    Context,
     DataSummary,
     EvaluationSummary,
     GradingSummary,
-    Losses,
     Mended,
-    OwnAnswers,
     ParaphrasesSummary,
-    ProbeSummary,
     ScoresSummary,
     SelectionSummary,
     SieveSummary,
-    Solved,
     TrainingSummary,
     Trait,
 )
