@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -40,9 +41,16 @@ UNSET = re.compile(r"not a multiple|must divide|needs as many GPUs|engine\.repli
 HARDWARE = re.compile(r"GPU|nvidia-smi|GiB")
 
 
+@pytest.fixture(autouse=True)
+def no_gpus_left() -> Iterator[None]:
+    """What a node had is not there for the tests after it."""
+    yield
+    hardware.gpus.cache_clear()
+
+
 @cache
 def composed(recipe: str, pool: Path) -> Config:
-    own = [f"data.path={pool}"] if recipe == "quality" else []
+    own = [f"data.path={pool}"] if recipe == "rq1_quality" else []
     return compose([*([f"+experiment={recipe}"] if recipe else []), *own])
 
 
@@ -75,7 +83,8 @@ def test_every_recipe_is_taken_or_refused_for_what_the_node_is(
         said = pipeline.missing(config, Store(tmp_path))
         unused = [sentence for sentence in said if "the driver shows" in sentence]
         assert len(unused) == (count != usable), recipe
-        made = plan(config, dict.fromkeys(tasks.TASKS), hardware.gpus(), 2000 << 30)
+        names = [*tasks.TASKS, *(f"{task}/{name}" for task in ("attempts", "grades") for name in config.attempts)]
+        made = plan(config, dict.fromkeys(names), hardware.gpus(), 2000 << 30)
         assert set(made.refused) == set(said), recipe
         assert not [sentence for sentence in said if UNSET.search(sentence)], recipe
         assert all(HARDWARE.search(sentence) for sentence in said), (recipe, said)

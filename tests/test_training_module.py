@@ -273,5 +273,5 @@ def test_flash_attention_is_left_to_trainings_in_sixteen_bits(monkeypatch: pytes
 
 def test_a_training_that_says_both_epochs_and_steps_is_refused() -> None:
     good = module(True, 1).training_config
-    with pytest.raises(ValueError, match="epochs=2 and steps=1"):
+    with pytest.raises(ValueError, match="epochs=2, steps=1"):
         replace(good, epochs=2)
