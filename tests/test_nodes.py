@@ -19,7 +19,9 @@ from limo.store import Store
 ROOT = Path(__file__).parents[1]
 RECIPES = [
     "",
-    *sorted(str(f.relative_to(ROOT / "experiments").with_suffix("")) for f in (ROOT / "experiments").rglob("[!_]*.yaml")),
+    *sorted(
+        str(f.relative_to(ROOT / "experiments").with_suffix("")) for f in (ROOT / "experiments").rglob("[!_]*.yaml")
+    ),
 ]
 CARDS = [f"{gpu.name}, 81559, {gpu.id}" for gpu in EIGHT]
 A100 = "NVIDIA A100-SXM4-40GB, 40960, GPU-aa\nNVIDIA A100-SXM4-40GB, 40960, GPU-bb"
