@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +11,23 @@ import pytest
 
 from limo import records, report
 from limo.records import Asked, Expectation
-from limo.report.verdicts import Verdict, verdicts
+from limo.report.verdicts import Contrast, Verdict, verdicts
+from limo.statistics import Difference
 from tests.outputs import write_run
 
 LIMO = Expectation(("selection=random", "selection=limo"), benchmark="main")
 
 
-def study(root: Path, expect: Expectation, *, seeds: int = 3, question: str | None = None, **more: str) -> list[Path]:
-    """Both strategies with each seed; `limo` knows twice as much."""
-    folders = [write_run(root, s, 200, seed, **more) for s in ("random", "limo") for seed in range(seeds)]
+def study(
+    root: Path,
+    expect: Expectation,
+    *,
+    question: str | None = None,
+    strategies: Sequence[str] = ("random", "limo"),
+    **more: str,
+) -> list[Path]:
+    """Each strategy with three seeds; `limo` knows twice as much as the others."""
+    folders = [write_run(root, s, 200, seed, **more) for s in strategies for seed in range(3)]
     for folder in folders:
         asked = records.read_record(folder / "run.json", Asked)
         records.write_record(folder / "run.json", replace(asked, question=question, expect={"choosing": expect}))
@@ -125,3 +134,21 @@ def test_recipes_of_one_name_are_arms_of_their_own_and_no_seeds(tmp_path: Path) 
         "all · experiment=few_many-many_once",
     ]
     assert [len(setting.runs) for setting in settings] == [1, 1]
+
+
+def test_arms_that_never_met_are_not_taken_for_compared(tmp_path: Path) -> None:
+    three = replace(LIMO, order=("selection=shortest", "selection=random", "selection=limo"))
+    here = study(tmp_path / "here", three, model="here")
+    found = verdict(*here, *study(tmp_path / "there", three, strategies=["shortest"], model="there"))
+    assert found.state == "not measured" and len(found.contrasts) == 1
+    assert "no runs of selection=shortest and selection=random share all else" in found.sentence
+
+
+def test_the_contrast_that_leaves_it_open_is_the_one_that_is_told() -> None:
+    sure, unclear = (
+        Difference(0.05, 0.04, 0.06, 0.001, 0.1, 0.15, {}, False),
+        Difference(0.08, -0.03, 0.19, 0.15, 0.15, 0.23, {}, False),
+    )
+    three = replace(LIMO, order=("selection=a", "selection=b", "selection=c"))
+    found = Verdict("choosing", three, (Contrast("a", "b", "", sure), Contrast("b", "c", "", unclear)))
+    assert found.state == "undecided" and "c above b by +8.0 points [−3.0, +19.0] (the weakest of 2)" in found.sentence

@@ -9,18 +9,17 @@ from limo.report.html import Html, el, table
 from limo.report.parts import Pieces, cell, chance
 from limo.report.settings import Setting, bases_of, change
 from limo.report.text import count, measured
-from limo.report.values import percent, signed
-from limo.report.verdicts import LEVEL, Verdict, verdicts
-from limo.statistics import Difference, holm
+from limo.report.values import percent, points
+from limo.report.verdicts import LEVEL, Verdict
+from limo.statistics import holm
 
 SEVERAL = 4
 """Settings that a sentence names."""
 
 
-def answer(settings: Sequence[Setting]) -> Pieces:
-    """The question, what became of each expectation, and the result in a sentence."""
+def answer(settings: Sequence[Setting], found: Sequence[Verdict]) -> Pieces:
+    """The question, the result in a sentence, and what became of each expectation."""
     questions = dict.fromkeys(run.question for setting in settings for run in setting.runs if run.question)
-    found = verdicts(settings)
     told = [
         el("li", el("strong", f"{v.name} {v.state}"), v.sentence.removeprefix(f"{v.name} {v.state}"), class_="note")
         for v in found
@@ -30,9 +29,9 @@ def answer(settings: Sequence[Setting]) -> Pieces:
     return [*pieces, *([el("ul", *told, class_="notes")] if told else [])]
 
 
-def expectations(settings: Sequence[Setting]) -> Pieces:
+def expectations(found: Sequence[Verdict]) -> Pieces:
     """Every contrast that an expectation rests on."""
-    return [_contrasts(verdict) for verdict in verdicts(settings) if verdict.contrasts]
+    return [_contrasts(verdict) for verdict in found if verdict.contrasts]
 
 
 def _contrasts(verdict: Verdict) -> Html:
@@ -68,7 +67,7 @@ def _gained(setting: Setting, benchmark: str) -> str:
     if gain is None:
         return f"{percent(setting.accuracy(benchmark))} % with {which}"
     sure = "" if gain.p < LEVEL else ", not distinguishable from no change"
-    return f"{100 * gain.first:.1f} % → {100 * gain.second:.1f} % ({_points(gain)}{sure}) with {which}"
+    return f"{100 * gain.first:.1f} % → {100 * gain.second:.1f} % ({points(gain)}{sure}) with {which}"
 
 
 def _between(tuned: Sequence[Setting], benchmark: str) -> str:
@@ -84,18 +83,13 @@ def _between(tuned: Sequence[Setting], benchmark: str) -> str:
     values = ((high, widest.second), (low, widest.first))
     told = ", ".join(f"{_named(s, sized)} {100 * value:.1f} %{_from(s, benchmark) * several}" for s, value in values)
     told += f", the highest and the lowest of {len(ranked)} settings" if len(ranked) > 2 else ""
-    told += f": {_points(widest)}"
+    told += f": {points(widest)}"
     if widest.p * pairs >= LEVEL:
         return f"{told}, not distinguishable"
     alike = [_named(s, sized) for s in ranked[1:-1] if (one := found[s]) is None or one.p * pairs >= LEVEL]
     if len(alike) > SEVERAL:
         return f"{told}; {len(alike)} others are not distinguishable from the highest"
     return f"{told}; not distinguishable from the highest: {', '.join(alike)}" if alike else told
-
-
-def _points(found: Difference) -> str:
-    """`+65.8 points [60.1, 71.0]`."""
-    return f"{signed(found.value)} points [{signed(found.low)}, {signed(found.high)}]"
 
 
 def _from(setting: Setting, benchmark: str) -> str:

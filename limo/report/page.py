@@ -13,13 +13,15 @@ from limo.report.html import Html, el
 from limo.report.notes import notes
 from limo.report.paper import paper
 from limo.report.settings import Setting
+from limo.report.verdicts import verdicts
 
 
 def page(settings: Sequence[Setting], title: str) -> str:
     """The whole document."""
+    found = verdicts(settings)
     parts = {
         "Accuracy": ("accuracy", accuracy(settings)),
-        "What was expected": ("expected", expectations(settings)),
+        "What was expected": ("expected", expectations(found)),
         "Accuracy against size": ("size", sections.curves(settings)),
         "Against the paper": ("paper", paper(settings)),
         "How answers ended": ("answers", sections.answers(settings)),
@@ -32,7 +34,7 @@ def page(settings: Sequence[Setting], title: str) -> str:
     there = {heading: (anchor, content) for heading, (anchor, content) in parts.items() if content}
     body = el(
         "body",
-        el("header", el("h1", title), *answer(settings), _notes(settings)),
+        el("header", el("h1", title), *answer(settings, found), _notes(settings)),
         el(
             "nav",
             *(el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items()),

@@ -38,6 +38,11 @@ def percent(of: Ranged | None, write: Callable[[float], str] = unsigned) -> str:
     return "—" if of is None else f"{write(of.value)} [{write(of.low)}, {write(of.high)}]"
 
 
+def points(of: Ranged) -> str:
+    """`+65.8 points [+60.1, +71.0]`: a difference."""
+    return f"{signed(of.value)} points [{signed(of.low)}, {signed(of.high)}]"
+
+
 def brief(of: Ranged | None, write: Callable[[float], str] = unsigned) -> str:
     """`92.1 ±2.4`: half the width of the interval, which need not lie evenly."""
     return "—" if of is None else f"{write(of.value)} ±{50 * (of.high - of.low):.1f}"

@@ -9,13 +9,15 @@ from typing import Literal
 
 from limo.records import Expectation, Results
 from limo.report.runs import Run, given
-from limo.report.settings import SWEPT, Setting, change, identity
-from limo.report.values import signed
+from limo.report.settings import MEAN, SWEPT, Setting, change, identity
+from limo.report.values import points
 from limo.statistics import Difference, holm
 
 BASE, TUNED = "base", "tuned"
 """Arms that stand for models and not for overrides."""
 LEVEL = 0.05
+ASIDE = {word for word in SWEPT if not word.startswith("selection")}
+"""Overrides that may differ between the arms of a contrast."""
 State = Literal["holds", "fails", "undecided", "not measured"]
 
 
@@ -30,15 +32,10 @@ class Contrast:
     found: Difference
     """The higher above the lower; its p asks about the gap that was expected."""
 
-    def short_of(self, gap: float) -> bool:
-        return self.found.value < gap
-
     def words(self) -> str:
-        """`lab-s1: limo above random by +43.3 points [38.1, 48.2]`."""
-        one = self.found
+        """`lab-s1: limo above random by +43.3 points [+38.1, +48.2]`."""
         where = f"{self.rest}: " if self.rest else ""
-        ends = f"[{signed(one.low)}, {signed(one.high)}]"
-        return f"{where}{self.higher} above {self.lower} by {signed(one.value)} points {ends}"
+        return f"{where}{self.higher} above {self.lower} by {points(self.found)}"
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,8 @@ class Verdict:
     name: str
     expected: Expectation
     contrasts: tuple[Contrast, ...]
-    missing: tuple[str, ...] = ()
-    """Arms of which there is no measured run."""
+    lack: str = ""
+    """Why not all of it was measured."""
 
     @property
     def gap(self) -> float:
@@ -60,10 +57,10 @@ class Verdict:
     def state(self) -> State:
         """It holds where every contrast shows it at 5 % each (a claim about all of them needs no correction); it fails where
         any one shows the contrary at 5 % after correction for their number (Holm)."""
-        if self.missing or not self.contrasts:
+        if self.lack:
             return "not measured"
         chances = [contrast.found.p for contrast in self.contrasts]
-        short = [contrast.short_of(self.gap) for contrast in self.contrasts]
+        short = [contrast.found.value < self.gap for contrast in self.contrasts]
         if not any(short) and max(chances) < LEVEL:
             return "holds"
         against = zip(holm(chances), short, strict=True)
@@ -71,7 +68,10 @@ class Verdict:
 
     @property
     def weakest(self) -> Contrast:
-        return min(self.contrasts, key=lambda contrast: contrast.found.value)
+        """The contrast that decides: where it fails the surest one against it, else the one whose interval reaches lowest."""
+        if self.state == "fails":
+            return min((c for c in self.contrasts if c.found.value < self.gap), key=lambda c: c.found.p)
+        return min(self.contrasts, key=lambda c: c.found.low)
 
     @property
     def claim(self) -> str:
@@ -83,11 +83,9 @@ class Verdict:
     def sentence(self) -> str:
         """The answer with numbers; where it cannot be told, the smallest difference that could have been."""
         told = f"{self.name} {self.state}: {self.claim}"
-        if self.missing:
-            return f"{told}; there is no measured run of {' and '.join(self.missing)}"
-        if not self.contrasts:
-            return f"{told}; its arms share no setting and no question"
-        least = f" (the least of {len(self.contrasts)})" if len(self.contrasts) > 1 else ""
+        if self.lack:
+            return f"{told}; {self.lack}"
+        least = f" (the weakest of {len(self.contrasts)})" if len(self.contrasts) > 1 else ""
         told += f"; {self.weakest.words()}{least}"
         if self.state == "undecided":
             told += f"; no difference below {100 * self.weakest.found.visible:.1f} points could be seen"
@@ -103,23 +101,23 @@ def verdicts(settings: Sequence[Setting]) -> list[Verdict]:
 
 def _verdict(name: str, expected: Expectation, runs: Sequence[Run]) -> Verdict:
     arms = {arm: [run for run in runs if run.final and _is_of(run, arm)] for arm in expected.order}
-    if missing := tuple(arm for arm in arms if not _results(arm, arms[arm], expected.benchmark)):
-        return Verdict(name, expected, (), missing)
+    if missing := [arm for arm in arms if not _results(arm, arms[arm], expected.benchmark)]:
+        return Verdict(name, expected, (), f"there is no measured run of {' and '.join(missing)}")
     keys = {key for arm in arms for key in given(arm.split())}
     groups: dict[tuple[tuple[str, str], ...], dict[str, list[Run]]] = {}
     for arm, members in arms.items():
         for run in members:
-            rest = tuple(sorted((k, v) for k, v in run.given.items() if k not in keys and k.lstrip("+~") not in _ASIDE))
+            rest = tuple(sorted((k, v) for k, v in run.given.items() if k not in keys and k.lstrip("+~") not in ASIDE))
             groups.setdefault(rest, {}).setdefault(arm, []).append(run)
     common = set.intersection(*map(set, groups))
     contrasts = []
     for rest, members_of in groups.items():
         where = ", ".join(value for pair in rest if pair not in common for value in [pair[1] or pair[0]])
         contrasts += list(_contrasts(expected, members_of, where))
-    return Verdict(name, expected, tuple(contrasts))
-
-
-_ASIDE = {word for word in SWEPT if not word.startswith("selection")}
+    told = {(contrast.lower, contrast.higher) for contrast in contrasts}
+    apart = [f"{low} and {high}" for low, high in pairwise(expected.order) if (_short(low), _short(high)) not in told]
+    lack = f"no runs of {'; '.join(apart)} share all else and a question" if apart else ""
+    return Verdict(name, expected, tuple(contrasts), lack)
 
 
 def _contrasts(expected: Expectation, arms: dict[str, list[Run]], where: str) -> Iterator[Contrast]:
@@ -136,7 +134,7 @@ def _is_of(run: Run, arm: str) -> bool:
 def _results(arm: str, runs: Sequence[Run], benchmark: str) -> list[Results]:
     """What the arm's runs measured, equal ones once; a base is one for many runs."""
     found = [run.base if arm == BASE else run.tuned for run in runs]
-    there = [r for r in found if r and (benchmark == "mean" or benchmark in r.benchmarks)]
+    there = [r for r in found if r and (benchmark == MEAN or benchmark in r.benchmarks)]
     return list({identity(r): r for r in there}.values()) if arm == BASE else there
 
 
