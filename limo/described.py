@@ -25,11 +25,8 @@ class Key:
 
 
 def members() -> dict[str, dict[str, Path]]:
-    """Group -> member -> its file; one of the working directory before a shipped one of the same name."""
-    found: dict[str, dict[str, Path]] = {}
-    for group, name, file in folders.files():
-        found.setdefault(group, {}).setdefault(name, file)
-    return {group: dict(sorted(found[group].items())) for group in sorted(found)}
+    """`folders.members`, by name within a group too."""
+    return {group: dict(sorted(held.items())) for group, held in folders.members().items()}
 
 
 def file_of(group: str, name: str) -> Path | None:

@@ -152,13 +152,18 @@ def foreign() -> Path | None:
 
 def offered() -> dict[str, list[str]]:
     """The members of every group, recipes included; what the same YAML makes, comments apart, is listed once, as `name = other`."""
+    return {group: _once(held) for group, held in members().items()}
+
+
+def members() -> dict[str, dict[str, Path]]:
+    """Group -> member -> its file; one of the working directory before a shipped one of the same name."""
     found: dict[str, dict[str, Path]] = {}
-    for group, name, file in files():
+    for group, name, file in _files():
         found.setdefault(group, {}).setdefault(name, file)
-    return {group: _once(members) for group, members in sorted(found.items())}
+    return dict(sorted(found.items()))
 
 
-def files() -> Iterator[tuple[str, str, Path]]:
+def _files() -> Iterator[tuple[str, str, Path]]:
     """Group, member and file of all that is offered; that of the working directory before the shipped one."""
     for kind in ("conf", "experiments"):
         for folder in folders(kind):

@@ -13,7 +13,7 @@ from pathlib import Path
 from limo.records import Dropped, Example, ParaphrasesSummary, Record, SelectionSummary, read
 from limo.report import figures
 from limo.report.html import Html, el, facts, table
-from limo.report.parts import Pieces, folded, key
+from limo.report.parts import Pieces, cut, folded, key
 from limo.report.runs import Run
 from limo.report.settings import Setting, describe
 from limo.report.stages import flat
@@ -26,8 +26,6 @@ PANELS = 4
 """Selections whose score distributions are drawn; a larger sweep shows its counts only."""
 CARDS = 3
 """Examples shown of the best, the last that were kept and the first that were not."""
-SHOWN = 1200
-"""Characters of a solution on a card."""
 MOST = 24
 """Settings whose agreement is shown as a table."""
 
@@ -120,7 +118,6 @@ def _cards(run: Run, kept: Sequence[Example], dropped: Sequence[Dropped]) -> Pie
 
 
 def _card(why: str, example: Example, scores: Mapping[str, float]) -> Html:
-    text = example.solution if len(example.solution) <= SHOWN else example.solution[:SHOWN] + " …"
     named = [("answer", example.answer), ("from", example.origin), ("graded", example.verdict)]
     named += [("changed by", ", ".join(example.transforms))]
     numbers = [(name, f"{value:.4g}") for name, value in sorted(scores.items())]
@@ -129,7 +126,7 @@ def _card(why: str, example: Example, scores: Mapping[str, float]) -> Html:
         el("h4", f"{why}: {example.id}"),
         el("p", example.question),
         facts([*named, *numbers]),
-        el("pre", text),
+        el("pre", cut(example.solution)),
         class_="card",
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from limo.records import lines, parsed
 from limo.report.html import Html, el, table
-from limo.report.parts import Pieces, folded
+from limo.report.parts import Pieces, cut, folded
 from limo.report.runs import Run
 from limo.report.settings import Setting
 
@@ -23,8 +23,6 @@ LISTS = {
 """Where a run's evidence lies, and what became of the problems in it."""
 PAIRS = 12
 """Pairs that are shown side by side, each way of finding them by turns, the least alike first."""
-SHOWN = 1200
-"""Characters of a question."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def leaks(run: Run) -> Iterator[Leak]:
 def _pool(found: list[Leak]) -> Pieces:
     if not found:
         return []
-    counts = Counter((one.benchmark, one.reason, one.method, one.became) for one in found)
+    counts = Counter(map(_key, found))
     least = {key: min(one.score for one in found if _key(one) == key) for key in counts}
     body = [[*key, f"{n:,}", f"{least[key]:.2f}"] for key, n in sorted(counts.items())]
     head = ["benchmark", "why", "found by", "became", "problems", "least score"]
@@ -111,20 +109,16 @@ def _some(found: Sequence[Leak]) -> list[Leak]:
 
 
 def _pair(one: Leak) -> Html:
-    both = f"; both have: {_cut(one.text)}" if one.text else ""
+    both = f"; both have: {cut(one.text)}" if one.text else ""
     place = " in its solution" if one.where == "solution" else ""
     return el(
         "article",
         el("p", f"{one.reason}, {one.became}: {one.method}{place}, {one.score:.2f}{both}", class_="small"),
         el(
             "div",
-            el("div", el("h4", f"pool: {one.id}"), el("p", _cut(one.question))),
-            el("div", el("h4", f"{one.benchmark}: {one.problem}"), el("p", _cut(one.other))),
+            el("div", el("h4", f"pool: {one.id}"), el("p", cut(one.question))),
+            el("div", el("h4", f"{one.benchmark}: {one.problem}"), el("p", cut(one.other))),
             class_="pair",
         ),
         class_="card",
     )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else text[:SHOWN] + " …"

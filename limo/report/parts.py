@@ -8,6 +8,8 @@ from limo.report.html import Html, el, join
 from limo.report.notes import ALARM
 from limo.report.values import Ranged, signed
 
+SHOWN = 1200
+"""Characters of a text that are shown."""
 SURE = 0.001
 """p values below are not told apart."""
 Pieces = list[Html]
@@ -38,6 +40,11 @@ def percent(value: float | None) -> str:
 def chance(p: float | None) -> str:
     """A p value as a table shows it; empty where there is none."""
     return "" if p is None else f"< {SURE}" if p < SURE else f"{p:.3f}"
+
+
+def cut(text: str) -> str:
+    """A long text of others as the page shows it."""
+    return text if len(text) <= SHOWN else text[:SHOWN] + " …"
 
 
 def key(*entries: tuple[str, str, str]) -> Html:
