@@ -61,8 +61,10 @@ def walk(config: Config, make: Make) -> None:
 
 def _judged(config: Config, make: Make, data: Path, sources: dict[str, Any]) -> Path:
     """What the data stage left, or what a judge left of it, where the rule of decontamination has one."""
+    from limo.data import guarded
+
     rule = getattr(config.data, "decontamination", None)
-    if rule is None or rule.paraphrases is None or not (sources or rule.protect):
+    if rule is None or rule.paraphrases is None or not guarded(rule, sources):
         return data
     from limo.paraphrases import Paraphrases, ParaphrasesStage
 

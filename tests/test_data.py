@@ -200,6 +200,7 @@ def test_cells_of_any_kind_become_text_in_one_way(tmp_path: Path, caplog: pytest
     assert [p.gold.value for p in found] == ["", "", "", "\U0001f600"]
     assert found[-1].question == "a \ufffd b"
     assert "a.jsonl, line 4: 1 half characters" in caplog.text
+    assert run(tmp_path / "run", Files(path=tmp_path / "a.jsonl", bad_rows="drop"))[2].unreadable == 1
     (marked := tmp_path / "marked.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(ROWS).encode())
     assert len(Files(path=marked).problems()) == 3
 

@@ -160,9 +160,12 @@ def test_the_plan_prices_the_judge() -> None:
     words = ["+experiment=limo817", "+paraphrases@data.decontamination.paraphrases=qwen2.5-32b-instruct"]
     config = compose(words)
     assert config.data.decontamination.paraphrases.prompt == PROMPT
-    made = plan(config, survey(config), (Gpu("NVIDIA H100 80GB HBM3", 80 << 30),) * 8)
+    gpus = (Gpu("NVIDIA H100 80GB HBM3", 80 << 30),) * 8
+    made = plan(config, survey(config), gpus)
     (one,) = [g for g in made.generations if g.task == "paraphrases"]
     assert (one.answers, one.tokens) == (round(0.7 * 817), round(0.7 * 817) * 16) and (one.hours or 0) > 0
+    config = compose([*words, "evaluation=none", "~data.decontamination.protect"])
+    assert not [g for g in plan(config, survey(config), gpus).generations if g.task == "paraphrases"], "near to what?"
 
 
 @pytest.mark.parametrize(

@@ -278,11 +278,12 @@ def test_shares_that_should_alarm_are_said_first(tmp_path: Path) -> None:
     training = records.read_record(run / "training/summary.json", records.TrainingSummary)
     long = replace(training, overlong=96, overlong_share=0.32, overlong_policy="truncate")
     records.write_record(run / "training/summary.json", long)
-    data = records.DataSummary(10, 8, leaks={"math500": 2}, unchecked=("aime24",))
+    data = records.DataSummary(10, 8, leaks={"math500": 2}, unchecked=("aime24",), unreadable=3)
     records.write_record(run / "data/summary.json", data)
     said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
     assert any("32.0 % of the examples were longer" in s and "never show how to stop" in s for s in said)
     assert any("not searched for the questions of aime24" in s for s in said)
+    assert any("in 3 problems a character is lost" in s for _, s in notes(shown(run)))
     page = report.write(report.read([run]), tmp_path).read_text()
     assert all(s.replace("'", "&#x27;") in page for s in said)
 

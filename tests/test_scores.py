@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,6 +55,25 @@ def test_a_model_that_finds_all_tokens_alike_pays_log_v_and_ranks_all_first(tmp_
         assert found["rsr"] == pytest.approx(1 / price, rel=1e-5)
         assert found["perplexity"] == pytest.approx(shape.vocab_size, rel=1e-4)
         assert found["ifd"] == pytest.approx(1) == found["ifd_perplexity"], "the answer depends on no question"
+
+
+def test_tokens_whose_logits_bf16_makes_equal_cost_the_same_and_neither_is_likelier() -> None:
+    import torch
+
+    from limo.scores.forward import cost
+
+    torch.manual_seed(0)
+    head = torch.nn.Linear(16, 512, bias=False, dtype=torch.bfloat16)
+    net = SimpleNamespace(get_output_embeddings=lambda: head)
+    states = torch.randn(1, 16, dtype=torch.bfloat16)
+    logits = head(states)[0].tolist()
+    tied = [token for token, logit in enumerate(logits) if logits.count(logit) > 1]
+    assert len(tied) > 50, "bf16 has few values"
+    for token in tied:
+        twins = [other for other in tied if logits[other] == logits[token]]
+        costs = {cost(net, states, torch.tensor([other]), 512) for other in twins}  # type: ignore[arg-type]
+        assert len(costs) == 1
+        assert costs.pop().ranks == 1 + sum(logit > logits[token] for logit in logits)
 
 
 def test_costs_are_those_of_the_formulas_on_logits_of_the_whole_model(base: Model, tmp_path: Path) -> None:

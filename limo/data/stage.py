@@ -75,7 +75,8 @@ class DataStage(Stage):
         search = Search(rule, questions) if rule else None
         spool, near = folder / "pool.jsonl", getattr(self.data, "near", None)
         bad: list[LeftOut] = []
-        pool = list(spread(Look(search, near is not None).at, self._spooled(spool, bad), self._engine()))
+        marred: Counter[str] = Counter()
+        pool = list(spread(Look(search, near is not None).at, self._spooled(spool, bad, marred), self._engine()))
         _refuse_equal_ids(pool)
         done = clean(pool, self._duplicates(), near)
         leaks = _leaks(search, done.kept.values()) if search else []
@@ -102,16 +103,19 @@ class DataStage(Stage):
             leaks=dict(Counter(why.match.benchmark for why in leaks if why.match)),
             protected={name: len(problems) for name, problems in questions.items()},
             unchecked=tuple(name for name in guarded(rule, self.protect) if name not in questions) if rule else (),
+            unreadable=marred["unreadable"],
         )
         summarise(folder, found)
 
-    def _spooled(self, spool: Path, bad: list[LeftOut]) -> Iterator[str]:
-        """The problems of the source as lines, each written as it comes; those that cannot be used go to `bad`."""
+    def _spooled(self, spool: Path, bad: list[LeftOut], marred: Counter[str]) -> Iterator[str]:
+        """The problems of the source as lines, each written as it comes; those that cannot be used go to `bad`, and those in
+        which a character is lost are counted."""
         with blamed("data"), spool.open("w", encoding="utf-8") as handle:
             for row in entries(self.data):
                 if isinstance(row, Row):
                     line = records.line(row.problem)
                     handle.write(line)
+                    marred["unreadable"] += "\ufffd" in line
                     yield line
                 else:
                     bad.append(LeftOut(row.place, "", "bad row", why=row.reason))
@@ -125,7 +129,7 @@ class DataStage(Stage):
 
     def _rule(self) -> Decontamination | None:
         rule: Decontamination | None = getattr(self.data, "decontamination", Decontamination())
-        return rule if self.protect or (rule and rule.protect) else None
+        return rule if guarded(rule, self.protect) else None
 
 
 def _write(folder: Path, spool: Path, kept: Set[str], merged: Mapping[str, str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from limo import hardware
 from limo.attempts import Attempts
 from limo.config import Config
+from limo.data import guarded
 from limo.engine import Engine
 from limo.engine.decode import wanted
 from limo.engine.transformers import Transformers
@@ -71,8 +72,10 @@ def generations(
 
 def _pairs(config: Config, machine: Machine, sizes: Amounts, found: Mapping[str, Path | None]) -> Iterator[Generation]:
     """What the judge of paraphrases is asked."""
-    task, judge = "paraphrases", getattr(getattr(config.data, "decontamination", None), "paraphrases", None)
-    if judge is not None and found.get(task, Path()) is None:
+    rule = getattr(config.data, "decontamination", None)
+    task, judge = "paraphrases", getattr(rule, "paraphrases", None)
+    looked = guarded(rule, config.evaluation.sources() if config.evaluation else {})
+    if judge is not None and looked and found.get(task, Path()) is None:
         pairs, longest = (
             None if sizes.problems is None else round(NEAR * sizes.problems),
             judge.sampling.longest(judge.model),

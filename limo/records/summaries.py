@@ -23,6 +23,8 @@ class DataSummary:
     """Benchmark -> questions that were looked for."""
     unchecked: tuple[str, ...] = ()
     """Benchmarks that could not be read here."""
+    unreadable: int = 0
+    """Problems read in whose text a U+FFFD stands, for a character that could not be read, here or by whoever made the file."""
 
 
 @record

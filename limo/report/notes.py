@@ -121,6 +121,8 @@ def _data(settings: Sequence[Setting]) -> Iterator[Note]:
         )
     if unchecked := list(dict.fromkeys(name for one in said for name in one.unchecked)):
         yield "problem", f"data: not searched for the questions of {', '.join(unchecked)}, which could not be read"
+    if marred := max((one.unreadable for one in said), default=0):
+        yield "note", f"data: in {marred:,} problems a character is lost (U+FFFD stands for it)"
 
 
 def _judged(said: ParaphrasesSummary) -> Iterator[Note]:
