@@ -84,7 +84,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if not asked.shell_completion:
             # before Hydra calls what its part of a recipe names, or makes the folder of a run
-            jobs([*asked.overrides, *(["--config-dir", asked.config_dir] if asked.config_dir else [])])
+            many = ["--multirun"] if asked.multirun else []
+            jobs([*many, *asked.overrides, *(["--config-dir", asked.config_dir] if asked.config_dir else [])])
         with in_words():
             register_configs()
             hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from limo import UserError, folders, resolvers, trust
 from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit, refuse_name
 from limo.described import leaves
+from limo.objective import refuse_aimless, searches
 from limo.serial import load
 from limo.spelling import meant
 
@@ -74,6 +75,9 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         settings = config.hydra
         if settings.mode is not RunMode.MULTIRUN and not MULTIRUN & set(overrides):
             return [words]
+        refuse_aimless(OmegaConf.to_container(config, resolve=False))
+        if searches(settings):
+            return [fixed]  # its runs are not known before it has seen some
         swept = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
         batches = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *words]), max_batch_size=None)
         return [list(job) for batch in batches for job in batch]
@@ -182,6 +186,8 @@ def _no_member(file: str, options: Sequence[str]) -> str:
     if group.partition("/")[0] == folders.RECIPES:  # recipes in folders are one group to the user
         name = file.removeprefix(f"{folders.RECIPES}/")
         group, options = f"+{folders.RECIPES}", folders.offered()[folders.RECIPES]
+    if name in ("joblib", "optuna"):
+        return f"{group}={name} needs an optional part; pip install 'limo[sweeps]'"
     if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
         return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
     choices = f"{meant(name, options)}; choose one of: {', '.join(options)}" if options else ""

@@ -111,6 +111,9 @@ class Config:
     """What the study asks, in one sentence that the report answers; null takes the first line of the recipe's head comment."""
     expect: Annotated[dict[str, Any], BeforeValidator(_expected)] = field(default_factory=dict)
     """What it expects of its arms, by name; the report says whether that holds, fails or cannot be told."""
+    objective: str | None = None
+    """What a sweeper that searches over settings is told of each run: the accuracy of a benchmark, by its name, which is then one
+    to choose by and no test, or `validation_loss`. Null for none."""
     seed: int = 0
     """Every random choice of a run derives from it."""
     stages: tuple[str, ...] = STAGES

@@ -22,7 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from limo import StageError, UserError, pipeline
+from limo import StageError, UserError, objective, pipeline, tally
 from limo.compose import build, refuse
 from limo.config import expectations, first_line
 from limo.records import Asked, Status, beside, read_record, write_record
@@ -30,20 +30,20 @@ from limo.resolvers import saved
 from limo.stage import FULL
 
 log = logging.getLogger("limo")
+logging.getLogger("alembic").setLevel(logging.WARNING)  # Optuna's database, which nobody asked for
 
 DONE, BROKEN, MISTAKEN = 0, 1, 2
-SWEEP = "LIMO_SWEEP"
-"""Environment variable that tells the jobs of a sweep, in whatever process, where to register."""
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, *FULL}
 """Errors of the disk that the user can mend."""
 outcomes: list[int] = []
 """Exit codes of the jobs that ran in this process."""
 
 
-def job(cfg: DictConfig) -> None:
-    """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on."""
+def job(cfg: DictConfig) -> float:
+    """One run of a sweep or the only one; never raises, so that the other runs of a sweep go on. Returns its objective."""
     if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and os.environ.get("SLURM_PROCID", "0") != "0":
-        return  # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
+        # submitit starts a job on each of its nodes; the first runs the road and reaches the others by srun
+        return objective.worst(cfg.objective)
     logging.raiseExceptions = False  # a log that finds no room is no reason to print how it failed
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
@@ -59,6 +59,18 @@ def job(cfg: DictConfig) -> None:
         write_record(folder / "status.json", ended)
     if settings.mode is RunMode.RUN and code == DONE:
         report_on([folder], folder)
+    elif place := tally.register():
+        _stand(place, folder, Path(settings.sweep.dir))
+    return objective.reached(folder, cfg.objective) if code == DONE else objective.worst(cfg.objective)
+
+
+def _stand(place: Path, folder: Path, out: Path) -> None:
+    """Say how the sweep stands after a run, and show it on a page."""
+    try:
+        print(f"{tally.tally(place)}; the last: {tally.gave(folder)} ({folder.name})", flush=True)
+        tally.redraw(place, out)
+    except (UserError, OSError) as error:  # the last page says it better
+        log.warning(f"no page between the runs: {error}")
 
 
 def _ending(run: Callable[[], None]) -> tuple[int, str | None]:
@@ -90,9 +102,8 @@ def _ending(run: Callable[[], None]) -> tuple[int, str | None]:
 def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
     settings = HydraConfig.get()
     write_record(folder / "status.json", status)
-    register = Path(os.environ.get(SWEEP, ""))  # the sweep may have ended before
-    if settings.mode is RunMode.MULTIRUN and SWEEP in os.environ and register.is_dir():
-        (register / str(settings.job.num)).write_text(str(folder))
+    if settings.mode is RunMode.MULTIRUN and (place := tally.register()):
+        tally.enter(place, settings.job.num, folder)
     if settings.mode is RunMode.RUN and submits(settings):
         chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
         raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
@@ -132,7 +143,7 @@ def not_submitted(error: RuntimeError) -> str | None:
 class Sweep(Callback):
     """Over all jobs of a `--multirun`, wherever they ran: one report, and an exit code that says whether any failed.
 
-    Each job registers in a folder on the disk that all share; the environment of the jobs says where it is.
+    Each job registers in the sweep's tally.
     """
 
     def __init__(self) -> None:
@@ -147,9 +158,10 @@ class Sweep(Callback):
             self._wait_for_all()
         folder = Path(config.hydra.sweep.dir).absolute()
         try:
-            register = beside(folder / "sweep")
-            register.mkdir(parents=True)
-            os.environ[SWEEP] = str(register)
+            place = beside(folder / "sweep")
+            place.mkdir(parents=True)
+            tally.ask(place, config.hydra.sweeper.n_trials if objective.searches(config.hydra) else 0)
+            os.environ[tally.SWEEP] = str(place)
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
             sys.exit(MISTAKEN)  # Hydra would make a warning of an exception
@@ -172,6 +184,7 @@ class Sweep(Callback):
                     log.warning(f"{' '.join(words)}: {same}; it runs once")
             if type(sweeper).__name__ == "BasicSweeper":  # one that searches counts on an answer to each of its jobs
                 batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
+                tally.ask(Path(os.environ[tally.SWEEP]), len(batch))
 
         Sweeper.validate_batch_is_legal = check  # type: ignore[assignment, method-assign]
 
@@ -204,9 +217,9 @@ class Sweep(Callback):
             outcomes.append(BROKEN)
 
     def _close(self, config: DictConfig) -> None:
-        register = Path(os.environ.pop(SWEEP))
-        registered = {int(entry.name): Path(entry.read_text()) for entry in register.iterdir()}
-        shutil.rmtree(register)
+        place = Path(os.environ.pop(tally.SWEEP))
+        registered = tally.entered(place)
+        shutil.rmtree(place)
         jobs = [registered[number] for number in sorted(registered)]
         for number, (_, sentence) in sorted(self.lost.items()):
             log.error(sentence)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
-from tests.command import GOOD, OTHER, jsonl, pooled, started
-from tests.waiting import LAST, until
+from limo import tally
+from limo.records import Status, read_results, write_record
+from tests.command import GOOD, OTHER, jsonl, limo, pooled, started
+from tests.outputs import write_run
+from tests.waiting import until
 
 
 def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> None:
@@ -24,6 +29,10 @@ def test_a_sweep_goes_on_after_a_failed_job_and_reports_all(tmp_path: Path) -> N
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
     assert "2 of 4 runs failed" in told
+    assert (
+        re.search(r"1 of 4 runs ended, about .* left; the last: done \(", told)
+        and "4 of 4 runs ended (2 failed)" in told
+    )
     assert "selection.size=3 is more than the 2 examples" in told
     assert not list((tmp_path / "outputs/sweep").glob(".sweep*")), "of a sweep that was killed"
     folders = sorted(f.parent for f in (tmp_path / "outputs/sweep").glob("*/status.json"))
@@ -61,30 +70,91 @@ def test_a_stage_left_out_must_be_in_the_store(tmp_path: Path) -> None:
 
 def test_runs_of_a_sweep_in_other_processes_and_other_folders_are_all_in_its_report(tmp_path: Path) -> None:
     """As with a launcher that sends its runs to other machines, each with a name, so a folder, of its own."""
-    driver = """
-import multiprocessing, sys
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-here = BasicLauncher.launch
-def launch(self, overrides, start):
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        done = [pool.apply_async(run, (self, [o], start + n)) for n, o in enumerate(overrides)]
-        return [d.get() for d in done]
-def run(self, overrides, start):
-    here(self, [overrides[0]], start)
-BasicLauncher.launch = launch
-sys.argv[0] = "limo"
-from limo.__main__ import main
-main()
-"""
-    fixed = [*pooled(tmp_path), "stages=[data,selection]"]
-    command = [sys.executable, "-c", driver, "-m", *fixed, "selection=all", "selection.size=1,3", "name=one,two"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LAST)
+    parallel = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    fixed = [*pooled(tmp_path), "stages=[data,selection]", "selection=all"]
+    done = started("-m", *parallel, *fixed, "selection.size=1,3", "name=one,two", cwd=tmp_path)
     told = done.stdout + done.stderr
-    assert "2 of 4 runs failed" in told, told
+    assert "2 of 4 runs failed" in told and "4 of 4 runs ended (2 failed)" in told, told
     assert done.returncode == 1
     assert "report: outputs/" in told
     assert len(list((tmp_path / "outputs").glob("*/*/status.json"))) == 4
     assert not list((tmp_path / "outputs").glob("*/.sweep*"))
+
+
+def test_a_page_is_there_while_a_sweep_runs_and_says_so(tmp_path: Path) -> None:
+    """It is made of the runs that ended, and not again before it would be worth its time."""
+    sweep, place = tmp_path / "sweep", tmp_path / "register"
+    place.mkdir()
+    tally.ask(place, 3)
+    ended, running = write_run(sweep, "limo"), write_run(sweep, "random", error="no disk")
+    write_record(running / "status.json", Status())
+    for number, folder in enumerate((ended, running)):
+        tally.enter(place, number, folder)
+    tally.redraw(place, sweep)
+    page = sweep / "report.html"
+    assert "This sweep still runs: 1 of 3 runs ended (1 running), about " in page.read_text()
+    assert "random" not in page.read_text()
+    assert re.fullmatch(r"tuned main \d+\.\d %, mean of 3 \d+\.\d %", tally.gave(ended))
+    write_record(running / "status.json", Status(state="failed", code=2, error="no disk\nat all", seconds=1.0))
+    assert tally.gave(running) == "failed: no disk"
+    (place / "page.json").write_text('{"made": 1e12, "took": 1.0}')
+    tally.redraw(place, sweep)
+    assert "no disk" not in page.read_text()
+    (place / "page.json").write_text('{"made": 0.0, "took": 1.0}')
+    tally.redraw(place, sweep)
+    assert "2 of 3 runs ended (1 failed), about " in page.read_text() and "no disk" in page.read_text()
+
+
+SEARCH = ["-m", "hydra/sweeper=optuna", "stages=[evaluation]", "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=2"]
+
+
+def test_a_search_is_told_what_its_runs_reached_and_passes_over_those_that_failed(tmp_path: Path) -> None:
+    ours = [
+        "evaluation=none",
+        "+evaluation/benchmark@evaluation.benchmarks.dev=lab_easy",
+        "evaluation.limit=2",
+        "name=s",
+    ]
+    ours += ["evaluation.benchmarks.dev.source.split=dev", "objective=dev", "hydra/sweeper/sampler=grid"]
+    swept = "evaluation.benchmarks.dev.max_tokens=choice(-1,8)"
+    done = started(*SEARCH, *ours, "hydra.sweeper.direction=maximize", swept, cwd=tmp_path)
+    told = done.stdout + done.stderr
+    assert "2 of 2 runs ended (1 failed)" in told and "1 of 2 runs failed" in told, told
+    best = (tmp_path / "outputs/s/optimization_results.yaml").read_text()
+    assert "dev.max_tokens: 8" in best
+    (results,) = (tmp_path / "outputs/s").glob("*/evaluation/base/results.json")
+    assert f"best_value: {read_results(results).benchmarks['dev'].accuracy}" in best
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            (),
+            "a sweeper that searches needs an objective; set objective=… to the accuracy of a benchmark of the run, lab_main",
+        ),
+        (
+            ("objective=lab_mian",),
+            "objective=lab_mian: must be the accuracy of a benchmark of the run, .*; did you mean lab_main",
+        ),
+        (
+            ("objective=lab_main",),
+            "hydra.sweeper.direction=minimize would look for the worst lab_main; .*direction=maximize",
+        ),
+        (("objective=validation_loss",), "objective=validation_loss needs training.validation=<examples.jsonl>"),
+    ],
+)
+def test_a_search_without_a_good_aim_does_not_begin(
+    words: tuple[str, ...],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert limo(*SEARCH, "evaluation.limit=interval(1,3)", *words) == 2
+    assert re.search(sentence, capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_is_broken_off_shows_neither_the_end_nor_the_results_of_an_earlier_one(tmp_path: Path) -> None:

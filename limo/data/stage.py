@@ -32,7 +32,7 @@ class DataStage(Stage):
     """
 
     module: ClassVar[str] = "limo.data"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     products: ClassVar[tuple[str, ...]] = ("problems.jsonl", "solutions.jsonl")
 
     data: Annotated[Data, held_to(Data)]

@@ -24,10 +24,10 @@ def read(folders: Sequence[Path]) -> list[Setting]:
     return settings_of(find(folders))
 
 
-def write(settings: Sequence[Setting], out: Path) -> Path:
+def write(settings: Sequence[Setting], out: Path, running: str | None = None) -> Path:
     """Write the page (`out`, or `report.html` in it when it is a folder), and `report.md` and `results.csv` beside it.
 
-    Returns the page. Raises UserError where the place cannot be written.
+    `running`: how far the runs are, where more are to come. Returns the page. Raises UserError where the place cannot be written.
     """
     from limo import UserError
     from limo.report.page import page
@@ -37,7 +37,7 @@ def write(settings: Sequence[Setting], out: Path) -> Path:
     title = " · ".join(dict.fromkeys(run.name for setting in settings for run in setting.runs))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page(settings, title), encoding="utf-8")
+        target.write_text(page(settings, title, running), encoding="utf-8")
         target.with_name(NOTE).write_text(markdown(settings, title), encoding="utf-8")
         target.with_name(SHEET).write_text(sheet(settings), encoding="utf-8")
     except OSError as error:

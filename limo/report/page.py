@@ -16,8 +16,8 @@ from limo.report.settings import Setting
 from limo.report.verdicts import verdicts
 
 
-def page(settings: Sequence[Setting], title: str) -> str:
-    """The whole document."""
+def page(settings: Sequence[Setting], title: str, running: str | None = None) -> str:
+    """The whole document; `running` says how far the runs are, where more are to come."""
     found = verdicts(settings)
     parts = {
         "Accuracy": ("accuracy", accuracy(settings)),
@@ -34,7 +34,7 @@ def page(settings: Sequence[Setting], title: str) -> str:
     there = {heading: (anchor, content) for heading, (anchor, content) in parts.items() if content}
     body = el(
         "body",
-        el("header", el("h1", title), *answer(settings, found), _notes(settings)),
+        el("header", el("h1", title), *answer(settings, found), _notes(settings, running)),
         el(
             "nav",
             *(el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items()),
@@ -56,8 +56,10 @@ def page(settings: Sequence[Setting], title: str) -> str:
     return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
 
 
-def _notes(settings: Sequence[Setting]) -> Html | None:
+def _notes(settings: Sequence[Setting], running: str | None) -> Html | None:
     found = notes(settings)
+    if running:
+        found = [("note", f"This sweep still runs: {running}. Nothing here is its result yet."), *found]
     if not found:
         return None
     return el(
