@@ -173,7 +173,8 @@ def test_a_recipe_opens_with_its_question_and_every_command_in_its_head_can_be_p
     theirs.write_text('{"question": "1+1?", "answer": "#### 2"}\n', encoding="utf-8")
     assert commands(head[0], theirs)[0][0] == recipe
     for words in commands(head[0], theirs):
-        plan(["--gpus", "4x8xH100", *(word for word in words if word not in ("plan", "--gpus", "4x8xH100"))])
+        first, *_ = limo.compose.jobs([word for word in words if word not in ("plan", "--gpus", "4x8xH100")])
+        plan(["--gpus", "4x8xH100", *first, "hydra.mode=RUN"])  # its other jobs are composed and built above
         assert "GPU hours" in capsys.readouterr().out
 
 
