@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from limo.config import component
+from limo.engine.forcing import Forcing
 from limo.models import Model
 
 PROMPT = 2048
@@ -26,6 +27,8 @@ class Sampling:
     """0 keeps every token."""
     max_tokens: int = 32768
     """Longest answer in tokens; a longer one is cut and counted as truncated."""
+    forcing: Forcing | None = None
+    """Make the model think longer, or conclude sooner, than it would; None lets it be."""
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -42,6 +45,11 @@ class Sampling:
             raise ValueError(f"top_k={self.top_k} must be 0 (every token) or more")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be 1 or more")
+        if self.forcing and self.forcing.thinking and self.forcing.thinking + self.forcing.answer > self.max_tokens:
+            raise ValueError(
+                f"forcing.thinking={self.forcing.thinking} and forcing.answer={self.forcing.answer} are more than "
+                f"max_tokens={self.max_tokens}; lower them, or raise that"
+            )
 
     def longest(self, model: Model) -> int:
         """Tokens of a prompt and its answer that memory is counted for; at most the model's context."""

@@ -9,17 +9,19 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limo import UserError, hardware
 from limo.engine import actors
 from limo.engine.completions import Completions, Key, Writer, key_of
 from limo.engine.decode import dtype, on_ray
+from limo.engine.forcing import Forcing
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
 from limo.models import Model, end_ids, load_tokenizer, prompt_ids
+from limo.models.chat import control_token
 from limo.records import Attempt
 from limo.serial import fingerprint
 from limo.store import Store
@@ -54,9 +56,15 @@ class Ask:
     sample: int
     seed: int
     prompt_tokens: int
+    room: int
+    """Most tokens of the answer, by its sampling and the model's context."""
     request: Request | None
     key: Key
     expected: float
+    said: str = ""
+    """What stands of the answer in the prompt already."""
+    rounds: int = 0
+    """How often the model was made to go on."""
 
 
 def sample(
@@ -85,8 +93,9 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
         raise UserError(lacks[0])
     engine = engine.pick(model, longest)
     tokenizer = load_tokenizer(model)
+    for forcing in (group.sampling.forcing for group in groups if group.sampling.forcing):
+        _refuse_unwritable(forcing, model, tokenizer)
     asks = [_asks(group, model, tokenizer, seed) for group in groups]
-    wanted = {ask.key: ask for part in asks for ask in part if ask.request is not None}
     digest = Store(store).digest
     about = {
         "model": model.fingerprint(digest)["weights"],
@@ -94,9 +103,27 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
         "ends": end_ids(tokenizer, model),
     }
     completions = Completions(store / "completions" / f"{store_key(about)}.jsonl")
+    found: dict[Key, Completion] = {}
+    turn = [ask for part in asks for ask in part]
+    while turn:
+        found |= _complete(engine, model, {ask.key: ask for ask in turn if ask.request}, completions, about)
+        turn = []
+        for group, part in zip(groups, asks, strict=True):
+            for place, ask in enumerate(part):
+                if group.sampling.forcing and ask.request and (more := _onward(ask, found[ask.key], group, tokenizer)):
+                    part[place] = more
+                    turn.append(more)
+    pairs = zip(groups, asks, strict=True)
+    return [[_attempt(ask, found, group.sampling.max_tokens) for ask in part] for group, part in pairs]
+
+
+def _complete(
+    engine: Engine, model: Model, wanted: dict[Key, Ask], completions: Completions, about: dict[str, Any]
+) -> dict[Key, Completion]:
+    """The completions of requests, from the log or from one start of the engine."""
     found = completions.find(set(wanted))
     if len(found) < len(wanted):
-        about |= {"path": model.path, "hardware": hardware.describe(), "versions": hardware.versions()}
+        about = about | {"path": model.path, "hardware": hardware.describe(), "versions": hardware.versions()}
         with completions.writing(about, f"another run is asking {model.path}; waiting for its answers") as writer:
             found = completions.find(set(wanted))
             missing = [ask for key, ask in wanted.items() if key not in found]
@@ -108,8 +135,39 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
         raise UserError(
             f"{completions.path}: {lost} of {len(wanted)} answers are not there; run again to generate them"
         )
-    pairs = zip(groups, asks, strict=True)
-    return [[_attempt(ask, found, group.sampling.max_tokens) for ask in part] for group, part in pairs]
+    return found
+
+
+def _refuse_unwritable(forcing: Forcing, model: Model, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises UserError where the words of budget forcing are lost on the model."""
+    words = {
+        "wait": forcing.wait if forcing.waits else "",
+        "conclusion": forcing.conclusion if forcing.thinking else "",
+    }
+    for key, text in words.items():
+        read = tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"])
+        if "".join(read.split()) != "".join(text.split()):
+            raise UserError(
+                f"forcing.{key}={text!r}: the tokenizer of {model.path} cannot write it; choose words that it knows"
+            )
+
+
+def _onward(ask: Ask, got: Completion, group: Group, tokenizer: PreTrainedTokenizerBase) -> Ask | None:
+    """The request by which a model goes on from what it said, where budget forcing has it do so."""
+    forcing, request = group.sampling.forcing, ask.request
+    if forcing is None or request is None:
+        return None
+    cut = got.finish != "stop"
+    said = forcing.onward(ask.said + got.text, not cut, ask.rounds)
+    if said is None or ask.rounds > forcing.waits or control_token(tokenizer, said):  # no prompt may spell one
+        return None
+    begun = tokenizer(said, add_special_tokens=False)["input_ids"]
+    room = min(forcing.answer, ask.room - len(begun)) if cut else forcing.limit(ask.room) - len(begun)
+    if room < 1:
+        return None
+    onward = replace(request, prompt=(*request.prompt[: ask.prompt_tokens], *begun), max_tokens=room)
+    rounds = forcing.waits + 1 if cut else ask.rounds + 1  # after its conclusion nothing
+    return replace(ask, request=onward, key=key_of(onward), said=said, rounds=rounds, expected=room)
 
 
 def seed_of(seed: int, scope: str, problem: str, sample: int) -> int:
@@ -126,19 +184,20 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
     for problem, question in group.questions:
         try:
             prompt = tuple(prompt_ids(tokenizer, model, question))
-            room = min(sampling.max_tokens, context - len(prompt))
+            room = max(0, min(sampling.max_tokens, context - len(prompt)))
         except UserError as fault:
             if not group.foreign:
                 raise UserError(f"{group.scope}, question {problem}: {fault}") from None
             prompt, room = (), 0
-        expected = min(group.expected or sampling.max_tokens, room)
+        limit = sampling.forcing.limit(room) if sampling.forcing else room
+        expected = min(group.expected or sampling.max_tokens, limit)
         for number in range(sampling.samples):
             own = seed_of(seed, group.scope, problem, number)
             request = (
-                Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, room) if room > 0 else None
+                Request(prompt, own, sampling.temperature, sampling.top_p, sampling.top_k, limit) if limit > 0 else None
             )
             key = key_of(request) if request else ("", 0)
-            asks.append(Ask(problem, number, own, len(prompt), request, key, expected))
+            asks.append(Ask(problem, number, own, len(prompt), room, request, key, expected))
     return asks
 
 
@@ -181,6 +240,8 @@ def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, kno
 
 def _attempt(ask: Ask, found: dict[Key, Completion], max_tokens: int) -> Attempt:
     got = found[ask.key] if ask.request else Completion(text="", finish="prompt_too_long", tokens=0)
-    by_context = got.finish == "length" and ask.request is not None and ask.request.max_tokens < max_tokens
-    finish = "context" if by_context else got.finish
-    return Attempt(ask.problem, ask.sample, ask.seed, got.text, finish, ask.prompt_tokens, got.tokens)
+    finish = "context" if got.finish == "length" and ask.room < max_tokens else got.finish
+    before = len(ask.request.prompt) - ask.prompt_tokens if ask.request else 0
+    return Attempt(
+        ask.problem, ask.sample, ask.seed, ask.said + got.text, finish, ask.prompt_tokens, before + got.tokens
+    )

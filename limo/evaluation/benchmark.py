@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from limo import UserError
 from limo.config import component, held_to
 from limo.data import Data, PinnedFile, located
-from limo.engine import Sampling
+from limo.engine import Forcing, Sampling
 from limo.evaluation.repairs import Repair, repair
 from limo.grading import Rules
 from limo.records import AnswerType, Mended, Problem
@@ -62,6 +62,8 @@ class Benchmark:
     """0 keeps every token."""
     max_tokens: int = 32768
     """Longest answer in tokens."""
+    forcing: Forcing | None = None
+    """Make the model think longer, or conclude sooner, than it would; None lets it be."""
     rules: Rules = Rules()
     """Conventions of grading on which graders differ."""
     judge: bool = False

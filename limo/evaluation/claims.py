@@ -134,6 +134,8 @@ def differ(ours: Protocol, theirs: Asked) -> tuple[str, ...]:
         found.append(f"grader: {grader}, paper {theirs.grader}")
     if ours.shuffle is not None:
         found.append("options: shuffled, paper the right one always first")
+    if ours.forcing is not None:
+        found.append("thinking: budget forcing, paper none")
     if ours.limit is not None:
         found.append(f"questions: the first {ours.limit}, paper all")
     return tuple(found)

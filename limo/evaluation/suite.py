@@ -10,6 +10,7 @@ from typing import Any
 from limo import UserError
 from limo.config import component, runtime
 from limo.data import Data, Table, missing
+from limo.engine import Forcing
 from limo.evaluation.benchmark import Benchmark
 from limo.evaluation.judge import Judge
 from limo.hub import Remote, origins
@@ -27,6 +28,8 @@ class Evaluation:
     """Most questions of each benchmark, whatever its own limit; null caps none."""
     max_tokens: int | None = None
     """Longest answer in tokens, whatever a benchmark's own; null caps none."""
+    forcing: Forcing | None = None
+    """Budget forcing for all benchmarks; null leaves each its own."""
     data_dir: Path | None = runtime(default=None)
     """A local folder with the benchmarks' files; None takes each from its pinned repository."""
     base: bool = runtime(default=True)
@@ -59,7 +62,8 @@ class Evaluation:
 
     def _capped(self, one: Benchmark) -> Benchmark:
         limit = min((cap for cap in (one.limit, self.limit) if cap), default=None)
-        return replace(one, limit=limit, max_tokens=min(one.max_tokens, self.max_tokens or one.max_tokens))
+        most = min(one.max_tokens, self.max_tokens or one.max_tokens)
+        return replace(one, limit=limit, max_tokens=most, forcing=self.forcing or one.forcing)
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """What its results depend on: benchmarks with the content of their files, not where the files lie."""

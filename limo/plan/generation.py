@@ -66,6 +66,8 @@ def generations(
             mean = sum(count * cut for count, cut in counts) / answers if answers else 0.0
             unknown = [name for name, (_, n) in suite.items() if n is None]
             notes = [f"without {', '.join(unknown)}, whose size is not known"] if unknown else []
+            if any(b.forcing and b.forcing.waits for b, _ in suite.values()):
+                notes.append("without what forcing makes them longer by")
             longest = config.evaluation.longest(config.model)
             yield _one(task, config.engine, config.model, longest, answers, mean, machine, notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limo.records.files import read_record, write_record
 
@@ -39,6 +40,8 @@ class Protocol:
     limit: int | None
     """Only the first so many questions."""
     seed: int
+    forcing: dict[str, Any] | None = None
+    """Settings of budget forcing."""
 
 
 @dataclass(frozen=True, slots=True)
