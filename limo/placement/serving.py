@@ -20,6 +20,8 @@ ROWS = 256
 """Answers that grow at once."""
 LONGEST = 32_768
 """Tokens of the longest prompt and answer that is counted on where nobody says, if the model's own context is not shorter."""
+FEW = 4
+"""Longest answers at once below which an engine mostly reads weights: more GPUs to an engine then answer more in all."""
 SHORTEST = 1024
 """Tokens: room for fewer is no remedy."""
 
@@ -30,7 +32,7 @@ class Wanted:
 
     shape: Architecture | None
     asked: int | None = None
-    """GPUs that share the weights; None takes the fewest that hold them and one longest answer."""
+    """GPUs that share the weights; None takes the fewest that hold them and FEW longest answers, or else as many as can be."""
     replicas: int = 0
     """Engines side by side; 0 takes as many as there is room for."""
     item: int = 2
@@ -69,6 +71,11 @@ class Serving:
     def fits(self) -> bool:
         return self.needs <= self.room or not self.weights
 
+    @property
+    def answers(self) -> float:
+        """Longest answers that an engine has room for at once."""
+        return (self.room - self.weights - self.beside) / (self.token * self.longest) if self.weights else FEW
+
 
 def kv_bytes(shape: Architecture, item: int = 2) -> int:
     """Bytes of keys and values per token, in numbers of `item` bytes."""
@@ -79,7 +86,8 @@ def serving(gpus: Sequence[Gpu], wanted: Wanted) -> Serving:
     """Where a model is served; shared by all GPUs that can where even those are too few."""
     allowed = [wanted.asked] if wanted.asked else splits(wanted.shape, len(gpus)) or [1]
     every = [_placed(gpus, wanted, split) for split in allowed]
-    return next((one for one in every if one.fits), every[-1])
+    fitting = [one for one in every if one.fits] or every[-1:]
+    return next((one for one in fitting if one.answers >= FEW), max(fitting, key=lambda one: one.answers))
 
 
 def _placed(gpus: Sequence[Gpu], wanted: Wanted, split: int) -> Serving:
