@@ -294,3 +294,20 @@ def test_the_run_is_launched_with_the_numbers_of_the_plan(
         share = Shares(live, 10_000)
         assert isinstance(live, Vllm | Transformers) and isinstance(config.engine, AutoEngine | Vllm | Transformers)
         assert (one.placed.tensor_parallel, one.placed.replicas) == (live.tensor_parallel, share.count)
+
+
+@pytest.mark.parametrize("memory", [24, 40, 80, 141])
+@pytest.mark.parametrize("longest", [4096, 10_240, 34_816])
+@pytest.mark.parametrize(
+    "model", ["qwen2.5-3b-instruct", "qwen2.5-7b-instruct", "qwen2.5-32b-instruct", "qwen2.5-72b-instruct"]
+)
+def test_no_engine_reads_its_weights_for_an_answer_or_two_where_more_gpus_would_let_it_give_several(
+    model: str, longest: int, memory: int
+) -> None:
+    gpus = (Gpu("NVIDIA card", memory * GIB),) * 8
+    every = [serving(gpus, Wanted(shape(model), asked=split, longest=longest)) for split in (1, 2, 4, 8)]
+    chosen = serving(gpus, Wanted(shape(model), longest=longest))
+    enough = [one.tensor_parallel for one in every if one.fits and one.answers >= 4]
+    assert chosen.tensor_parallel == min(enough, default=max(every, key=lambda one: one.answers).tensor_parallel)
+    if (model, longest, memory) == ("qwen2.5-32b-instruct", 10_240, 80):
+        assert chosen.tensor_parallel == 2 and every[0].fits, "one card holds it, and one answer"
