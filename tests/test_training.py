@@ -82,6 +82,8 @@ def test_it_learns_and_says_what_it_did(trained: Path) -> None:
     losses = [float(row["loss"]) for row in table]
     assert losses[-1] < losses[0]
     assert said.final_loss == losses[-1]
+    accuracies = [float(row["token_accuracy"]) for row in table]
+    assert accuracies[0] < accuracies[-1] <= said.token_accuracy * 2 <= 2
     assert (said.steps, said.examples, said.strategy, said.overlong) == (6, 12, "single", 0)
     assert int(table[-1]["tokens"]) == said.tokens > said.supervised_tokens == int(table[-1]["supervised_tokens"])
     assert [int(row["step"]) for row in table] == list(range(1, 7))

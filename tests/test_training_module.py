@@ -59,21 +59,21 @@ def gradient(made: Module) -> torch.Tensor:
     return flat
 
 
-def by_hand(members: Sequence[Encoded], reduction: str) -> tuple[float, torch.Tensor]:
+def by_hand(members: Sequence[Encoded], reduction: str) -> tuple[float, float, torch.Tensor]:
     """The reference: each example alone through the whole model, its logits all at once."""
     made = module(False, 1)
-    total = torch.zeros(())
+    total, hits = torch.zeros(()), 0.0
     for member in members:
         ids = torch.tensor([member.tokens])
         labels = ids.clone()
         labels[0, : member.prompt] = -100
         logits = made.net(input_ids=ids).logits
         loss = functional.cross_entropy(logits[0, :-1], labels[0, 1:], ignore_index=-100, reduction="sum")
-        total = total + loss / (
-            sum(m.supervised for m in members) if reduction == "token" else len(members) * member.supervised
-        )
+        share = sum(m.supervised for m in members) if reduction == "token" else len(members) * member.supervised
+        total = total + loss / share
+        hits += float((logits[0, :-1].argmax(-1) == labels[0, 1:]).sum()) / share
     total.backward()
-    return float(total.detach()), gradient(made)
+    return float(total.detach()), hits, gradient(made)
 
 
 LAYOUTS = some.builds(
@@ -99,26 +99,27 @@ def test_loss_and_gradient_of_a_step_are_those_of_its_examples_alone(
 ) -> None:
     step = plan_batches([len(e.tokens) for e in encoded()], layout, seed, epochs=1, steps=None).steps[0]
     made = module(layout.packed, chunks)
-    loss = 0.0
+    loss = accuracy = 0.0
     for packs in step.packs:
         for pack in packs:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("limo.training.module.PIECE", piece)
-                part = made.part(Batch(pack, encoded(), step, layout.packed, reduction, 0))
+                part, hits = made.part(Batch(pack, encoded(), step, layout.packed, reduction, 0))
             part.backward()
             loss += float(part.detach())
+            accuracy += float(hits.detach())
     got = gradient(made)
-    want, reference = by_hand([encoded()[place] for place in step.members], reduction)
-    assert loss == pytest.approx(want, abs=1e-5)
+    want, right, reference = by_hand([encoded()[place] for place in step.members], reduction)
+    assert loss == pytest.approx(want, abs=1e-5) and accuracy == pytest.approx(right, abs=1e-5)
     assert float((got - reference).abs().max()) < 1e-5
 
 
 def test_an_empty_micro_batch_has_no_loss_and_touches_every_weight() -> None:
     made = module(True, 3)
     step = Step(0, (((0,), ()),))
-    part = made.part(Batch((), encoded(), step, True, "token", 0))
+    part, hits = made.part(Batch((), encoded(), step, True, "token", 0))
     part.backward()
-    assert float(part.detach()) == 0
+    assert float(part.detach()) == float(hits.detach()) == 0
     assert all(p.grad is not None and not p.grad.any() for p in made.net.parameters())
     made.net.zero_grad()
 

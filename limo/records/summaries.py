@@ -212,6 +212,8 @@ class TrainingSummary:
     """Peak of a process."""
     training_seconds: float
     seconds: float
+    token_accuracy: float | None = None
+    """Share of the supervised tokens that were the model's first choice before the step that trained on them, over the last epoch."""
 
 
 @record

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as lightning
@@ -154,8 +156,9 @@ def _trainer(
 
 
 def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Prepared, took: float) -> None:
-    rows = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
+    with (folder / METRICS).open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    last, epoch = rows[-1], rows[-max(1, round(prepared.batch_plan.per_epoch)) :]
     weights, trained = module.sizes()
     batch_plan, sizes = prepared.batch_plan, prepared.batch_plan.tokens(prepared.encoded)
     lowest = best(folder) if stage.training.export_from == "best" else None
@@ -176,6 +179,7 @@ def _summarise(stage: TrainingStage, folder: Path, module: Module, prepared: Pre
         parameters=weights,
         parameters_trained=trained,
         final_loss=float(last["loss"]),
+        token_accuracy=round(fmean(float(row["token_accuracy"]) for row in epoch), 5),
         checkpoint=stage.training.export_from,
         exported_step=lowest.step if lowest else len(batch_plan.steps),
         memory_gib=round(peak_memory() / 2**30, 3),

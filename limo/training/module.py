@@ -58,6 +58,8 @@ class Module(lightning.LightningModule):
         self.attention = implementation(model.attention, training.packing, training.precision)
         self.loss = torch.zeros(())
         """This rank's part of the loss of the current optimizer step."""
+        self.hits = torch.zeros(())
+        """Its part of the step's token accuracy, weighted like the loss."""
         self.norm = 0.0
         """Gradient norm of the last optimizer step, before clipping."""
         self._sharding: Any = None
@@ -116,7 +118,7 @@ class Module(lightning.LightningModule):
         elif batch.first:
             self.trainer.optimizers[0].zero_grad()
         if batch.first:
-            self.loss = batch.weights.new_zeros(())
+            self.loss, self.hits = batch.weights.new_zeros(()), batch.weights.new_zeros(())
             share = self.optimizer_config.schedule.at(self.trainer.global_step, len(self.batch_plan.steps))
             for group, peak in zip(self.trainer.optimizers[0].param_groups, self.peaks, strict=True):
                 group["lr"] = peak * share
@@ -154,13 +156,16 @@ class Module(lightning.LightningModule):
         return found
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        part = self.part(batch)
+        part, hits = self.part(batch)
         self.loss += part.detach()
+        self.hits += hits.detach()
         # Lightning divides by the accumulation and data parallelism averages over ranks: undo both
-        return part * (self.trainer.accumulate_grad_batches * self.ranks)
+        undone: torch.Tensor = part * (self.trainer.accumulate_grad_batches * self.ranks)
+        return undone
 
     def part(self, batch: Batch) -> torch.Tensor:
-        """This micro-batch's part of the loss of its step: head and cross-entropy over supervised tokens only, in chunks."""
+        """[2] This micro-batch's part of the loss of its step and of its token accuracy, of supervised tokens only: head and
+        cross-entropy in chunks."""
         hidden = self.hidden(batch.ids, batch.lengths, self.packed)
         rows = hidden.flatten(0, 1).index_select(0, batch.where)
         head = self.causal.get_output_embeddings()
@@ -171,7 +176,7 @@ class Module(lightning.LightningModule):
         if chunks == 1:
             whole: torch.Tensor = weighted(head, rows, batch.targets, batch.weights)
             return whole
-        total: torch.Tensor = rows.new_zeros((), dtype=torch.float32)
+        total: torch.Tensor = rows.new_zeros(2, dtype=torch.float32)
         parts = zip(
             rows.tensor_split(chunks),
             batch.targets.tensor_split(chunks),
@@ -216,7 +221,7 @@ class Module(lightning.LightningModule):
         total = torch.zeros((), device=self.loss.device)
         with self.trainer.precision_plugin.forward_context():
             for batch in batches:
-                total += self.part(batch.to(total.device))
+                total += self.part(batch.to(total.device))[0]
         self.net.train()
         return self.over_ranks(total)[0]
 
@@ -234,5 +239,7 @@ class Module(lightning.LightningModule):
 
 
 def weighted(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    loss = functional.cross_entropy(head(hidden).float(), targets, reduction="none")
-    return (loss * weights).sum()
+    """[2] The weighted sums of cross-entropies and of tokens that are the first choice; the second has no gradient."""
+    logits = head(hidden).float()
+    loss = functional.cross_entropy(logits, targets, reduction="none")
+    return torch.stack([(loss * weights).sum(), ((logits.argmax(-1) == targets) * weights).sum()])

@@ -23,8 +23,8 @@ from limo.training.module import Module
 from limo.training.watch import Watch
 
 COLUMNS = (
-    *("step", "epoch", "loss", "lr", "grad_norm", "tokens", "supervised_tokens", "tokens_per_second"),
-    *("memory_gib", "mfu", "seconds", "validation_loss"),
+    *("step", "epoch", "loss", "token_accuracy", "lr", "grad_norm", "tokens", "supervised_tokens"),
+    *("tokens_per_second", "memory_gib", "mfu", "seconds", "validation_loss"),
 )
 log = logging.getLogger(__name__)
 
@@ -118,8 +118,8 @@ class StepLog(lightning.Callback):
         own = self.module.loss
         since = time.perf_counter() - self.saved
         late = trainer.is_global_zero and self.interval is not None and since > self.interval
-        parts = (own, own.new_tensor(float(self.watch.told)), own.new_tensor(float(late)))
-        loss, told, due = self.module.over_ranks(*parts)
+        parts = (own, self.module.hits, own.new_tensor(float(self.watch.told)), own.new_tensor(float(late)))
+        loss, hits, told, due = self.module.over_ranks(*parts)
         step, norm, self.told, self.due = trainer.global_step, self.module.grad_norm(), told > 0, due > 0
         self.refuse_divergence(step, loss, norm)
         now = time.perf_counter()
@@ -132,6 +132,7 @@ class StepLog(lightning.Callback):
             "step": step,
             "epoch": round(step / self.module.batch_plan.per_epoch, 4),
             "loss": loss,
+            "token_accuracy": round(hits, 5),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "grad_norm": norm,
             "tokens": self.tokens,
