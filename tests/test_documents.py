@@ -112,7 +112,11 @@ def paths(node: object, key: str = "") -> Iterator[str]:
 
 
 def test_every_key_that_the_documents_name_exists() -> None:
-    runs = ([], ["+experiment=gsm8k"], ["+experiment=limo817", "evaluation/judge=qwen2.5-32b-instruct"])
+    runs = (
+        [],
+        ["+experiment=gsm8k"],
+        ["+experiment=limo817", "evaluation/judge=qwen2.5-32b-instruct", "evaluation/forcing=answer"],
+    )
     known = {path for words in runs for path in paths(dump(compose(words)))}
     named = {
         (document.name, key)

@@ -27,11 +27,13 @@ from limo.data import Files
 from limo.grading import Rules
 from limo.lab import Pool
 from limo.models import Model
+from limo.plan.amounts import amounts
 from limo.records import Attempt, Example, Gold, Grade, Problem, SelectionSummary, Tally, tallied
 from limo.selection import (
     Between,
     Bounds,
     Boxed,
+    Budget,
     CandidatesStage,
     Combine,
     Correct,
@@ -529,6 +531,33 @@ def test_the_stage_writes_examples_reasons_and_a_summary(tmp_path: Path) -> None
     facts = summary(tmp_path, SelectionSummary)
     assert (facts.problems, facts.candidates, facts.kept, facts.unmeasured) == (6, 6, 2, {"solve_rate": 2})
     assert facts.scores["kept"]["quality"]["0"] >= facts.scores["pool"]["quality"]["0.5"]
+
+
+@given(st.permutations(range(6)), st.integers(3, 60), st.integers(0, 40))
+def test_a_budget_keeps_the_best_that_fit_and_a_larger_one_keeps_them_too(
+    order: list[int], most: int, more: int
+) -> None:
+    pool = [example(f"{n}#0", "word " * (n + 3)) for n in order]
+    spent, larger = (
+        [
+            e.id
+            for e in Selection(rank="words", steps={"words": Length(unit="words")}, lowest=True, budget=budget)
+            .choose(pool, 0)
+            .kept
+        ]
+        for budget in (Budget(unit="words", most=most), Budget(unit="words", most=most + more))
+    )
+    words = [3, 4, 5, 6, 7, 8]
+    assert larger[: len(spent)] == spent == [f"{n}#0" for n in range(6) if sum(words[: n + 1]) <= most]
+
+
+def test_a_budget_in_tokens_of_the_model_is_chosen_from_the_command_line_and_planned() -> None:
+    words = ["+experiment=limo817", "+selection/budget@selection.budget=tokens", "selection.budget.most=600000"]
+    config = compose(words)
+    assert config.selection.budget == Budget(unit="tokens", model=config.model, most=600_000)
+    assert amounts(config, {}).examples == round(600_000 / amounts(config, {}).length)
+    with pytest.raises(UserError, match=r"selection\.budget\.most=2: the first solution is longer; raise it"):
+        Selection(budget=Budget(unit="words", most=2)).choose([example("a#0", "one two three")], 0)
 
 
 def test_size_and_seed_exist_in_every_strategy_and_words_weights_and_steps_can_be_overridden() -> None:

@@ -73,8 +73,8 @@ def amounts(config: Config, found: Mapping[str, Path | None]) -> Amounts:
         )
         return _counted(config, _texts(problems), len(problems), where)
     count = known(config.data)
-    examples = min(filter(None, (_size(config), count)), default=None)
     length = float(min(TRACE, _limit(config)))
+    examples = min(filter(None, (_size(config, length), count)), default=None)
     where = "examples as published" if count else "number of examples not known before the data are read"
     source = f"{where}, about {length:,.0f} tokens each"
     return Amounts(count, examples, length, None, None, source, _drawn(length, examples, _limit(config)))
@@ -87,9 +87,10 @@ def questions(benchmark: Benchmark) -> int | None:
 
 def _counted(config: Config, texts: Sequence[str], problems: int | None, where: str) -> Amounts:
     """From the texts (question and solution) of every example, or of every problem where none are selected yet."""
-    size, limit = _size(config), _limit(config)
+    limit = _limit(config)
     if not texts:
         length = float(min(TRACE, limit))
+        size = _size(config, length)
         source = f"counted in {where}, without solutions: about {length:,.0f} tokens each"
         return Amounts(problems, size, length, None, None, source, _drawn(length, size or problems, limit))
     ratio, how = _ratio(texts, config.model)
@@ -97,7 +98,7 @@ def _counted(config: Config, texts: Sequence[str], problems: int | None, where: 
     lengths = [before + len(text) / ratio for text in texts]
     over = sum(n > limit for n in lengths) / len(lengths)
     mean = sum(min(n, limit) for n in lengths) / len(lengths)
-    examples = min(size or len(texts), len(texts))
+    examples = min(_size(config, mean) or len(texts), len(texts))
     source = f"counted in {where}, {mean:,.0f} tokens each; {how}"
     some = tuple(int(min(n, limit)) for n in random.Random(0).sample(lengths, min(examples, MANY)))
     return Amounts(problems, examples, mean, int(max(lengths)), over, source, some)
@@ -109,8 +110,13 @@ def _drawn(mean: float, count: int | None, limit: int) -> tuple[int, ...]:
     return tuple(min(limit, max(2, int(draw.lognormvariate(middle, SPREAD)))) for _ in range(min(count or 0, MANY)))
 
 
-def _size(config: Config) -> int | None:
-    return config.selection.size if config.selection else None
+def _size(config: Config, mean: float) -> int | None:
+    """Examples that are asked for, where they have so many tokens each."""
+    if not config.selection:
+        return None
+    budget = config.selection.budget
+    held = max(1, round(budget.most / mean)) if budget and budget.unit == "tokens" else None
+    return min(filter(None, (config.selection.size, held)), default=None)
 
 
 def _limit(config: Config) -> int:

@@ -106,7 +106,7 @@ def _traits(said: SelectionSummary) -> Pieces:
 
 def _cards(run: Run, kept: Sequence[Example], dropped: Sequence[Dropped]) -> Pieces:
     """The first that were kept, and the last kept beside the first that missed."""
-    missed = sorted((d for d in dropped if d.step == "size"), key=lambda d: float(d.value or 0))[:CARDS]
+    missed = sorted((d for d in dropped if d.step in ("size", "budget")), key=lambda d: float(d.value or 0))[:CARDS]
     texts = {e.id: e for e in _rows(run.folder / "candidates" / "candidates.jsonl", Example)} if missed else {}
     shown = [("first kept", e) for e in kept[:CARDS]]
     shown += [("last kept", e) for e in kept[max(CARDS, len(kept) - CARDS) :]]
@@ -169,7 +169,7 @@ class Ordered:
 
 
 def order(run: Run) -> Ordered:
-    below = sorted((d for d in left_out(run) if d.step == "size"), key=lambda d: float(d.value or 0))
+    below = sorted((d for d in left_out(run) if d.step in ("size", "budget")), key=lambda d: float(d.value or 0))
     return Ordered([e.id for e in examples(run)], [d.id for d in below])
 
 

@@ -7,13 +7,14 @@ from limo.selection.quality import Quality, Trait
 from limo.selection.scores import Column, Combine, Length, Random
 from limo.selection.selection import Selection
 from limo.selection.stage import CandidatesStage, SelectionStage
-from limo.selection.steps import Dropped, Filter, Order, Score, Transform
+from limo.selection.steps import Budget, Dropped, Filter, Order, Score, Transform
 from limo.selection.transforms import Cut, Delete, Digits, Shuffle, Strip
 
 __all__ = [
     "Between",
     "Bounds",
     "Boxed",
+    "Budget",
     "CandidatesStage",
     "Column",
     "Combine",

@@ -15,7 +15,7 @@ from limo.records import Example
 from limo.selection.candidates import Verdicts, Which
 from limo.selection.filters import Correct, Where
 from limo.selection.scores import Column
-from limo.selection.steps import OWN, Dropped, Filter, Order, Score, Transform
+from limo.selection.steps import OWN, Budget, Dropped, Filter, Order, Score, Transform
 
 if TYPE_CHECKING:
     from limo.selection.steps import Vectors
@@ -43,6 +43,8 @@ class Selection:
 
     size: int | None = None
     """How many examples stay; null keeps all."""
+    budget: Budget | None = None
+    """How long the chosen solutions may be together; null does not limit that."""
     candidates: Which = "source"
     """Solutions that came with the source, attempts, or both."""
     verdicts: Verdicts = "right"
@@ -150,6 +152,10 @@ class Selection:
         self._refuse_shortage(len(pool), len(left), dropped)
         if self.size is not None:
             leave("size", {e.id: Dropped("ranked below", rank) for rank, e in enumerate(left, 1) if rank > self.size})
+        if self.budget is not None:
+            if not (many := self.budget.holds(left)):
+                raise UserError(f"selection.budget.most={self.budget.most}: the first solution is longer; raise it")
+            leave("budget", {e.id: Dropped("beyond the budget", rank) for rank, e in enumerate(left, 1) if rank > many})
         return Outcome(left, dropped, scored)
 
     def _ranked(self, pool: Sequence[Example]) -> list[Example]:

@@ -145,7 +145,7 @@ class SelectionStage(Stage):
             candidates=before.candidates,
             origins=before.origins,
             kept=len(kept),
-            dropped={name: _reasons(reasons, name) for name in [*names, "unscored", "per_problem", "size"]},
+            dropped={name: _reasons(reasons, name) for name in [*names, "unscored", "per_problem", "size", "budget"]},
             unmeasured=before.unmeasured | {name: sum(why.values()) for name, why in unmeasured.items()},
             scores={"pool": quantiles(scored), "kept": quantiles(kept)},
             traits={name: parts for name in scores if (parts := traits(scored, name))},

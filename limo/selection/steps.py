@@ -127,3 +127,24 @@ class Measure:
             return lambda text: len(text.split())
         tokenizer = _tokenizer(self.model)
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@component
+class Budget(Measure):
+    """How long the chosen solutions may be together."""
+
+    most: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.most < 1:
+            raise ValueError(f"most={self.most} must be 1 or more")
+
+    def holds(self, ranked: Sequence[Example]) -> int:
+        """How many of the best fit: up to the first that does not, so that a larger budget keeps what a smaller one kept."""
+        count, spent = self.counter(), 0
+        for number, example in enumerate(ranked):
+            spent += count(example.solution)
+            if spent > self.most:
+                return number
+        return len(ranked)
