@@ -32,6 +32,7 @@ from limo.config import first_line
 from limo.engine import Completion, Engine, Request, Sampling
 from limo.engine.auto import AutoEngine
 from limo.engine.completions import Completions, key_of
+from limo.engine.progress import Progress
 from limo.engine.replicas import Shares, last_words
 from limo.engine.sampling import Group, sample, sample_all, seed_of
 from limo.engine.transformers import Transformers
@@ -623,3 +624,15 @@ def test_every_argument_that_vllm_is_given_exists() -> None:
     assert named(ours, "LLM") | options <= llm and len(named(ours, "LLM")) > 6
     asked = named(ours, "SamplingParams")
     assert asked <= known(theirs / "sampling_params.py", "SamplingParams") and len(asked) > 6
+
+
+def test_the_bar_moves_while_answers_grow_and_ends_where_they_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(known=2, wanted=2, most=100) as progress:
+        places = [progress.bar.n]
+        for step in ((progress.more, 60), (progress.more, 90), (progress.answered, 80), (progress.more, 30)):
+            step[0](step[1])
+            places.append(progress.bar.n)
+        progress.answered(100)
+        assert (progress.bar.n, progress.tokens) == (4, 180)
+    assert places == sorted(places) == pytest.approx([2, 2.6, 3.5, 3.7, 4.0])
+    assert "4/4 answers" in capsys.readouterr().err

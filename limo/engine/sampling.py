@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ from limo.engine import actors
 from limo.engine.completions import Completions, Key, Writer, key_of
 from limo.engine.decode import dtype, on_ray
 from limo.engine.forcing import Forcing
+from limo.engine.progress import Progress
 from limo.engine.protocol import Completion, Engine, Request, Sampling
 from limo.engine.replicas import serve
 from limo.models import Model, end_ids, load_tokenizer, prompt_ids
@@ -202,39 +202,26 @@ def _asks(group: Group, model: Model, tokenizer: PreTrainedTokenizerBase, seed: 
 
 
 def _generate(engine: Engine, model: Model, asks: list[Ask], writer: Writer, known: int) -> dict[Key, Completion]:
-    from tqdm import tqdm
-
     asks = sorted(asks, key=lambda ask: (-ask.expected, -ask.prompt_tokens))
     requests = [ask.request for ask in asks if ask.request is not None]
     longest = max(len(request.prompt) + request.max_tokens for request in requests)
     found: dict[Key, Completion] = {}
-    started = begun = time.monotonic()
-    tokens = 0
+    started = time.monotonic()
     log.info(f"{len(asks)} answers to generate, {known} known; engine {type(engine).__name__.lower()}")
-    often = {"mininterval": 0.5 if sys.stderr.isatty() else 15, "maxinterval": 60}
-    with tqdm(total=len(asks) + known, initial=known, unit="answer", desc="generating", **often) as bar:
-
-        def on_tokens(more: int) -> None:
-            nonlocal tokens, begun
-            if not tokens:  # loading the weights is not counted in the speed
-                begun = time.monotonic() - 1
-            tokens += more
-            bar.set_postfix_str(f"{tokens / (time.monotonic() - begun):.0f} tokens/s", refresh=False)
-            bar.update(0)
-
+    with Progress(known, len(asks), max(request.max_tokens for request in requests)) as progress:
         # closed at once when the disk fails, not when the exception is forgotten
         logs = writer.path.with_suffix("")
         with closing(
-            actors.serve(engine, model, requests, longest, on_tokens)
+            actors.serve(engine, model, requests, longest, progress.more)
             if on_ray(engine)
-            else serve(engine, model, requests, longest, logs, on_tokens)
+            else serve(engine, model, requests, longest, logs, progress.more)
         ) as answers:
             for number, completion in answers:
                 writer.append(asks[number].key, completion)
                 found[asks[number].key] = completion
-                bar.update()
+                progress.answered(completion.tokens)
     seconds = time.monotonic() - started
-    log.info(f"{len(found)} answers, {tokens} tokens in {seconds:.1f} s with the start of the engine")
+    log.info(f"{len(found)} answers, {progress.tokens} tokens in {seconds:.1f} s with the start of the engine")
     return found
 
 
