@@ -15,6 +15,7 @@ from limo import UserError
 from limo.compose import compose
 from limo.hardware import Gpu
 from limo.models import Model
+from limo.paraphrases import ParaphrasesStage
 from limo.paraphrases.judge import PROMPT, Item, Paraphrases, parse
 from limo.plan import plan
 from limo.plan.command import survey
@@ -90,7 +91,9 @@ def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return started("+experiment=clean", "hydra.run.dir=run", *more, cwd=folder, PYTHONPATH=f"{TESTS}:{TESTS.parent}")
 
 
-def test_what_the_judge_calls_the_same_leaks_and_what_it_does_not_answer_is_no_proof(folder: Path) -> None:
+def test_what_the_judge_calls_the_same_leaks_and_what_it_does_not_answer_is_no_proof(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = run(folder)
     assert done.returncode == 0, done.stderr
     made = folder / "run" / "paraphrases"
@@ -122,14 +125,26 @@ def test_what_the_judge_calls_the_same_leaks_and_what_it_does_not_answer_is_no_p
     assert "1 problem" in kept.stdout + kept.stderr and "no readable verdict" in kept.stdout + kept.stderr
     assert "data: from the store" in kept.stdout + kept.stderr, "another judge reads no pool again"
 
-    only = run(folder, "data.decontamination.action=report")
-    assert only.returncode == 0, only.stderr
-    assert len(list(rows(made / "problems.jsonl"))) == 4 and not list(rows(made / "dropped.jsonl"))
-    assert {row["id"] for _, row in rows(made / "matches.jsonl")} == {"reworded", "sold"}
+    def acting(action: str) -> Path:
+        config = compose(["+experiment=clean", f"data.decontamination.action={action}"])
+        stage = ParaphrasesStage(
+            problems=folder / "run/data/problems.jsonl",
+            decontamination=config.data.decontamination,
+            model=config.model,
+            store=folder / "outputs/.store",
+        )
+        (done := folder / action).mkdir()
+        stage.run(done)
+        return done
 
-    fails = run(folder, "data.decontamination.action=fail")
-    assert fails.returncode == 2
-    assert "2 problems leak (benchmark question in other words: 1, not judged: 1)" in fails.stdout + fails.stderr
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    only = acting("report")
+    assert len(list(rows(only / "problems.jsonl"))) == 4 and not list(rows(only / "dropped.jsonl"))
+    assert {row["id"] for _, row in rows(only / "matches.jsonl")} == {"reworded", "sold"}
+    with pytest.raises(UserError, match=r"2 problems leak \(benchmark question in other words: 1, not judged: 1\)"):
+        acting("fail")
 
 
 def test_a_judge_that_cannot_be_stops_before_any_work(folder: Path) -> None:
