@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limo import UserError
-from limo.loaded import WHICH, answers_in, evaluation, files_of
+from limo.loaded import WHICH, evaluation
 from limo.records import Answer
-from limo.statistics import repeats
+from limo.report.replies import FILTERS, answers_in, files_of
 from limo.terminal import fold, width
 
 HEAD, TAIL = 16, 8
 """Lines that are shown of a long answer."""
 Identity = tuple[str, str, int]
 """Benchmark, question, sample."""
-FILTERS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
-    "wrong": ("not right", lambda one: not one.correct),
-    "cut": ("not ended by themselves", lambda one: one.finish != "stop"),
-    "no_answer": ("without a final answer", lambda one: one.verdict == "no_answer"),
-    "in_circles": ("that end in a loop", lambda one: repeats(one.response)),
-}
 
 
 @dataclass(frozen=True)

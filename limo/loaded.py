@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,8 @@ import yaml  # type: ignore[import-untyped]
 
 from limo import UserError
 from limo.folders import small
-from limo.records import ANSWERS, Answer, Dropped, Example, Manifest, Record, Results, read, stream
+from limo.records import ANSWERS, Answer, Dropped, Example, Manifest, Record, Results, read
+from limo.report.replies import answers_in, files_of
 from limo.report.runs import Run, find, one
 from limo.report.settings import change
 from limo.statistics import Difference
@@ -164,19 +165,6 @@ def evaluation(run: Path, which: str | None = None) -> Path:
             return place / kind
     there = [kind for kind in WHICH if (place / kind).is_dir()]
     raise UserError(f"{place.parent}: no answers of {which or 'a model'} in it; it has {', '.join(there) or 'none'}")
-
-
-def files_of(folder: Path, benchmark: str | None = None) -> dict[str, Path]:
-    """Benchmark -> the file of its answers. Raises UserError where there is no such benchmark."""
-    found = {file.parent.name: file for file in sorted(folder.glob(f"*/{ANSWERS}"))}
-    if benchmark and benchmark not in found:
-        raise UserError(f"benchmark {benchmark}: not in {folder}; it has {', '.join(found)}")
-    return {benchmark: found[benchmark]} if benchmark else found
-
-
-def answers_in(files: Iterable[Path]) -> Iterator[Answer]:
-    """One after the other: together they may be larger than memory."""
-    return (answer for file in files for answer in stream(file, Answer))
 
 
 def _measured(evaluations: dict[str, Results]) -> Iterator[Measured]:

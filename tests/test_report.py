@@ -101,7 +101,8 @@ class Page(HTMLParser):
 def test_the_page_is_whole_loads_nothing_and_can_be_read_without_eyes(pages: dict[str, str], kind: str) -> None:
     page = Page(pages[kind])
     assert page.open == []
-    assert page.addresses == [] and not re.search(r"url\((?!#)|@import|<script", pages[kind])
+    assert all(address.startswith(f"{kind}_files/runs/") for address in page.addresses), "beside the page, or in it"
+    assert bool(page.addresses) == (kind == "sweep") and not re.search(r"url\((?!#)|@import|<script", pages[kind])
     assert [i for i, times in page.ids.items() if times > 1] == []
     assert {t.removeprefix("#") for t in page.targets} <= set(page.ids)
     assert page.tags["caption"] == page.tags["table"] > 0
@@ -114,7 +115,7 @@ def test_the_page_is_whole_loads_nothing_and_can_be_read_without_eyes(pages: dic
 def test_every_colour_follows_light_and_dark(pages: dict[str, str]) -> None:
     for page in pages.values():
         body = page[page.index("</style>") :]
-        assert not re.search(r"#0[1-4]0[1-4]0[1-4]|#0a0a0\d", body)
+        assert not re.search(r"#[0-9a-f]{6}\b", body)
         assert set(re.findall(r"var\((--[\w]+)\)", body)) <= set(re.findall(r"(--\w+):", STYLE)) | {"--k"}
 
 
@@ -252,7 +253,7 @@ def test_of_a_long_error_the_telling_line_comes_first(tmp_path: Path) -> None:
     }
     for seed, error in enumerate(errors):
         write_run(tmp_path, seed=seed, error=error)
-    said = [sentence.partition("failed: ")[2] for _, sentence in notes(shown(tmp_path))]
+    said = [sentence.partition("failed: ")[2] for _, sentence, _ in notes(shown(tmp_path))]
     assert said[:2] == list(errors.values())
     assert "another" in report.write(report.read([tmp_path]), tmp_path).read_text()
 
@@ -266,24 +267,24 @@ def test_curves_have_a_panel_per_benchmark_and_appear_only_where_sizes_differ(pa
 
 def test_shares_that_should_alarm_are_said_first(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
+    said = [sentence for kind, sentence, _ in notes(shown(run)) if kind == "problem"]
     assert said == ["tuned model: answers were cut at max_tokens (long 12.0 %); raise max_tokens"]
     path = run / "evaluation/tuned/results.json"
     found = records.read_results(path)
     fine = {"finish": {"stop": 1.0}, "truncated": 0.0, "no_answer": 0.049, "repetition": 0.05}
     changed = {name: replace(one, **fine) for name, one in found.benchmarks.items()}
     records.write_results(path, replace(found, benchmarks=changed))
-    said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
+    said = [sentence for kind, sentence, _ in notes(shown(run)) if kind == "problem"]
     assert len(said) == 1 and "ran in circles (main 5.0 %, hard 5.0 %, long 5.0 %)" in said[0]
     training = records.read_record(run / "training/summary.json", records.TrainingSummary)
     long = replace(training, overlong=96, overlong_share=0.32, overlong_policy="truncate")
     records.write_record(run / "training/summary.json", long)
     data = records.DataSummary(10, 8, leaks={"math500": 2}, unchecked=("aime24",), unreadable=3)
     records.write_record(run / "data/summary.json", data)
-    said = [sentence for kind, sentence in notes(shown(run)) if kind == "problem"]
+    said = [sentence for kind, sentence, _ in notes(shown(run)) if kind == "problem"]
     assert any("32.0 % of the examples were longer" in s and "never show how to stop" in s for s in said)
     assert any("not searched for the questions of aime24" in s for s in said)
-    assert any("in 3 problems a character is lost" in s for _, s in notes(shown(run)))
+    assert any("in 3 problems a character is lost" in s for _, s, _ in notes(shown(run)))
     page = report.write(report.read([run]), tmp_path).read_text()
     assert all(s.replace("'", "&#x27;") in page for s in said)
 
@@ -319,7 +320,7 @@ def test_runs_with_the_very_same_results_are_shown_and_counted_once(tmp_path: Pa
     alone, both = read.find([tmp_path / "first"]), read.find([tmp_path / "first", tmp_path / "again"])
     assert len(both) == len(alone) == 2
     assert settings_of(both)[0].accuracy("main") == settings_of(alone)[0].accuracy("main")
-    (told,) = [sentence for _, sentence in notes(settings_of(both)) if "very same results" in sentence]
+    (told,) = [sentence for _, sentence, _ in notes(settings_of(both)) if "very same results" in sentence]
     assert "(default); shown and counted once" in told
 
 
@@ -587,7 +588,7 @@ def test_answers_that_could_not_be_graded_are_a_problem(tmp_path: Path) -> None:
     main = replace(found.benchmarks["main"], verdicts={"correct": 9, "timeout": 2, "ungraded": 1})
     records.write_results(path, replace(found, benchmarks={**found.benchmarks, "main": main}))
     said = "main: answers were not graded and count as wrong (timeout 2, ungraded 1); see answers.jsonl"
-    assert ("problem", said) in notes(shown(run))
+    assert ("problem", said) in [note[:2] for note in notes(shown(run))]
 
 
 def test_the_note_on_top_says_the_numbers_of_the_table(tmp_path: Path) -> None:
@@ -595,7 +596,7 @@ def test_the_note_on_top_says_the_numbers_of_the_table(tmp_path: Path) -> None:
         run = write_run(tmp_path, seed=seed)
         questions = {f"q{i}": (i % 2,) for i in range(40)}
         results(run / "evaluation" / "tuned", "model", {"main": benchmark(questions, cut=cut)})
-    (said,) = [s for kind, s in notes(shown(tmp_path)) if kind == "problem" and "cut" in s]
+    (said,) = [s for kind, s, _ in notes(shown(tmp_path)) if kind == "problem" and "cut" in s]
     assert "(main 16.0 %)" in said
     page = report.write(report.read([tmp_path]), tmp_path).read_text()
     part = page[page.index('id="answers"') : page.index('id="training"')]
@@ -608,7 +609,7 @@ def test_the_advice_fits_the_cause_of_a_cut_answer(tmp_path: Path) -> None:
     found = records.Results("m", {k: replace(one, finish=v) for k, v in ended.items()}, 1.0, one.interval, 64)
     run = write_run(tmp_path)
     records.write_results(run / "evaluation" / "tuned" / records.RESULTS, found)
-    said = [sentence for _, sentence in notes(shown(tmp_path)) if sentence.startswith("tuned model")]
+    said = [sentence for _, sentence, _ in notes(shown(tmp_path)) if sentence.startswith("tuned model")]
     assert "answers were cut at max_tokens (at_limit 100.0 %); raise max_tokens" in said[0]
     assert (
         "where the model's context of 64 tokens ends (by_context 100.0 %); take a model of a longer context" in said[1]

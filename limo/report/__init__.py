@@ -6,11 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from limo.report.settings import Setting
 
-PAGE, NOTE, SHEET = "report.html", "report.md", "results.csv"
+PAGE, NOTE, TABLES, SHEET = "report.html", "report.md", "report.tex", "results.csv"
+OWN = ("runs", "provenance", "data")
+"""Sections whose tables are of this machine, and of no paper."""
 
 
 def read(folders: Sequence[Path]) -> list[Setting]:
@@ -25,21 +28,44 @@ def read(folders: Sequence[Path]) -> list[Setting]:
 
 
 def write(settings: Sequence[Setting], out: Path, running: str | None = None) -> Path:
-    """Write the page (`out`, or `report.html` in it when it is a folder), and `report.md` and `results.csv` beside it.
+    """Write the page (`out`, or `report.html` in it when it is a folder); beside it `report.md`, `report.tex` and `results.csv`, and
+    a folder of its name (`report_files`) with its figures, the page of each of several runs, and the answers of all.
 
-    `running`: how far the runs are, where more are to come. Returns the page. Raises UserError where the place cannot be written.
+    `running`: how far the runs are, where more are to come; the folder is left to the last report. Returns the page. Raises UserError
+    where the place cannot be written.
     """
     from limo import UserError
-    from limo.report.page import page
+    from limo.report.drawing import export, kept
+    from limo.report.latex import latex
+    from limo.report.page import Page
+    from limo.report.places import places
+    from limo.report.reading import write_answers
+    from limo.report.settings import describe, settings_of
     from limo.report.text import markdown, sheet
 
     target = out / PAGE if out.is_dir() or out.suffix != ".html" else out
-    title = " · ".join(dict.fromkeys(run.name for setting in settings for run in setting.runs))
+    beside = target.with_name(f"{target.stem}_files")
+    words = describe(settings)
+    title = " · ".join(dict.fromkeys(run.name for run in words))
+    found = places([] if running else list(words), beside)
+    up = quote(target.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page(settings, title, running), encoding="utf-8")
+        lengths = write_answers(found, words, f"../../{up}", beside / "answers")
+        page = Page(settings, title, found, lengths, running=running)
+        with kept() as album:
+            target.write_text(page.html(), encoding="utf-8")
+        tables = [piece for anchor, content in page.sections.values() if anchor not in OWN for piece in content]
         target.with_name(NOTE).write_text(markdown(settings, title), encoding="utf-8")
+        target.with_name(TABLES).write_text(latex(tables), encoding="utf-8")
         target.with_name(SHEET).write_text(sheet(settings), encoding="utf-8")
+        if not running:
+            export(album, beside / "figures")
+        for run in found.names if found.pages else ():
+            own = Page(settings_of([run]), words[run], found.at("../"), lengths, back=f"../../{up}")
+            place = beside / "runs" / f"{found.names[run]}.html"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(own.html(), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from limo.records import BenchmarkResult
 from limo.report import figures
-from limo.report.html import el, table
+from limo.report.html import Html, el, join, table
+from limo.report.latex import ASIDE
 from limo.report.paper import claim
 from limo.report.parts import Pieces, cell, chance, folded, key, percent
+from limo.report.places import Places
 from limo.report.settings import (
     MEAN,
     REFERENCE,
@@ -30,48 +32,44 @@ EXACT = "exact paired test"
 CLUSTERED = "from the same interval"
 
 
-def accuracy(settings: Sequence[Setting]) -> Pieces:
+def accuracy(settings: Sequence[Setting], places: Places) -> Pieces:
     """Base and tuned on each benchmark: of the run, or of each setting; of each model where none was trained."""
     if not measured(settings):
         return []
     tuned = [s for s in settings if s.tuned]
     if len(tuned) > 1:
-        return [*_settings(settings, tuned), *_against(tuned)]
+        return [*_settings(settings, tuned), *_gained(tuned, places), *_against(tuned)]
     if not tuned and len(untrained := [s for s in settings if s.bases]) > 1:
         return [*_models(untrained), *_paired(untrained)]
     one = (tuned or [s for s in settings if s.bases])[0]
-    return [*_single(one), *_more(one)]
+    return [*_single(one, places), *_more(one)]
 
 
-def _single(setting: Setting) -> Pieces:
+def _single(setting: Setting, places: Places) -> Pieces:
     """One setting: a figure and a table of base, tuned, difference and p."""
     names = columns(measured([setting]))
     rows = [(n, setting.before(n), setting.accuracy(n), claim(setting, n)) for n in names]
     changes = {n: setting.gain(n) for n in names}
     corrected = chances(changes)
     results = [*setting.tuned, *setting.bases]
-    body = []
-    for n, base, tuned, _ in rows:
-        body.append(
-            [
-                n,
-                setting.domain(n),
-                asked(results, n),
-                cell(base),
-                cell(tuned),
-                cell(changes[n], sign=True),
-                chance(corrected.get(n)),
-            ]
-        )
-    head = ["benchmark", "domain", "questions", "base", "tuned", "difference", "p"]
-    if not any(changes.values()):
-        head, body = head[:-1], [row[:-1] for row in body]
+    shown: dict[str, list[str]] = {
+        "benchmark": names,
+        "difference": [cell(changes[n], sign=True) for n in names],
+        "base": [cell(base) for _, base, _, _ in rows],
+        "tuned": [cell(tuned) for _, _, tuned, _ in rows],
+        "p": [chance(corrected.get(n)) for n in names],
+        "answers": [join(el("div", told, class_=ASIDE) for told in flipped(setting, n, places)) for n in names],
+        "questions": [asked(results, n) for n in names],
+        "domain": [setting.domain(n) for n in names],
+    }
+    shown = {head: cells for head, cells in shown.items() if set(cells) - {"", "—"}}
     marks = [("base", "quiet", "○")] if setting.bases else []
     marks += [("tuned", "c0", "●")] if setting.tuned else []
     marks += [("paper", "c1", "❙")] if any(row[3] is not None for row in rows) else []
     picture = figures.dumbbells(rows, "Accuracy of the base and the tuned model on each benchmark")
-    shown = table("Accuracy per benchmark", head, body, words=2, note=_note(setting), last=MEAN in names)
-    return [key(*marks), el("figure", picture), shown]
+    body = list(zip(*shown.values(), strict=True))
+    whole = table("Accuracy per benchmark", list(shown), body, note=_note(setting), last=MEAN in names)
+    return [key(*marks), el("figure", picture), whole]
 
 
 def _note(setting: Setting) -> str:
@@ -90,12 +88,30 @@ def _settings(settings: Sequence[Setting], tuned: Sequence[Setting]) -> Pieces:
     body = [[base.label, "", "", *(cell(base.accuracy(n)) for n in names)] for base in bases_of(settings)]
     body += [[s.label, count(s), seeds(s), *(cell(s.accuracy(n)) for n in names)] for s in tuned]
     note = "% correct, mean over seeds; in brackets the 95 % interval over questions and seeds"
-    pieces = [table("Accuracy per setting", ["setting", "examples", "seeds", *names], body, note=note)]
-    if any(s.bases for s in tuned):
-        body = [[s.label, count(s), *(cell(s.gain(n), sign=True) for n in names)] for s in tuned if s.bases]
-        note = "points above the model that each setting started from, on the same questions; 95 % interval over questions and seeds"
-        pieces.append(table("Gained by training", ["setting", "examples", *names], body, note=note))
-    return pieces
+    return [table("Accuracy per setting", ["setting", "examples", "seeds", *names], body, note=note)]
+
+
+def _gained(tuned: Sequence[Setting], places: Places) -> Pieces:
+    """Each setting against its own base, and how many answers changed, seed by seed."""
+    names = columns(measured(tuned))
+    note = join(
+        [
+            "points above the model that each setting started from, on the same questions; 95 % interval over questions and seeds",
+            el("span", "; below, of each seed, how many answers became right and how many wrong", class_=ASIDE),
+        ]
+    )
+    body = [[s.label, count(s), *(_changed(s, n, places) for n in names)] for s in tuned if s.bases]
+    return [table("Gained by training", ["setting", "examples", *names], body, note=note)] if body else []
+
+
+def _changed(setting: Setting, benchmark: str, places: Places) -> str:
+    below = flipped(setting, benchmark, places)
+    return join([cell(setting.gain(benchmark), sign=True), *(el("div", one, class_=f"small {ASIDE}") for one in below)])
+
+
+def flipped(setting: Setting, benchmark: str, places: Places) -> list[Html]:
+    """`gained 133, lost 8` of each of its runs, each a link to those answers."""
+    return [told for run in setting.runs if (told := places.changed(run, benchmark))]
 
 
 def _against(tuned: Sequence[Setting]) -> Pieces:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from limo.report.html import Html, el, table
 from limo.report.parts import Pieces, cell, chance
-from limo.report.settings import Setting, bases_of, change
+from limo.report.settings import Setting, bases_of, change, short
 from limo.report.text import count, measured
 from limo.report.values import percent, points
 from limo.report.verdicts import LEVEL, Verdict
@@ -25,7 +25,7 @@ def answer(settings: Sequence[Setting], found: Sequence[Verdict]) -> Pieces:
         for v in found
     ]
     pieces: Pieces = [el("p", question, class_="question") for question in questions]
-    pieces += [el("p", headline(settings), class_="lead")]
+    pieces += [el("h1", headline(settings))]
     return [*pieces, *([el("ul", *told, class_="notes")] if told else [])]
 
 
@@ -55,7 +55,9 @@ def headline(settings: Sequence[Setting]) -> str:
     tuned = [s for s in settings if s.accuracy(main)]
     if not tuned:
         each = ", ".join(
-            f"{percent(mean)} % for {b.results[0].model}" for b in bases_of(settings) if (mean := b.accuracy(main))
+            f"{percent(mean)} % for {short(b.results[0].model)}"
+            for b in bases_of(settings)
+            if (mean := b.accuracy(main))
         )
         return f"{main}: {each}, without training."
     return f"{main}: {_gained(tuned[0], main) if len(tuned) == 1 else _between(tuned, main)}."

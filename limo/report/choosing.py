@@ -59,7 +59,7 @@ def _funnel(label: str, run: Run) -> Pieces:
             words = f"{label} {score}: distribution among kept and dropped examples".strip()
             panels.append(el("figure", el("figcaption", score), figures.histogram(inside, outside, words)))
     if panels:
-        pieces += [key(("kept", "c0", "■"), ("dropped", "rule", "■")), el("div", *panels, class_="panels")]
+        pieces += [key(("kept", "c0", "■"), ("dropped", "quiet", "—")), el("div", *panels, class_="panels")]
     return [*pieces, *_cards(run, kept, dropped)]
 
 
@@ -123,7 +123,7 @@ def _card(why: str, example: Example, scores: Mapping[str, float]) -> Html:
     numbers = [(name, f"{value:.4g}") for name, value in sorted(scores.items())]
     return el(
         "article",
-        el("h4", f"{why}: {example.id}"),
+        el("h3", f"{why}: {example.id}"),
         el("p", example.question),
         facts([*named, *numbers]),
         el("pre", cut(example.solution)),
@@ -200,7 +200,7 @@ def _matrix(
         value = values.get((one, other), values.get((other, one)))
         return "" if one == other else "—" if value is None else form.format(factor * value)
 
-    return table(title, ["", *names], [[one, *(cell(one, other) for other in names)] for one in names])
+    return table(title, ["setting", *names], [[one, *(cell(one, other) for other in names)] for one in names])
 
 
 def _distinct(settings: Sequence[Setting]) -> list[tuple[str, Run]]:

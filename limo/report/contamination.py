@@ -116,8 +116,8 @@ def _pair(one: Leak) -> Html:
         el("p", f"{one.reason}, {one.became}: {one.method}{place}, {one.score:.2f}{both}", class_="small"),
         el(
             "div",
-            el("div", el("h4", f"pool: {one.id}"), el("p", cut(one.question))),
-            el("div", el("h4", f"{one.benchmark}: {one.problem}"), el("p", cut(one.other))),
+            el("div", el("h3", f"pool: {one.id}"), el("p", cut(one.question))),
+            el("div", el("h3", f"{one.benchmark}: {one.problem}"), el("p", cut(one.other))),
             class_="pair",
         ),
         class_="card",

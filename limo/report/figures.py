@@ -1,46 +1,23 @@
-"""Figures as inline SVG: text in the page's font, colours from its style sheet, so that they follow light and dark."""
+"""The figures of the page."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
+from limo.report.drawing import INK, PAPER, QUIET, RULE, SERIES, canvas, inline
 from limo.report.html import Html
 from limo.statistics import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-INK, QUIET, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
-SERIES = tuple(f"#0a0a{i:02x}" for i in range(8))
-"""Placeholders: each becomes a variable of the style sheet."""
 MARKERS = "osD^vPX*"
 """Curves differ in shape too, for eyes and printers without colour."""
-WIDTH = 4.6
-"""Inches; the page scales figures to its own width."""
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "limo",
-    "font.size": 9,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": QUIET,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.major.size": 3,
-    "ytick.major.size": 0,
-    "text.color": INK,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
+
+BANDS = 6
+"""Curves of one figure whose intervals are drawn; of more they would be one grey."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +34,7 @@ def dumbbells(rows: Sequence[tuple[str, Estimate | None, Estimate | None, float 
     """Base (hollow) and tuned (filled) per benchmark with their intervals, and the paper's value as a small upright
     line.
     """
-    figure, axes = _figure(0.55 + 0.36 * len(rows))
+    figure, axes = canvas(0.55 + 0.36 * len(rows))
     for place, (_, base, tuned, claim) in enumerate(rows):
         if base and tuned:
             axes.plot([100 * base.value, 100 * tuned.value], [place, place], color=RULE, lw=1.2, zorder=1)
@@ -84,7 +61,7 @@ def dumbbells(rows: Sequence[tuple[str, Estimate | None, Estimate | None, float 
     axes.set_xlabel("accuracy, %")
     axes.grid(axis="x", color=RULE, lw=0.6)
     axes.spines["left"].set_visible(False)
-    return _svg(figure, title)
+    return inline(figure, title)
 
 
 def sizes(
@@ -94,11 +71,11 @@ def sizes(
     claims: Sequence[tuple[float, float]] = (),
 ) -> Html:
     """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; base models as dashed lines."""
-    figure, axes = _figure(2.7)
+    figure, axes = canvas(2.7)
     for label, base in bases:
         _dashed(axes, label if len(bases) > 1 else "base", 100 * base.value)
     for line in lines:
-        _curve(axes, line)
+        _curve(axes, line, band=len(lines) <= BANDS)
     ticks = sorted({x for line in lines for x in line.x})
     if claims:
         axes.plot([x for x, _ in claims], [100 * y for _, y in claims], "_", ms=11, mec=INK, mew=1.6, zorder=5)
@@ -112,7 +89,7 @@ def sizes(
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("examples")
     axes.set_ylabel("accuracy, %")
-    return _svg(figure, title)
+    return inline(figure, title)
 
 
 def _dashed(axes: Axes, label: str, height: float) -> None:
@@ -123,12 +100,13 @@ def _dashed(axes: Axes, label: str, height: float) -> None:
     )
 
 
-def _curve(axes: Axes, line: Line) -> None:
+def _curve(axes: Axes, line: Line, band: bool) -> None:
     colour, marker = SERIES[line.colour % len(SERIES)], MARKERS[line.colour % len(MARKERS)]
     middle, low, high = (
         [100 * value for value in of] for of in zip(*((p.value, p.low, p.high) for p in line.points), strict=True)
     )
-    axes.fill_between(line.x, low, high, color=colour, alpha=0.16, lw=0)
+    if band:
+        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, lw=0)
     axes.plot(line.x, middle, color=colour, lw=1.8, marker=marker, ms=5.5, mew=0, zorder=3)
     if len(line.x) == 1:
         axes.plot([line.x[0]] * 2, [low[0], high[0]], color=colour, lw=1.4, alpha=0.5)
@@ -144,7 +122,7 @@ def losses(
     title: str,
 ) -> Html:
     """Training loss against optimizer steps, one line a run, and beside each its validation loss (dashed) where it has one."""
-    figure, axes = _figure(2.3)
+    figure, axes = canvas(2.3)
     faint = 0.9 if len(curves) <= 6 else 0.6
     for (_, steps, values, colour), check in zip(curves, checks, strict=True):
         axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.4, alpha=faint)
@@ -155,54 +133,58 @@ def losses(
     axes.set_ylabel("loss per answer token")
     axes.grid(axis="y", color=RULE, lw=0.6)
     axes.spines["left"].set_visible(False)
-    return _svg(figure, title)
+    return inline(figure, title)
+
+
+def traces(curves: Sequence[tuple[list[float], list[float], int]], what: str, title: str) -> Html:
+    """Another column of the training log against optimizer steps, one line a run."""
+    figure, axes = canvas(1.7)
+    for steps, values, colour in curves:
+        axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.2, alpha=0.9 if len(curves) <= 6 else 0.6)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel(what)
+    axes.grid(axis="y", color=RULE, lw=0.6)
+    axes.spines["left"].set_visible(False)
+    return inline(figure, title)
+
+
+def lengths(base: Sequence[int], tuned: Sequence[int], limit: int, title: str) -> Html:
+    """How many tokens the answers of the tuned (filled) and the base model (a line) have, and the limit where they were cut, if any
+    came near it.
+    """
+    from numpy import linspace
+
+    longest = max([*base, *tuned, 1])
+    figure, axes = canvas(1.7)
+    _shares(axes, list(linspace(0, longest, 31)), tuned, base)
+    if limit <= 1.2 * longest:
+        axes.axvline(limit, color=SERIES[1], lw=1.2, ls=(0, (4, 3)))
+    axes.set_xlim(left=0)
+    axes.set_xlabel("tokens of an answer")
+    axes.set_ylabel("% of answers")
+    return inline(figure, title)
 
 
 def histogram(kept: Sequence[float], dropped: Sequence[float], title: str) -> Html:
-    """How a score is distributed among the examples kept (coloured) and dropped (grey, on top)."""
+    """How a score is distributed among the examples kept (filled) and dropped (a line), each as shares of its own number."""
     from numpy import histogram_bin_edges
 
-    figure, axes = _figure(1.9)
+    figure, axes = canvas(1.9)
     edges = histogram_bin_edges([*kept, *dropped], bins=min(30, max(8, int(len([*kept, *dropped]) ** 0.5))))
-    axes.hist([list(kept), list(dropped)], bins=list(edges), stacked=True, color=[SERIES[0], RULE], rwidth=0.88)
-    axes.set_ylabel("examples")
+    _shares(axes, list(edges), kept, dropped)
+    axes.set_ylabel("% of each")
+    return inline(figure, title)
+
+
+def _shares(axes: Axes, edges: list[float], filled: Sequence[float], line: Sequence[float]) -> None:
+    kinds: tuple[tuple[Sequence[float], str, Literal["stepfilled", "step"]], ...]
+    kinds = ((filled, SERIES[0], "stepfilled"), (line, QUIET, "step"))
+    for values, colour, kind in kinds:
+        if values:
+            axes.hist(
+                values, bins=edges, weights=[100 / len(values)] * len(values), histtype=kind, color=colour, lw=1.4
+            )
     axes.grid(axis="y", color=RULE, lw=0.6)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
-    return _svg(figure, title)
-
-
-def _figure(height: float) -> tuple[Figure, Axes]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context(STYLE):
-        figure = pyplot.figure(figsize=(WIDTH, height), layout="constrained")
-        return figure, figure.add_subplot()
-
-
-def _svg(figure: Any, title: str) -> Html:
-    """The figure as an `<svg>` whose colours are style variables and whose ids cannot clash with another figure's."""
-    import matplotlib
-    from matplotlib import pyplot
-
-    out = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    pyplot.close(figure)
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    size = re.search(r'viewBox="([^"]+)"', svg)
-    body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index(">") + 1 :], flags=re.S)
-    mark = re.sub(r"\W+", "-", title)
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', body)
-    body = re.sub(r'(xlink:href="#|url\(#)', rf"\1{mark}-", body)
-    body = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", body)
-    body = body.replace("xlink:href", "href")
-    names = {INK: "ink", QUIET: "quiet", RULE: "rule", PAPER: "paper"} | {c: f"c{i}" for i, c in enumerate(SERIES)}
-    for colour, variable in names.items():
-        body = body.replace(colour, f"var(--{variable})")
-    view = size.group(1) if size else "0 0 330 200"
-    return Html(f'<svg viewBox="{view}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>{body}')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
-VOID = {"meta", "link", "br", "col"}
+VOID = {"meta", "link", "br", "col", "input"}
 
 
 class Html(str):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from limo.records import AttemptsSummary, ParaphrasesSummary, SieveSummary
-from limo.report.settings import Setting, describe, names_of, share
+from limo.report.places import SIDES, Which
+from limo.report.runs import Run
+from limo.report.settings import Setting, describe, fullest, names_of, share
 
 ALARM = 0.05
 """Share of answers from which a truncation, a missing answer or a repetition is called a problem."""
@@ -14,7 +16,25 @@ ALARM = 0.05
 LOST = ("timeout", "ungraded")
 """Verdicts that say nothing of the answer."""
 
-Note = tuple[Literal["problem", "note"], str]
+Severity = Literal["problem", "note"]
+
+
+class Told(NamedTuple):
+    """Answers that a note is about."""
+
+    benchmark: str
+    run: Run
+    of: Which
+    kind: str
+    """As in `replies.FILTERS`."""
+
+
+class Note(NamedTuple):
+    """A sentence, and what to read of it."""
+
+    severity: Severity
+    sentence: str
+    answers: tuple[Told, ...] = ()
 
 
 def notes(settings: Sequence[Setting]) -> list[Note]:
@@ -27,18 +47,18 @@ def notes(settings: Sequence[Setting]) -> list[Note]:
         *_data(settings),
         *_strength(settings),
     ]
-    return sorted(dict.fromkeys(found), key=lambda note: note[0] != "problem")
+    return sorted(dict.fromkeys(found), key=lambda note: note.severity != "problem")
 
 
 def _failures(settings: Sequence[Setting]) -> Iterator[Note]:
     for run, words in describe(settings).items():
         if run.state == "failed":
-            yield "problem", f"{words}: failed: {_reason(run.error)}"
+            yield Note("problem", f"{words}: failed: {_reason(run.error)}")
         elif run.state != "done":
-            yield "problem", f"{words}: did not finish; the same command resumes it"
+            yield Note("problem", f"{words}: did not finish; the same command resumes it")
         if run.again:
             others = ", ".join(folder.name for folder in run.again)
-            yield "note", f"{words}: found again with the very same results ({others}); shown and counted once"
+            yield Note("note", f"{words}: found again with the very same results ({others}); shown and counted once")
 
 
 def _reason(error: str | None) -> str:
@@ -54,27 +74,38 @@ def _answers(settings: Sequence[Setting]) -> Iterator[Note]:
     found = {r.context for s in settings for r in (*s.tuned, *s.bases) if r.context}
     context = f"the model's context of {' or '.join(f'{n:,}' for n in sorted(found)) or 'unknown'} tokens"
     kinds = (
-        ("at_limit", "answers were cut at max_tokens", "raise max_tokens"),
+        ("at_limit", "cut", "answers were cut at max_tokens", "raise max_tokens"),
         (
             "by_context",
+            "cut",
             f"answers were cut where {context} ends",
             "take a model of a longer context, or a shorter prompt",
         ),
-        ("no_room", f"questions left no room for an answer in {context}", "take a model of a longer context"),
-        ("no_answer", "answers held no final answer", "see the format of its answers"),
-        ("repetition", "answers ran in circles", "see its longest answers"),
+        ("no_room", "cut", f"questions left no room for an answer in {context}", "take a model of a longer context"),
+        ("no_answer", "no_answer", "answers held no final answer", "see the format of its answers"),
+        ("repetition", "in_circles", "answers ran in circles", "see its longest answers"),
     )
-    for weights in ("tuned", "base"):
-        for field, what, remedy in kinds:
-            worst: dict[str, float] = {}
-            for setting in settings:
-                results = setting.tuned if weights == "tuned" else setting.bases
-                for name in names_of(results):
-                    worst[name] = max(share(results, name, field) or 0.0, worst.get(name, 0.0))
-            if over := {n: s for n, s in worst.items() if s >= ALARM}:
-                where = ", ".join(f"{n} {100 * s:.1f} %" for n, s in sorted(over.items(), key=lambda item: -item[1]))
-                kind: Literal["problem", "note"] = "problem" if weights == "tuned" else "note"
-                yield kind, f"{weights} model: {what} ({where}); {remedy}"
+    for weights in SIDES:
+        for field, kind, what, remedy in kinds:
+            over = {n: found for n, found in _worst(settings, weights, field).items() if found[0] >= ALARM}
+            if over:
+                ranked = sorted(over.items(), key=lambda item: -item[1][0])
+                where = ", ".join(f"{name} {100 * value:.1f} %" for name, (value, _) in ranked)
+                told = tuple(Told(name, run, weights, kind) for name, (_, run) in ranked)
+                severity: Severity = "problem" if weights == "tuned" else "note"
+                yield Note(severity, f"{weights} model: {what} ({where}); {remedy}", told)
+
+
+def _worst(settings: Sequence[Setting], weights: Which, field: str) -> dict[str, tuple[float, Run]]:
+    """Benchmark -> the share of its answers in the setting that has most of them, and the run of it that does."""
+    worst: dict[str, tuple[float, Run]] = {}
+    for setting in settings:
+        results = setting.tuned if weights == "tuned" else setting.bases
+        for name in names_of(results):
+            value = share(results, name, field) or 0.0
+            if name not in worst or value > worst[name][0]:
+                worst[name] = (value, fullest(setting, weights, name, field))
+    return worst
 
 
 def _ungraded(settings: Sequence[Setting]) -> Iterator[Note]:
@@ -85,7 +116,9 @@ def _ungraded(settings: Sequence[Setting]) -> Iterator[Note]:
                 lost = {verdict: n for verdict in LOST if (n := found.verdicts.get(verdict, 0))}
                 if lost:
                     said = ", ".join(f"{verdict} {n}" for verdict, n in lost.items())
-                    yield "problem", f"{name}: answers were not graded and count as wrong ({said}); see answers.jsonl"
+                    yield Note(
+                        "problem", f"{name}: answers were not graded and count as wrong ({said}); see answers.jsonl"
+                    )
 
 
 def _training(settings: Sequence[Setting]) -> Iterator[Note]:
@@ -94,7 +127,7 @@ def _training(settings: Sequence[Setting]) -> Iterator[Note]:
         done = {"drop": ", and were left out", "truncate": ", and were cut: those never show how to stop"}
         share_ = 100 * max(one.overlong_share for one in said)
         words = f"training: up to {share_:.1f} % of the examples were longer than training.max_length"
-        yield "problem", words + done.get(said[0].overlong_policy, "")
+        yield Note("problem", words + done.get(said[0].overlong_policy, ""))
 
 
 def _data(settings: Sequence[Setting]) -> Iterator[Note]:
@@ -102,11 +135,11 @@ def _data(settings: Sequence[Setting]) -> Iterator[Note]:
     tried = [(task.partition("/")[2], one) for s in settings for run in s.runs for task, one in run.summaries.items()]
     for name, one in tried:
         if isinstance(one, AttemptsSummary) and (warning := one.warning(name)):
-            yield "problem", warning
+            yield Note("problem", warning)
         if isinstance(one, ParaphrasesSummary):
             yield from _judged(one)
         if isinstance(one, SieveSummary) and one.disputed:
-            yield (
+            yield Note(
                 "note",
                 f"attempts.{name}: many tries contradict {one.disputed} golds (disputed.jsonl); they may be wrong",
             )
@@ -115,14 +148,15 @@ def _data(settings: Sequence[Setting]) -> Iterator[Note]:
         leaks |= read.leaks
     if leaks:
         where = ", ".join(f"{name} {n}" for name, n in leaks.items())
-        yield (
+        yield Note(
             "note",
             f"data: {sum(leaks.values())} problems stand in a benchmark ({where}); data/ lists them with both texts",
         )
     if unchecked := list(dict.fromkeys(name for one in said for name in one.unchecked)):
-        yield "problem", f"data: not searched for the questions of {', '.join(unchecked)}, which could not be read"
+        words = f"data: not searched for the questions of {', '.join(unchecked)}, which could not be read"
+        yield Note("problem", words)
     if marred := max((one.unreadable for one in said), default=0):
-        yield "note", f"data: in {marred:,} problems a character is lost (U+FFFD stands for it)"
+        yield Note("note", f"data: in {marred:,} problems a character is lost (U+FFFD stands for it)")
 
 
 def _judged(said: ParaphrasesSummary) -> Iterator[Note]:
@@ -130,13 +164,13 @@ def _judged(said: ParaphrasesSummary) -> Iterator[Note]:
     if said.leaks:
         where = ", ".join(f"{name} {n}" for name, n in said.leaks.items())
         many = sum(said.leaks.values())
-        yield (
+        yield Note(
             "note",
             f"paraphrases: {many} problems say what a benchmark question says ({where}); paraphrases/ lists them with both texts",
         )
     if said.unjudged:
         became = "stay" if said.kept_unjudged else "are left out"
-        yield (
+        yield Note(
             "problem",
             f"paraphrases: {said.unjudged} problems near to a benchmark question got no readable verdict, which does not make them "
             f"clean; they {became} (data.decontamination.paraphrases.unknown)",
@@ -146,15 +180,15 @@ def _judged(said: ParaphrasesSummary) -> Iterator[Note]:
 def _strength(settings: Sequence[Setting]) -> Iterator[Note]:
     tuned = [s for s in settings if s.tuned]
     if any(len(s.tuned) == 2 for s in tuned):
-        yield "note", "some settings have two seeds only, whose intervals are very wide; run three or more"
+        yield Note("note", "some settings have two seeds only, whose intervals are very wide; run three or more")
     seeds = {run.seed for s in tuned for run in s.runs if run.tuned}
     if tuned and len(seeds) == 1:
-        yield "note", "one seed: how much another training run would differ is not known; add seed=0,1,2 with -m"
+        yield Note("note", "one seed: how much another training run would differ is not known; add seed=0,1,2 with -m")
     for setting in tuned if sum(len(s.tuned) for s in tuned) == 1 else []:
         for name, after in setting.tuned[0].benchmarks.items():
             gain = setting.gain(name)
             if gain and 0 < abs(gain.value) < after.detectable:
-                yield (
+                yield Note(
                     "note",
                     f"{name}: a difference of {100 * abs(gain.value):.1f} points is below what "
                     f"{gain.questions[name]} questions can show ({100 * after.detectable:.1f})",

@@ -1,8 +1,10 @@
-"""The web page: one file, nothing loaded from elsewhere, sections in the order in which questions come up."""
+"""The web page: nothing loaded from elsewhere, whole without scripts, sections in the order in which questions come up."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from limo.report import choosing, sections, stages
@@ -10,60 +12,95 @@ from limo.report.accuracy import accuracy
 from limo.report.answer import answer, expectations
 from limo.report.contamination import contamination
 from limo.report.html import Html, el
-from limo.report.notes import notes
+from limo.report.notes import Note, notes
 from limo.report.paper import paper
-from limo.report.settings import Setting
-from limo.report.verdicts import verdicts
+from limo.report.parts import Pieces
+from limo.report.places import Lengths, Places
+from limo.report.runs import Run
+from limo.report.settings import Setting, describe
+from limo.report.verdicts import Verdict, verdicts
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""No script at all, nothing from elsewhere; the style is in the page."""
 
 
-def page(settings: Sequence[Setting], title: str, running: str | None = None) -> str:
-    """The whole document; `running` says how far the runs are, where more are to come."""
-    found = verdicts(settings)
-    parts = {
-        "Accuracy": ("accuracy", accuracy(settings)),
-        "What was expected": ("expected", expectations(found)),
-        "Accuracy against size": ("size", sections.curves(settings)),
-        "Against the paper": ("paper", paper(settings)),
-        "How answers ended": ("answers", sections.answers(settings)),
-        "Training": ("training", stages.training(settings)),
-        "Selection": ("selection", [*choosing.selection(settings), *stages.spent(settings)]),
-        "Data": ("data", [*contamination(settings), *stages.data(settings)]),
-        "Runs": ("runs", stages.listing(settings)),
-        "Provenance": ("provenance", stages.provenance(settings)),
-    }
-    there = {heading: (anchor, content) for heading, (anchor, content) in parts.items() if content}
-    body = el(
-        "body",
-        el("header", el("h1", title), *answer(settings, found), _notes(settings, running)),
-        el(
-            "nav",
-            *(el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items()),
-            aria_label="Sections",
-        ),
-        el(
-            "main",
-            *(el("section", el("h2", heading, id=anchor), *content) for heading, (anchor, content) in there.items()),
-        ),
-    )
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("title", title),
-        el("style", Html(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))),
-    )
-    return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
+@dataclass(frozen=True)
+class Page:
+    """Of one run, or of several."""
+
+    settings: Sequence[Setting]
+    title: str
+    places: Places
+    lengths: Lengths
+    back: str | None = None
+    """The page over several runs that this is one of, as a link."""
+    running: str | None = None
+    """How far the runs are, where more are to come."""
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        return verdicts(self.settings)
+
+    @cached_property
+    def sections(self) -> dict[str, tuple[str, Pieces]]:
+        """Heading -> anchor and content, in their order; those that say something."""
+        settings, places = self.settings, self.places
+        parts: dict[str, tuple[str, Pieces]] = {
+            "Accuracy": ("accuracy", accuracy(settings, places)),
+            "What was expected": ("expected", expectations(self.verdicts)),
+            "Accuracy against size": ("size", sections.curves(settings)),
+            "Against the paper": ("paper", paper(settings)),
+            "How answers ended": (
+                "answers",
+                [*sections.answers(settings, places), *sections.lengths(settings, places, self.lengths)],
+            ),
+            "Training": ("training", stages.training(settings)),
+            "Selection": ("selection", [*choosing.selection(settings), *stages.spent(settings)]),
+            "Data": ("data", [*contamination(settings), *stages.data(settings)]),
+            "Runs": ("runs", stages.listing(settings, places)),
+            "Provenance": ("provenance", stages.provenance(settings)),
+        }
+        return {heading: (anchor, content) for heading, (anchor, content) in parts.items() if content}
+
+    def html(self) -> str:
+        """The whole document."""
+        there = self.sections
+        above = el("p", el("a", "All runs", href=self.back), class_="small") if self.back else None
+        told = [*answer(self.settings, self.verdicts), _notes(self.settings, self.places, self.running)]
+        links = (el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items())
+        parts = (el("section", el("h2", heading, id=anchor), *content) for heading, (anchor, content) in there.items())
+        body = el(
+            "body",
+            el("header", above, el("p", self.title, class_="title"), *told),
+            el("nav", *links, aria_label="Sections"),
+            el("main", *parts),
+        )
+        head = el(
+            "head",
+            el("meta", charset="utf-8"),
+            el("meta", http_equiv="Content-Security-Policy", content=POLICY),
+            el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            el("meta", name="color-scheme", content="light dark"),
+            el("title", self.title),
+            el("style", Html(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))),
+        )
+        return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
 
 
-def _notes(settings: Sequence[Setting], running: str | None) -> Html | None:
+def _notes(settings: Sequence[Setting], places: Places, running: str | None) -> Html | None:
     found = notes(settings)
     if running:
-        found = [("note", f"This sweep still runs: {running}. Nothing here is its result yet."), *found]
-    if not found:
-        return None
-    return el(
-        "ul",
-        *(el("li", el("b", "Problem ") if kind == "problem" else None, text, class_=kind) for kind, text in found),
-        class_="notes",
-    )
+        found.insert(0, Note("note", f"This sweep still runs: {running}. Nothing here is its result yet."))
+    words = describe(settings)
+    return el("ul", *(_note(note, places, words) for note in found), class_="notes") if found else None
+
+
+def _note(note: Note, places: Places, words: Mapping[Run, str]) -> Html:
+    """A sentence, with a link for each list of the answers that it is about."""
+    links: list[str] = []
+    for benchmark, run, of, kind in note.answers:
+        if href := places.answers(run, benchmark, kind, of=of):
+            name = f"{benchmark} ({words[run]})" if len(words) > 1 else benchmark
+            links += [". Read them: " if not links else ", ", el("a", name, href=href)]
+    mark = el("b", "Problem ") if note.severity == "problem" else None
+    return el("li", mark, note.sentence, *links, class_=note.severity)

@@ -9,11 +9,17 @@ from limo.report.figures import Line
 from limo.report.html import el, table
 from limo.report.notes import ALARM
 from limo.report.paper import study
-from limo.report.parts import Pieces, folded, marked, settings_key
-from limo.report.settings import Setting, bases_of, columns, names_of, palette, share
+from limo.report.parts import Pieces, folded, key, marked, settings_key
+from limo.report.places import SIDES, Lengths, Places, Which, linked
+from limo.report.settings import Setting, bases_of, columns, fullest, names_of, palette, share
 from limo.report.text import count, measured
 
-SHARES = {"cut": "cut short", "no_answer": "no final answer", "repetition": "repeating itself"}
+SHARES = {
+    "cut": ("cut short", "cut"),
+    "no_answer": ("no final answer", "no_answer"),
+    "repetition": ("repeating itself", "in_circles"),
+}
+"""Shares of a result: as the table calls them, and as `replies.FILTERS` does."""
 
 
 def curves(settings: Sequence[Setting]) -> Pieces:
@@ -35,33 +41,33 @@ def curves(settings: Sequence[Setting]) -> Pieces:
         bases = [(base.label, found) for base in bases_of(groups) if (found := base.accuracy(bench))]
         picture = figures.sizes(lines, f"{bench}: accuracy against the number of examples", bases, theirs)
         panels.append(el("figure", el("figcaption", bench), picture))
-    words = (
-        "Mean over seeds; the band is the 95 % interval over questions and seeds, small dots are single seeds, dashed "
-    )
-    words += "lines are base models." + (" Short bars are the paper's values." if told else "")
+    band = "the band is" if len(drawn) <= figures.BANDS else "the tables above have"
+    words = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, dashed lines are "
+    words += "base models." + (" Short bars are the paper's values." if told else "")
     return [settings_key(drawn), el("div", *panels, class_="panels"), el("p", words, class_="small")]
 
 
-def answers(settings: Sequence[Setting]) -> Pieces:
-    """How answers ended, of each base and of each setting; of many settings the worst, all of them folded away."""
+def answers(settings: Sequence[Setting], places: Places) -> Pieces:
+    """How answers ended, of each base and of each setting; of many settings the worst, all of them folded away. A share leads to
+    its answers, of several seeds to those of the seed that has most."""
     groups = [s for s in settings if s.tuned]
-    bases = bases_of(settings)
-    models = [("base" if len(bases) == 1 else base.label, "", base.results) for base in bases]
-    models += [("tuned", f"{s.label}, {count(s)}", s.tuned) for s in groups]
+    several = len(bases_of(settings)) > 1
+    models: list[tuple[Which, str, str, Setting]] = []
+    for base in bases_of(settings):
+        of = next(s for s in settings if s.bases is base.results)
+        models.append(("base", base.label if several else "base", "", of))
+    models += [("tuned", "tuned", f"{s.label}, {count(s)}", s) for s in groups]
     body: list[list[str]] = []
     worst: dict[tuple[str, str], tuple[float, list[str]]] = {}
-    for weights, setting, found in models:
-        for bench in names_of(found):
-            shares = [share(found, bench, field) for field in SHARES]
-            tokens = share(found, bench, "tokens")
-            row = [bench, weights, setting, *map(marked, shares), "—" if tokens is None else f"{tokens:,.0f}"]
-            body.append(row)
-            bad = max((s for s in shares if s is not None), default=0.0)
+    for which, weights, words, setting in models:
+        for bench in names_of(setting.tuned if which == "tuned" else setting.bases):
+            row, bad = _ended(setting, which, bench, places)
+            body.append([bench, weights, words, *row])
             if bad > worst.get((bench, weights), (-1.0, []))[0]:
-                worst[bench, weights] = (bad, row)
+                worst[bench, weights] = (bad, body[-1])
     if not body:
         return []
-    head = ["benchmark", "model", "setting", *SHARES.values(), "tokens"]
+    head = ["benchmark", "model", "setting", *(name for name, _ in SHARES.values()), "tokens"]
     note = f"% of answers, marked from {100 * ALARM:.0f} % on; tokens: mean length of an answer"
     if len(groups) <= 1:
         short = [[*row[:2], *row[3:]] for row in body]
@@ -69,3 +75,36 @@ def answers(settings: Sequence[Setting]) -> Pieces:
     rows = [row for _, row in worst.values()]
     shown = table("Worst setting of each benchmark", head, rows, words=3, note=note)
     return [shown, folded("Every setting", table("Cut, missing and circling answers", head, body, words=3))]
+
+
+def _ended(setting: Setting, which: Which, bench: str, places: Places) -> tuple[list[str], float]:
+    """Cells of a model and benchmark, and the largest of its shares."""
+    found = setting.tuned if which == "tuned" else setting.bases
+    row, shares = [], []
+    for field, (_, kind) in SHARES.items():
+        value = share(found, bench, field)
+        there = places.answers(fullest(setting, which, bench, field), bench, kind, of=which) if value else None
+        row.append(linked(marked(value), there) if there else marked(value))
+        shares.append(value or 0.0)
+    tokens = share(found, bench, "tokens")
+    return [*row, "—" if tokens is None else f"{tokens:,.0f}"], max(shares)
+
+
+def lengths(settings: Sequence[Setting], places: Places, found: Lengths) -> Pieces:
+    """How long the answers of one setting are, a panel for each benchmark, with the limit at which they were cut."""
+    shown = [s for s in settings if s.tuned] or [s for s in settings if s.bases]
+    if len(shown) != 1:
+        return []
+    panels = []
+    for bench, asked in (shown[0].tuned or shown[0].bases)[0].benchmarks.items():
+        sources = (places.sources(shown[0].runs, bench, which) for which in SIDES)
+        tuned, base = ([n for file in files for n in found[file]] for files in sources)
+        if tuned or base:
+            limit = asked.protocol.max_tokens
+            words = f"{bench}; max_tokens {limit:,}"
+            picture = figures.lengths(base, tuned, limit, f"{bench}: tokens of the answers")
+            panels.append(el("figure", el("figcaption", words), picture))
+    if not panels:
+        return []
+    marks = [("base", "quiet", "—"), ("tuned", "c0", "■"), ("max_tokens", "c1", "┆")]
+    return [el("h3", "Length of answers"), key(*marks), el("div", *panels, class_="panels")]

@@ -99,7 +99,7 @@ def bases_of(settings: Sequence[Setting]) -> list[Base]:
             groups.setdefault(tuple(sorted(map(identity, setting.bases))), []).append(setting)
     if len(groups) == 1:
         return [Base("base model", only[0].bases) for only in groups.values()]
-    models = [_short(group[0].bases[0].model) for group in groups.values()]
+    models = [short(group[0].bases[0].model) for group in groups.values()]
     found = []
     for model, group in zip(models, groups.values(), strict=True):
         of = ", ".join(dict.fromkeys(setting.label for setting in group))
@@ -163,6 +163,12 @@ def share(results: Sequence[Results], benchmark: str, field: str) -> float | Non
     return sum(values) / len(values) if values else None
 
 
+def fullest(setting: Setting, weights: str, benchmark: str, field: str) -> Run:
+    """The run of a setting whose `tuned` or `base` model has the largest share of a benchmark's answers, as `share` takes it."""
+    there = {run: model for run in setting.runs if (model := run.tuned if weights == "tuned" else run.base)}
+    return max(there, key=lambda run: share([there[run]], benchmark, field) or 0.0)
+
+
 def palette(settings: Sequence[Setting]) -> dict[str, int]:
     """The place of each setting in the palette, the same in every figure of a page."""
     return {label: place for place, label in enumerate(dict.fromkeys(s.label for s in settings))}
@@ -212,6 +218,6 @@ def _by_seed(run: Run) -> tuple[bool, int]:
     return run.seed is None, run.seed or 0
 
 
-def _short(model: str) -> str:
+def short(model: str) -> str:
     """A model's name without the path to it."""
     return model.rstrip("/").rpartition("/")[2]

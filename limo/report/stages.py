@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from limo.report import figures
 from limo.report.cost import costs, duration, mean, split
-from limo.report.html import el, facts, join, table
+from limo.report.html import Html, el, facts, join, table
 from limo.report.parts import Pieces, folded, settings_key
-from limo.report.runs import curve
+from limo.report.places import Places, linked
+from limo.report.runs import Run, curve
 from limo.report.settings import Setting, palette
 
 MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
+LOGGED = {"lr": "learning rate", "grad_norm": "gradient norm"}
+"""Columns of the training log that are drawn beside the loss."""
 COUNTED = (
     "of the processes that finished each result, whichever run they belong to; what settings share is counted for each"
 )
@@ -41,6 +45,7 @@ def training(settings: Sequence[Setting]) -> Pieces:
             pieces.append(settings_key(drawn, "━"))
         lines, checks = [line[:4] for line in found], [line[4] for line in found]
         pieces.append(el("figure", figures.losses(lines, checks, "Training loss against optimizer steps")))
+        pieces.append(_logged([run for run, _ in pairs], [colours[label] for _, label in pairs]))
     told = [(run, dict(flat(asdict(run.training)))) for run, _ in pairs if run.training]
     if len(told) == 1:
         pieces.append(facts(told[0][1].items()))
@@ -48,10 +53,23 @@ def training(settings: Sequence[Setting]) -> Pieces:
         keys = list(dict.fromkeys(k for _, s in told for k in s))
         same = [k for k in keys if len({s.get(k) for _, s in told}) == 1]
         pieces.append(facts((k, told[0][1].get(k)) for k in same))
-        body = [[r.folder.name, *(s.get(k, "") for k in keys if k not in same)] for r, s in told]
-        shown = table("What differs between the trainings", ["run", *(k for k in keys if k not in same)], body)
-        pieces.append(folded(f"Each of {len(told)} trainings", shown))
+        differing = [k for k in keys if k not in same]
+        if differing:
+            body = [[r.folder.name, *(s.get(k, "") for k in differing)] for r, s in told]
+            shown = table("What differs between the trainings", ["run", *differing], body)
+            pieces.append(folded(f"Each of {len(told)} trainings", shown))
     return pieces
+
+
+def _logged(runs: Sequence[Run], colours: Sequence[int]) -> Html:
+    """What else the training log says of each step, a small figure each."""
+    panels = []
+    for column, what in LOGGED.items():
+        found = [(*curve(run, column), colour) for run, colour in zip(runs, colours, strict=True)]
+        if found := [line for line in found if line[1]]:
+            picture = figures.traces(found, what, f"{what.capitalize()} against optimizer steps")
+            panels.append(el("figure", el("figcaption", what), picture))
+    return el("div", *panels, class_="panels")
 
 
 def data(settings: Sequence[Setting]) -> Pieces:
@@ -95,23 +113,29 @@ def spent(settings: Sequence[Setting]) -> Pieces:
     return [table("What choosing cost beside training", head, body, note=COUNTED)]
 
 
-def listing(settings: Sequence[Setting]) -> Pieces:
-    """Each run: its folder, how it ended, how long it took; and the commands."""
-    body, runs = [], [(run, setting.label) for setting in settings for run in setting.runs]
-    for run, label in runs:
-        state = el("span", run.state, class_=None if run.state == "done" else "alarm")
-        if run.error:
-            state = join([state, el("div", el("code", run.error.strip()), class_="wrap small")])
-        size, seed = ("—" if v is None else f"{v:,}" for v in (run.size, run.seed))
-        body.append([el("code", run.folder.as_posix()), label, size, seed, duration(run.seconds), state])
+def listing(settings: Sequence[Setting], places: Places) -> Pieces:
+    """Each run: its page, how it ended, how long it took, its folder; and the commands."""
+    runs = [(run, setting) for setting in settings for run in setting.runs]
+    above = os.path.commonpath([run.folder.absolute().parent for run, _ in runs])
+    body = [_entry(run, setting, above, places) for run, setting in runs]
     commands = el("pre", el("code", "\n".join(dict.fromkeys(run.command for run, _ in runs))), tabindex=0)
-    head = ["folder", "setting", "examples", "seed", "time", "state"]
-    shown = table("Folders", head, body, words=2)
+    head = ["setting", "examples", "seed", "state", "time", "folder"]
+    shown = table("Runs and their folders", head, body, left=(3, 5))
     if len(runs) <= MANY:
         return [shown, el("h3", "Commands"), commands]
     failed = [row for row, (run, _) in zip(body, runs, strict=True) if run.state != "done"]
-    bad = [table("Runs that did not end well", head, failed, words=2)] if failed else []
+    bad = [table("Runs that did not end well", head, failed, left=(3, 5))] if failed else []
     return [*bad, folded(f"All {len(runs)} runs", shown, el("h3", "Commands"), commands)]
+
+
+def _entry(run: Run, setting: Setting, above: str, places: Places) -> list[str]:
+    state = el("span", run.state, class_=None if run.state == "done" else "alarm")
+    if run.error:
+        state = join([state, el("div", el("code", run.error.strip()), class_="wrap small")])
+    size, seed = ("—" if v is None else f"{v:,}" for v in (run.size, run.seed))
+    name = linked(setting.label, places.run(run))
+    folder = el("div", el("code", os.path.relpath(run.folder.absolute(), above)), class_="wrap")
+    return [name, size, seed, state, duration(run.seconds), folder]
 
 
 def provenance(settings: Sequence[Setting]) -> Pieces:

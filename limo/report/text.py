@@ -37,7 +37,7 @@ def terminal(settings: Sequence[Setting]) -> str:
     ]
     parts += [f"= {verdict.sentence}" for verdict in verdicts(settings)]
     marks = {"problem": "!", "note": "·"}
-    parts += [f"{marks[kind]} {sentence}" for kind, sentence in notes(settings)]
+    parts += [f"{marks[note.severity]} {note.sentence}" for note in notes(settings)]
     return "\n".join(p for p in parts if p)
 
 
@@ -109,8 +109,9 @@ def markdown(settings: Sequence[Setting], title: str) -> str:
     runs = [run for setting in settings for run in setting.runs]
     parts = [f"# {_plain(title)}", ""]
     parts += [f"- **{verdict.state}**: {_plain(verdict.sentence)}" for verdict in verdicts(settings)]
-    for kind, sentence in notes(settings):
-        parts.append(f"- {f'**{_plain(sentence)}**' if kind == 'problem' else _plain(sentence)}")
+    for note in notes(settings):
+        said = _plain(note.sentence)
+        parts.append(f"- **{said}**" if note.severity == "problem" else f"- {said}")
     head, rows = single(settings[0]) if len(runs) == 1 else several(settings)
     rows = [[_plain(of), *figures] for of, *figures in rows]
     parts += ["", _line(map(_plain, head)), _line([":--", *["--:"] * (len(head) - 1)]), *map(_line, rows)]

@@ -1,0 +1,180 @@
+"""What stands beside the page: the answers to read, the page of each run, figures and tables for a paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from limo import records, report
+from limo.records import ANSWERS, Answer, read, read_results
+from limo.report.replies import FILTERS, flips
+from tests.outputs import answer, answered, benchmark, results, write_run
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028`${alert(3)}` \\ \"'"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of a sweep with their answers, and their report."""
+    root = tmp_path_factory.mktemp("outputs") / "a sweep"
+    for strategy in ("limo", "random"):
+        run = write_run(root, strategy)
+        for side in ("base", "tuned"):
+            answered(run / "evaluation" / side)
+    report.write(report.read([root]), root)
+    return root
+
+
+class Links(HTMLParser):
+    """The addresses of a page, and the words of each."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.inside = False
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = tag == "a"
+        self.found += [(value, "") for name, value in attrs if name in ("href", "src") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.found[-1] = (self.found[-1][0], self.found[-1][1] + data)
+
+
+def rows(page: Path, side: str) -> Iterator[list[object]]:
+    """The answers that a page loads."""
+    (source,) = (href for href, _ in Links(page).found if href.endswith(f".{side}.js"))
+    _, *lines, _ = (page.parent / source).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return (json.loads(line.removesuffix(",")) for line in lines)
+
+
+def test_every_link_of_every_page_leads_to_a_file_beside_it(sweep: Path) -> None:
+    pages = [sweep / report.PAGE, *sweep.glob("report_files/**/*.html")]
+    assert len(pages) == 1 + 2 + 2 * 3
+    reached = set()
+    for page in pages:
+        for href, _ in Links(page).found:
+            name = unquote(href.partition("#")[0])
+            assert not name or (page.parent / name).is_file(), href
+            assert "://" not in href and not href.startswith("/")
+            reached.add((page.parent / name).resolve())
+    assert {page.resolve() for page in pages} <= reached
+
+
+def test_the_lists_hold_every_answer_with_its_kinds(sweep: Path) -> None:
+    for run in sweep.glob("selection=*"):
+        strategy = re.search(r"selection=(\w+)", run.name)
+        assert strategy
+        for side in ("base", "tuned"):
+            for name in ("main", "hard", "long"):
+                (page,) = sweep.glob(f"report_files/answers/*{strategy[1]}*/{name}.html")
+                found = read(run / "evaluation" / side / name / ANSWERS, Answer)
+                told = [(row[0], row[1], row[2], row[4], row[5], row[7], row[8], row[-1]) for row in rows(page, side)]
+                assert told == [
+                    (
+                        one.problem,
+                        one.sample,
+                        one.question,
+                        one.gold.text,
+                        one.response,
+                        one.verdict,
+                        one.correct,
+                        [kind for kind, (_, holds) in FILTERS.items() if holds(one)],
+                    )
+                    for one in found
+                ]
+
+
+def test_numbers_of_a_run_s_page_lead_to_the_answers_that_they_count(sweep: Path) -> None:
+    run = next(sweep.glob("selection=limo*"))
+    base, tuned = (read_results(run / "evaluation" / side / "results.json").benchmarks for side in ("base", "tuned"))
+    (page,) = sweep.glob("report_files/runs/*limo*.html")
+    links = {words: href for href, words in Links(page).found if "#" in href}
+    for name in tuned:
+        gained, lost = flips(base[name], tuned[name])
+        href = links[f"gained {gained:,}, lost {lost:,}"]
+        assert href.endswith(f"/{name}.html#changed") and gained > lost
+        list_ = page.parent / href.partition("#")[0]
+        sides = [{(row[0], row[1]): row[8] for row in rows(list_, side)} for side in ("base", "tuned")]
+        assert sum(sides[1][key] and not right for key, right in sides[0].items()) == gained
+    text = page.read_text()
+    for model, what, kind in (("base", "held no final answer", "base,no_answer"), ("tuned", "were cut", "cut")):
+        (said,) = re.findall(rf"<li[^>]*>(?:<b>Problem </b>)?{model} model: answers {what}.*?</li>", text)
+        assert f'.html#{kind}"' in said
+
+
+def test_an_evaluation_that_runs_share_is_written_once(tmp_path: Path) -> None:
+    store = tmp_path / ".store" / "base"
+    for seed in (0, 1):
+        base = write_run(tmp_path, seed=seed) / "evaluation" / "base"
+        if not store.exists():
+            answered(base)
+            store.parent.mkdir()
+            base.rename(store)
+        else:
+            for file in base.iterdir():
+                file.unlink()
+            base.rmdir()
+        base.symlink_to(store)
+    report.write(report.read([tmp_path]), tmp_path)
+    lists = list(tmp_path.glob("report_files/answers/*/*.html"))
+    assert len(lists) == 6 and len(list(tmp_path.glob("report_files/answers/*/*.js"))) == 3
+    assert all(len(list(rows(page, "base"))) > 50 for page in lists)
+
+
+def test_an_answer_is_text_whatever_it_says(tmp_path: Path) -> None:
+    run = write_run(tmp_path, training=False)
+    records.write_record(run / "run.json", records.Asked(EVIL, (f"selection={EVIL}",), 0, EVIL, 300))
+    folder = run / "evaluation" / "base"
+    results(folder, EVIL, {"main": benchmark({EVIL: (0,)})})
+    gold = records.Gold(EVIL, choices={"__proto__": EVIL})
+    row = dataclasses.replace(answer("main", "main-1", 0, 0), problem=EVIL, question=EVIL, response=EVIL, rule=EVIL)
+    (folder / "main").mkdir()
+    records.write(folder / "main" / ANSWERS, [dataclasses.replace(row, gold=gold, answer=EVIL)])
+    report.write(report.read([run]), tmp_path)
+    (page,) = tmp_path.glob("report_files/answers/*/main.html")
+    (told,) = rows(page, "base")
+    assert [told[i] for i in (0, 2, 3, 4, 5, 6, 9)] == [EVIL, EVIL, [["__proto__", EVIL]], EVIL, EVIL, EVIL, EVIL]
+    files = [file for file in tmp_path.glob("report_files/answers/*/*") if file.is_file()]
+    assert len(files) == 2
+    assert not [f for f in files if "<img" in f.read_text() or "alert(1)</script" in f.read_text()]
+    assert "default-src 'none'; script-src 'self'" in html.unescape(page.read_text())
+    assert EVIL[:9] not in (tmp_path / report.TABLES).read_text()
+
+
+def test_figures_stand_alone_in_colours_of_their_own(sweep: Path) -> None:
+    figures = sorted((sweep / "report_files" / "figures").iterdir())
+    drawn = re.findall(r'<svg[^>]* aria-label="([^"]+)"', (sweep / report.PAGE).read_text())
+    assert len(figures) == 2 * len(drawn) > 0
+    for figure in figures:
+        if figure.suffix == ".svg":
+            text = figure.read_text(encoding="utf-8")
+            assert text.startswith("<?xml") and "var(" not in text and re.search(r"#[0-9a-f]{6}", text)
+        else:
+            assert figure.read_bytes().startswith(b"%PDF")
+
+
+def test_the_tables_for_a_paper_have_the_page_s_numbers_and_nothing_that_latex_takes_for_its_own(sweep: Path) -> None:
+    text = (sweep / report.TABLES).read_text(encoding="utf-8")
+    assert text.count(r"\begin{tabular}") == text.count(r"\toprule") == text.count(r"\bottomrule") > 2
+    assert "gained" not in text and "Runs and their folders" not in text
+    assert not re.search(r"(?<!\\)[%#_]", text.partition("\n")[2])
+    page = (sweep / report.PAGE).read_text(encoding="utf-8")
+    cells = re.findall(r'<td class="n">(-?[\d.]+) <span class="iv">', page)
+    assert len(cells) > 6 and all(f"& {value} {{[}}" in text for value in cells)
+    for row in re.findall(r"\\begin\{tabular\}\{@\{\}(\w+)@\{\}\}\n\\toprule\n(.*?)\\bottomrule", text, re.S):
+        lines = [line for line in row[1].splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(row[0])}
