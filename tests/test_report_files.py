@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import os
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -114,6 +115,20 @@ def test_numbers_of_a_run_s_page_lead_to_the_answers_that_they_count(sweep: Path
     for model, what, kind in (("base", "held no final answer", "base,no_answer"), ("tuned", "were cut", "cut")):
         (said,) = re.findall(rf"<li[^>]*>(?:<b>Problem </b>)?{model} model: answers {what}.*?</li>", text)
         assert f'.html#{kind}"' in said
+
+
+def test_the_page_of_a_run_is_made_anew_where_the_run_has_changed_and_only_there(tmp_path: Path) -> None:
+    runs = {strategy: write_run(tmp_path, strategy) for strategy in ("limo", "random")}
+    report.write(report.read([tmp_path]), tmp_path)
+    pages = {strategy: next(tmp_path.glob(f"report_files/runs/*{strategy}*")) for strategy in runs}
+    before = {strategy: page.read_text() for strategy, page in pages.items()}
+    for page in pages.values():
+        os.utime(page, (1, 1))
+    folder = runs["limo"] / "evaluation" / "tuned"
+    results(folder, "tuned", {"main": benchmark({f"main-{i}": (1,) for i in range(9)})})
+    report.write(report.read([tmp_path]), tmp_path)
+    assert {strategy for strategy, page in pages.items() if page.stat().st_mtime > 1} == {"limo"}
+    assert "100.0" in pages["limo"].read_text() and pages["random"].read_text() == before["random"]
 
 
 def test_an_evaluation_that_runs_share_is_written_once(tmp_path: Path) -> None:

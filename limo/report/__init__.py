@@ -35,12 +35,13 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None) ->
     where the place cannot be written.
     """
     from limo import UserError
+    from limo.report.alone import write_alone
     from limo.report.drawing import export, kept
     from limo.report.latex import latex
     from limo.report.page import Page
     from limo.report.places import places
     from limo.report.reading import write_answers
-    from limo.report.settings import describe, settings_of
+    from limo.report.settings import describe
     from limo.report.text import markdown, sheet
 
     target = out / PAGE if out.is_dir() or out.suffix != ".html" else out
@@ -61,11 +62,8 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None) ->
         target.with_name(SHEET).write_text(sheet(settings), encoding="utf-8")
         if not running:
             export(album, beside / "figures")
-        for run in found.names if found.pages else ():
-            own = Page(settings_of([run]), words[run], found.at("../"), lengths, back=f"../../{up}")
-            place = beside / "runs" / f"{found.names[run]}.html"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(own.html(), encoding="utf-8")
+        if found.pages:
+            write_alone(found, words, f"../../{up}", lengths, beside / "runs")
     except OSError as error:
         raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from limo.evaluation.claims import Row, claims, differ, side_by_side
 from limo.records import Results
 from limo.report.html import el, table
-from limo.report.parts import Pieces, cell
+from limo.report.parts import Pieces, cell, folded
 from limo.report.runs import Run
 from limo.report.settings import Setting
 from limo.report.text import count
@@ -16,6 +16,8 @@ from limo.statistics import Estimate
 
 TUNED = "LIMO"
 """The paper's column for its own model."""
+OPEN = 4
+"""Tables that are shown; more are folded away."""
 
 
 def paper(settings: Sequence[Setting]) -> Pieces:
@@ -34,7 +36,8 @@ def paper(settings: Sequence[Setting]) -> Pieces:
             if run.tuned:
                 of = ", ".join(p for p in (setting.label, f"{count(setting)} examples", f"seed {run.seed}") if p)
                 pieces += _table(run.tuned, version, TUNED, f"Tuned: {of}")
-    return pieces
+    more = pieces[OPEN:]
+    return [*pieces[:OPEN], *([folded(f"{len(more)} more tables", *more)] if more else [])]
 
 
 def claim(setting: Setting, bench: str) -> float | None:
