@@ -1,4 +1,4 @@
-"""The page of each of several runs, made anew only where what it is made of has changed: each takes a third of a second."""
+"""The page of each of several runs, made anew only where what it is made of has changed: each takes a quarter of a second or so."""
 
 from __future__ import annotations
 

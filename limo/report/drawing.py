@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,10 +97,13 @@ def export(album: Album, folder: Path) -> None:
     """Each figure as `.svg` and `.pdf` in the light colours, to be used elsewhere. Raises OSError."""
     for title, name in named({title: title for title in album}).items():
         figure, svg = album[title]
+        places = folder / f"{name}.svg", folder / f"{name}.pdf"
+        if all(place.is_file() for place in places) and places[0].read_text(encoding="utf-8") == svg:
+            continue  # drawn before, by the same numbers
         figure.set_layout_engine("none")  # it stays as it was laid out for the page
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{name}.pdf").write_bytes(_pdf(figure))
+        places[1].write_bytes(_pdf(figure))
+        places[0].write_text(svg, encoding="utf-8")
 
 
 def _svg(figure: Figure) -> str:
@@ -117,6 +121,7 @@ def _pdf(figure: Figure) -> bytes:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     out = io.BytesIO()
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of each table of each font
     with matplotlib.rc_context(STYLE):
         FigureCanvasPdf(figure).print_pdf(out, metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
     return out.getvalue()

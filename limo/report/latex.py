@@ -78,7 +78,12 @@ def _table(caption: str, numbers: list[bool], rows: list[list[str]]) -> str:
     keep = [i for i in range(len(numbers)) if any(row[i] for row in rows[1:])]
     head, *body = (" & ".join(_escaped(row[i]) for i in keep) + r" \\" for row in rows)
     columns = "".join("r" if numbers[i] else "l" for i in keep)
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escaped(caption)}}}", rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}"]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escaped(caption)}}}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+    ]
     lines += [r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n" + "\n".join(lines) + "\n"
 
