@@ -18,7 +18,7 @@ from limo.report.settings import Setting, palette
 
 MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
-LOGGED = {"lr": "learning rate", "grad_norm": "gradient norm"}
+LOGGED = {"lr": "learning rate", "grad_norm": "gradient norm", "token_accuracy": "token accuracy"}
 """Columns of the training log that are drawn beside the loss."""
 COUNTED = (
     "of the processes that finished each result, whichever run they belong to; what settings share is counted for each"
