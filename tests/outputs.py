@@ -173,7 +173,7 @@ def _training(folder: Path, size: int, draw: random.Random) -> None:
     said = records.TrainingSummary(
         examples=size, overlong=0, overlong_share=0.0, overlong_policy="error", longest=90, tokens=50 * size * 17,
         supervised_tokens=40 * size * 17, steps=320, epochs=17.0, packs=20, accumulation=1, ranks=1, strategy="single",
-        parameters=425472, parameters_trained=425472, final_loss=0.021, checkpoint="last", exported_step=320,
+        parameters=425472, parameters_trained=425472, final_loss=0.021, token_accuracy=0.987, checkpoint="last", exported_step=320,
         memory_gib=0.2, training_seconds=19.0, seconds=23.0,
     )  # fmt: skip
     stage(folder, said, 23.0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import random
@@ -203,8 +204,11 @@ def test_the_terminal_and_markdown_and_csv_have_the_same_numbers(sweep: Path, tm
     assert len(lines) == 4 and all(cell in note for line in lines for cell in line)
     rows = [line.split(",") for line in (tmp_path / report.SHEET).read_text().splitlines()]
     assert len(rows) == 1 + 11 * 2 * 3
-    values = [float(line.rsplit(",", 18)[-11]) for line in sheet(shown(sweep)).splitlines()[1:]]
-    assert all(0 <= v <= 1 for v in values)
+    every = list(csv.DictReader(io.StringIO(sheet(shown(sweep)))))
+    assert all(0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["ended"]) <= 1 for row in every)
+    page = (tmp_path / report.PAGE).read_text()
+    setting = next(s for s in shown(sweep) if s.tuned and s.learned)
+    assert f"{100 * (setting.learned or 0):.1f}" in page and f"{100 * (setting.ended or 0):.1f}" in page
 
 
 def test_the_sheet_has_a_column_for_each_key_in_which_runs_differ(tmp_path: Path) -> None:

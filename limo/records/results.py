@@ -111,9 +111,14 @@ class BenchmarkResult:
         return self.protocol.samples
 
     @property
+    def ended(self) -> float:
+        """Share of answers that ended by themselves."""
+        return self.finish.get("stop", 0.0)
+
+    @property
     def cut(self) -> float:
         """Share of answers that did not come to their own end."""
-        return 1 - self.finish.get("stop", 0.0)
+        return 1 - self.ended
 
     @property
     def at_limit(self) -> float:

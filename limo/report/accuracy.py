@@ -22,6 +22,7 @@ from limo.report.settings import (
     change,
     columns,
     reference,
+    share,
 )
 from limo.report.text import asked, count, measured, seeds
 from limo.statistics import holm
@@ -29,6 +30,7 @@ from limo.statistics import holm
 PAIRED = 8
 """Models that are compared each with each; of more the reader picks two."""
 EXACT = "exact paired test"
+BESIDE = "ended: answers that ended by themselves; learned: tokens of the last epoch that were the first choice before their step"
 CLUSTERED = "from the same interval"
 
 
@@ -58,6 +60,9 @@ def _single(setting: Setting, places: Places) -> Pieces:
         "base": [cell(base) for _, base, _, _ in rows],
         "tuned": [cell(tuned) for _, _, tuned, _ in rows],
         "p": [chance(corrected.get(n)) for n in names],
+        "ended": [
+            _hundredths(share(setting.tuned, n, "ended")) if n != MEAN else _hundredths(setting.ended) for n in names
+        ],
         "answers": [join(el("div", told, class_=ASIDE) for told in flipped(setting, n, places)) for n in names],
         "questions": [asked(results, n) for n in names],
         "domain": [setting.domain(n) for n in names],
@@ -85,10 +90,25 @@ def _note(setting: Setting) -> str:
 
 def _settings(settings: Sequence[Setting], tuned: Sequence[Setting]) -> Pieces:
     names = columns(measured(settings))
-    body = [[base.label, "", "", *(cell(base.accuracy(n)) for n in names)] for base in bases_of(settings)]
-    body += [[s.label, count(s), seeds(s), *(cell(s.accuracy(n)) for n in names)] for s in tuned]
-    note = "% correct, mean over seeds; in brackets the 95 % interval over questions and seeds"
-    return [table("Accuracy per setting", ["setting", "examples", "seeds", *names], body, note=note)]
+    body = [[base.label, "", "", *(cell(base.accuracy(n)) for n in names), "", ""] for base in bases_of(settings)]
+    body += [
+        [
+            s.label,
+            count(s),
+            seeds(s),
+            *(cell(s.accuracy(n)) for n in names),
+            _hundredths(s.ended),
+            _hundredths(s.learned),
+        ]
+        for s in tuned
+    ]
+    head = ["setting", "examples", "seeds", *names, "ended", "learned"]
+    note = f"% correct, mean over seeds; in brackets the 95 % interval over questions and seeds; {BESIDE}"
+    return [table("Accuracy per setting", head, body, note=note)]
+
+
+def _hundredths(share: float | None) -> str:
+    return "—" if share is None else f"{100 * share:.1f}"
 
 
 def _gained(tuned: Sequence[Setting], places: Places) -> Pieces:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 
 from limo.records import Results
 from limo.report.runs import Run
@@ -63,10 +64,25 @@ class Setting:
             self.gains[benchmark] = change(self.bases, self.tuned, benchmark)
         return self.gains[benchmark]
 
+    @property
+    def ended(self) -> float | None:
+        """Share of the tuned models' answers that ended by themselves, mean over benchmarks."""
+        return _mean([one.ended for found in self.tuned for one in found.benchmarks.values()])
+
+    @property
+    def learned(self) -> float | None:
+        """Share of the tokens of the trainings' last epoch that were the first choice; None where it was not measured."""
+        said = [run.training.token_accuracy for run in self.runs if run.training]
+        return _mean([one for one in said if one is not None])
+
     def domain(self, benchmark: str) -> str:
         """Of a benchmark, in or out of that of the training data; nothing for the mean."""
         found = (r.benchmarks[benchmark].domain for r in (*self.tuned, *self.bases) if benchmark in r.benchmarks)
         return next(found, "")
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +175,7 @@ def identity(results: Results) -> tuple[str, str]:
 
 def share(results: Sequence[Results], benchmark: str, field: str) -> float | None:
     """The mean over results of a share of a benchmark's answers: cut, no_answer, repetition; or of their tokens."""
-    values = [float(getattr(r.benchmarks[benchmark], field)) for r in results if benchmark in r.benchmarks]
-    return sum(values) / len(values) if values else None
+    return _mean([float(getattr(r.benchmarks[benchmark], field)) for r in results if benchmark in r.benchmarks])
 
 
 def fullest(setting: Setting, weights: str, benchmark: str, field: str) -> Run:

@@ -114,8 +114,10 @@ def markdown(settings: Sequence[Setting], title: str) -> str:
         parts.append(f"- **{said}**" if note.severity == "problem" else f"- {said}")
     head, rows = single(settings[0]) if len(runs) == 1 else several(settings)
     rows = [[_plain(of), *figures] for of, *figures in rows]
-    parts += ["", _line(map(_plain, head)), _line([":--", *["--:"] * (len(head) - 1)]), *map(_line, rows)]
-    parts += ["", "Accuracy in % with 95 % interval.", ""]
+    if rows:
+        parts += ["", _line(map(_plain, head)), _line([":--", *["--:"] * (len(head) - 1)]), *map(_line, rows)]
+        parts += ["", "Accuracy in % with 95 % interval."]
+    parts.append("")
     parts += ["    " + LINE_END.sub("\n    ", run.command) for run in runs]
     return "\n".join([*parts, ""])
 
@@ -136,6 +138,7 @@ SHEET = (
     "no_answer",
     "truncated",
     "repetition",
+    "ended",
     "tokens",
     "paper_rules",
     "evaluated",
@@ -166,7 +169,7 @@ def _who(run: Run) -> list[object]:
 
 
 def _measures(one: BenchmarkResult) -> list[object]:
-    shares = [one.no_answer, one.truncated, one.repetition, one.tokens, one.paper_accuracy]
+    shares = [one.no_answer, one.truncated, one.repetition, one.ended, one.tokens, one.paper_accuracy]
     return [one.accuracy, one.interval.low, one.interval.high, one.n, one.samples, *shares]
 
 
