@@ -32,7 +32,8 @@ def test_a_recipe_whose_parts_are_elsewhere_is_rehearsed_without_a_word_more(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert limo("rehearse", "+experiment=limo817", "training/strategy=single", "engine=transformers") == 0
+    forced = ("evaluation/forcing=think", "evaluation.forcing.waits=2", "evaluation.forcing.thinking=8000")
+    assert limo("rehearse", "+experiment=limo817", "training/strategy=single", "engine=transformers", *forced) == 0
     told = capfd.readouterr().out
     assert pieces(told) == {
         "data": "held",

@@ -14,6 +14,7 @@ from limo import StageError, hardware, process
 from limo.attempts import Attempts, Sieve
 from limo.config import Config, component, held_to
 from limo.data import Data, Decontamination, missing
+from limo.engine import Forcing
 from limo.models import Model
 from limo.records import Problem
 from limo.rehearse.start import TOKENS
@@ -68,12 +69,14 @@ def small(config: Config, lab: Config, folder: Path, count: int) -> Small:
     evaluation = replace(
         config.evaluation,
         benchmarks={
-            n: replace(b, samples=min(2, b.samples)) for n, b in (readable or lab.evaluation.benchmarks).items()
+            n: replace(b, samples=min(2, b.samples), forcing=_briefly(b.forcing))
+            for n, b in (readable or lab.evaluation.benchmarks).items()
         },
         judge=judge,
         base=True,
         limit=2,
         max_tokens=TOKENS,
+        forcing=_briefly(config.evaluation.forcing),
     )
     made = replace(
         config,
@@ -107,9 +110,18 @@ def _tried(sieve: Sieve, model: Model, count: int) -> Sieve:
         return replace(sieve, keep=None)
     samples = min(2, sieve.sampling.samples)
     keep = sieve.keep and f"0..{samples} of {samples}"
-    return replace(
-        sieve, model=model, limit=count, keep=keep, sampling=replace(sieve.sampling, samples=samples, max_tokens=TOKENS)
-    )
+    forcing = _briefly(sieve.sampling.forcing)
+    sampling = replace(sieve.sampling, samples=samples, max_tokens=TOKENS, forcing=forcing)
+    return replace(sieve, model=model, limit=count, keep=keep, sampling=sampling)
+
+
+def _briefly(forcing: Forcing | None) -> Forcing | None:
+    """Budget forcing within TOKENS, in digits, which every tokenizer can write, a stand-in's too."""
+    if forcing is None:
+        return None
+    thinking = TOKENS // 2 if forcing.thinking else None
+    waits, answer = min(1, forcing.waits), TOKENS // 4
+    return replace(forcing, waits=waits, wait="1", end=None, thinking=thinking, conclusion="2", answer=answer)
 
 
 def _data(config: Config) -> list[tuple[str, str]]:
