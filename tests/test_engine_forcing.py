@@ -15,6 +15,7 @@ from engines import Echo
 from test_engine import answers_in, ask, findable, run_all  # noqa: F401
 
 from limo import UserError
+from limo.compose import compose
 from limo.engine import Forcing, Request, Sampling
 from limo.engine.transformers import Transformers
 from limo.models import Model, load_tokenizer, prompt_ids
@@ -107,3 +108,13 @@ def test_words_that_a_model_cannot_read_are_refused_before_it_is_loaded(model: M
 def test_forcing_that_cannot_be_is_refused(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         replace(GREEDY, forcing=Forcing(**settings))  # type: ignore[arg-type]
+
+
+def test_a_suite_whose_answers_are_too_short_for_it_is_refused_when_it_is_built() -> None:
+    words = ["evaluation/forcing=answer", "evaluation.forcing.thinking=100", "evaluation.max_tokens=140"]
+    with pytest.raises(
+        UserError,
+        match=r"benchmark lab_main: forcing\.thinking=100 and forcing\.answer=512 are more than max_tokens=140",
+    ):
+        compose(words)
+    assert compose([*words, "evaluation.forcing.answer=40"]).evaluation.placed()["lab_main"].forcing

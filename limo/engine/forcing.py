@@ -34,6 +34,15 @@ class Forcing:
         if "" in (self.wait, self.end):
             raise ValueError("wait and end must say something; end=null where the whole answer is thinking")
 
+    def beyond(self, max_tokens: int) -> str | None:
+        """Why it does not fit into answers of so many tokens, one sentence; None where it does."""
+        if self.thinking is None or self.thinking + self.answer <= max_tokens:
+            return None
+        return (
+            f"forcing.thinking={self.thinking} and forcing.answer={self.answer} are more than max_tokens={max_tokens}; "
+            "lower them, or raise that"
+        )
+
     def limit(self, room: int) -> int:
         """Most tokens of thinking where an answer may have so many."""
         return room if self.thinking is None else max(0, min(self.thinking, room - self.answer))

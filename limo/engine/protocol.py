@@ -45,11 +45,8 @@ class Sampling:
             raise ValueError(f"top_k={self.top_k} must be 0 (every token) or more")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be 1 or more")
-        if self.forcing and self.forcing.thinking and self.forcing.thinking + self.forcing.answer > self.max_tokens:
-            raise ValueError(
-                f"forcing.thinking={self.forcing.thinking} and forcing.answer={self.forcing.answer} are more than "
-                f"max_tokens={self.max_tokens}; lower them, or raise that"
-            )
+        if self.forcing and (fault := self.forcing.beyond(self.max_tokens)):
+            raise ValueError(fault)
 
     def longest(self, model: Model) -> int:
         """Tokens of a prompt and its answer that memory is counted for; at most the model's context."""

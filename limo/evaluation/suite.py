@@ -43,6 +43,10 @@ class Evaluation:
         for name, cap in (("limit", self.limit), ("max_tokens", self.max_tokens)):
             if cap is not None and cap < 1:
                 raise ValueError(f"{name}={cap} must be 1 or more, or null")
+        for name, one in self.benchmarks.items():
+            forcing = self.forcing or one.forcing
+            if forcing and (fault := forcing.beyond(self._most(one))):
+                raise ValueError(f"benchmark {name}: {fault}")
         if isinstance(self.data_dir, Path) and not self.data_dir.expanduser().is_dir():
             raise ValueError(
                 f"data_dir={self.data_dir} is no folder; give the one that holds the benchmarks' JSONL files, or null"
@@ -62,8 +66,10 @@ class Evaluation:
 
     def _capped(self, one: Benchmark) -> Benchmark:
         limit = min((cap for cap in (one.limit, self.limit) if cap), default=None)
-        most = min(one.max_tokens, self.max_tokens or one.max_tokens)
-        return replace(one, limit=limit, max_tokens=most, forcing=self.forcing or one.forcing)
+        return replace(one, limit=limit, max_tokens=self._most(one), forcing=self.forcing or one.forcing)
+
+    def _most(self, one: Benchmark) -> int:
+        return min(one.max_tokens, self.max_tokens or one.max_tokens)
 
     def fingerprint(self, digest: Callable[[Path], str]) -> dict[str, Any]:
         """What its results depend on: benchmarks with the content of their files, not where the files lie."""
