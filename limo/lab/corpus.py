@@ -136,14 +136,6 @@ class Writer:
         return [(f"Q:{chain.question(surface)}A:", FREE), (f"{steps}\\boxed{{{chain.answer}}}", 1.0)]
 
     def worked(self) -> list[Piece]:
-        """`Notes:<context>?l?k<l;g<k;g=3;k=3+9=12;…`: a plan and its steps, half of the plans in any order.
-
-        Those are given and not learnt; with them the next name can only be found by its neighbour, never by its distance.
-        """
+        """`Notes:<context>?l?k<l;g<k;g=3;k=3+9=12;…`: a plan and its steps, of chains longer than any question that is answered so."""
         chain, surface = self._chain(1 + pick(self.rng, self.mix.worked))
-        asked, pairs, (leaf, *steps) = f"Notes:{chain.context(surface)}?{chain.path[-1]}?", plan(chain), work(chain)
-        if self.rng.random() < 0.5:
-            return [(asked, FREE), ("".join(pairs) + leaf + "".join(steps), 1.0)]
-        self.rng.shuffle(pairs)
-        head, _, value = leaf.partition("=")
-        return [(asked + "".join(pairs) + head + "=", FREE), (value + "".join(steps), 1.0)]
+        return [(f"Notes:{chain.context(surface)}?{chain.path[-1]}?", FREE), ("".join(plan(chain) + work(chain)), 1.0)]
