@@ -15,7 +15,12 @@ from limo.records import Example
 from limo.selection.quality import Trait
 from limo.selection.steps import seeded_uniform
 
-BREAKS = (re.compile(r"(\n\s*\n)"), re.compile(r"(\n)"), re.compile(r"((?<=[.!?。！？])\s+)"), re.compile(r"((?<=;)\s*)"))
+BREAKS = (
+    re.compile(r"(\n\s*\n)"),
+    re.compile(r"(\n)"),
+    re.compile(r"((?<=[.!?。！？])\s+)"),
+    re.compile(r"((?<=;)\s*)"),
+)
 FEW = 3
 """A text with fewer parts is cut by the next finer break."""
 
