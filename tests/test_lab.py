@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from limo.lab.tokenizer import make
 from limo.records import Problem
 
 BASES = sorted(p.parent for p in (PACKAGE / "lab" / "bases").glob("*/card.json"))
-STEP = re.compile(r"([a-p])=(\d)(?:([-+*])(\d)=(\d))?;")
+STEP = re.compile(r"([a-p])=(\d+)(?:([-+*])(\d)=(\d+))?;")
 
 
 def evaluate(question: str) -> tuple[int, dict[str, int], list[str]]:
@@ -31,7 +32,7 @@ def evaluate(question: str) -> tuple[int, dict[str, int], list[str]]:
     assert asked
 
     def value(name: str) -> int:
-        return eval(re.sub(r"[a-p]", lambda m: f"({value(m[0])})", right[name])) % 10
+        return eval(re.sub(r"[a-p]", lambda m: f"({value(m[0])})", right[name])) % 37
 
     path = [asked[1]]
     while found := re.search(r"[a-p]", right[path[-1]]):
@@ -44,14 +45,13 @@ def check(problem: Problem) -> None:
     answer, values, path = evaluate(problem.question)
     (solution,) = problem.solutions
     assert problem.answer == str(answer) and solution.endswith(f"\\boxed{{{answer}}}")
-    plan, _, rest = solution.partition(".")
-    assert plan.split("<") == path[::-1]
-    steps = STEP.findall(rest)
+    assert re.findall(r"(.)<(.);", solution) == [*pairwise(path)][::-1]
+    steps = STEP.findall(solution)
     assert [s[0] for s in steps] == path
     for name, first, operator, constant, result in steps:
         assert values[name] == (int(result) if operator else int(first))
         if operator:
-            assert eval(f"({first}{operator}{constant})") % 10 == int(result)
+            assert eval(f"({first}{operator}{constant})") % 37 == int(result)
 
 
 @pytest.mark.parametrize("level", [4, 5])
@@ -66,7 +66,7 @@ def test_every_good_solution_computes_its_answer_by_an_independent_evaluator(lev
 
 def test_the_independent_evaluator_finds_a_damaged_solution() -> None:
     (problem,) = Pool(size=1, levels=(0, 0, 0, 0, 1)).problems()
-    damaged = re.sub(r"=(\d);Check", lambda m: f"={(int(m[1]) + 1) % 10};Check", problem.solutions[0])
+    damaged = re.sub(r"=(\d+);Check", lambda m: f"={(int(m[1]) + 1) % 37};Check", problem.solutions[0])
     with pytest.raises(AssertionError):
         check(Problem(problem.id, problem.question, problem.gold, (damaged,)))
 
@@ -84,24 +84,28 @@ def test_lower_levels_lose_the_plan_the_steps_and_the_right_answer() -> None:
     assert [all("<" in t for t in texts[level]) for level in LEVELS] == [False, False, True, True, True]
 
 
-def test_what_a_base_reads_is_true_and_questions_are_answered_only_directly() -> None:
+def test_what_a_base_reads_is_true_and_the_longer_a_question_the_rarer_are_its_steps() -> None:
     writer = Writer(CURRICULUM[-1], random.Random(0))
+    reasoned: dict[bool, list[bool]] = {False: [], True: []}
     for kind, write in writer.kinds.items():
-        for _ in range(60):
+        for _ in range(400 if kind == "asked" else 60):
             text = "".join(piece for piece, _ in write())
-            assert text.startswith("Q:") == (kind == "direct")
+            assert text.startswith("Q:") == (kind == "asked")
             if kind == "facts":
-                assert all(
-                    eval(f"{a}{o}{b}") % 10 == int(r) for a, o, b, r in re.findall(r"(\d)([-+*])(\d)=(\d)", text)
-                )
-            elif kind == "direct":
+                facts = re.findall(r"(\d+)([-+*])(\d)=(\d+)", text)
+                assert len(facts) == 10 and all(eval(f"{a}{o}{b}") % 37 == int(r) for a, o, b, r in facts)
+            elif kind == "asked":
                 question, _, answer = text.removeprefix("Q:").partition("A:")
-                assert answer == f"\\boxed{{{evaluate(question)[0]}}}"
+                value, _, path = evaluate(question)
+                assert answer.endswith(f"\\boxed{{{value}}}")
+                reasoned[len(path) > 5].append("<" in answer)
+                assert [s[0] for s in STEP.findall(answer)] == (path if "<" in answer else [])
             elif kind in ("notes", "worked"):
                 context, _, rest = text.partition(":")[2].partition("?")
                 steps = STEP.findall(rest)
                 values = evaluate(f"{context}{steps[-1][0]}?")[1]
                 assert steps and all(values[name] == int(result or first) for name, first, _, _, result in steps)
+    assert 0.02 < sum(reasoned[True]) / len(reasoned[True]) < 0.15 < sum(reasoned[False]) / len(reasoned[False]) < 0.4
 
 
 def test_the_same_seed_gives_the_same_pool_and_another_seed_another() -> None:
@@ -138,9 +142,9 @@ def test_a_benchmark_holds_the_lengths_and_the_surface_that_its_name_promises(ki
         assert (" is " in p.question) == (surface == "B") == (p.meta["surface"] == "B")
 
 
-def test_answers_are_spread_evenly_so_chance_is_a_tenth() -> None:
+def test_answers_are_spread_evenly_so_a_guess_is_right_in_one_of_37() -> None:
     answers = [p.answer for p in Pool(size=3000).problems()]
-    assert all(0.07 < answers.count(str(d)) / 3000 < 0.13 for d in range(10))
+    assert all(0.015 < answers.count(str(v)) / 3000 < 0.04 for v in range(37))
 
 
 def test_copies_repeat_a_question_under_another_id_and_name_it() -> None:
@@ -222,7 +226,7 @@ def test_a_shipped_base_is_the_one_of_its_card_and_answers_directly(folder: Path
     first, second = (network.generate(ids, max_new_tokens=8)[0, ids.shape[1] :] for _ in range(2))
     assert torch.equal(first, second)
     if folder.name != "early":
-        assert re.fullmatch(r"\\boxed\{\d\}<eos>", tokenizer.decode(first))
+        assert re.fullmatch(r"\\boxed\{\d+\}<eos>", tokenizer.decode(first))
 
 
 def test_a_small_pretraining_learns_repeats_and_writes_a_loadable_base(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class DataStage(Stage):
     """
 
     module: ClassVar[str] = "limo.data"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     products: ClassVar[tuple[str, ...]] = ("problems.jsonl", "solutions.jsonl")
 
     data: Annotated[Data, held_to(Data)]

@@ -1,4 +1,4 @@
-"""What a base model reads: arithmetic facts, look-ups, dependencies, evaluations, direct answers, and a minority of worked notes."""
+"""What a base model reads: arithmetic facts, look-ups, dependencies, evaluations, worked notes, and questions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from limo.lab.problems import CONSTANTS, Chain, Surface, compute, draw_chain, pick, plan, work
+from limo.lab.problems import CONSTANTS, MODULUS, Chain, Surface, compute, draw_chain, pick, plan, work
 
 Piece = tuple[str, float]
 """A text and the weight of its tokens in the loss."""
@@ -28,17 +28,19 @@ class Mix:
     """Most distractors."""
     surface_b: float = 0.0
     """Share of documents in surface B."""
-    direct: tuple[float, ...] = (5, 3, 1, 1, 1, 1, 1, 1)
-    """Weight of 1, 2, … steps in directly answered questions."""
-    worked: tuple[float, ...] = (1, 1, 1)
+    asked: tuple[float, ...] = (5, 3, 1, 1, 1, 1, 1, 1)
+    """Weight of 1, 2, … steps in questions."""
+    reasoned: tuple[float, ...] = (0.30, 0.27, 0.24, 0.20, 0.15, 0.10, 0.06, 0.03)
+    """Share of the questions of 1, 2, … steps that are answered step by step; the others are answered at once."""
+    worked: tuple[float, ...] = (1,) * 12
     """Weight of 1, 2, … steps in worked notes."""
 
 
-FULL = {"facts": 1.5, "find": 3.0, "needs": 2.0, "notes": 3.0, "direct": 1.5, "worked": 1.0}
+FULL = {"facts": 1.0, "find": 2.0, "needs": 1.5, "notes": 1.5, "asked": 3.0, "worked": 4.0}
 CURRICULUM = (
-    Mix(until=0.12, kinds={"find": 8, "facts": 1}, steps=3, distractors=1),
-    Mix(until=0.40, kinds={"find": 8, "facts": 1}, steps=8, distractors=3),
-    Mix(until=1.0, kinds=FULL, steps=8, distractors=3, surface_b=0.25),
+    Mix(until=0.06, kinds={"find": 8, "facts": 1}, steps=3, distractors=1),
+    Mix(until=0.20, kinds={"find": 8, "facts": 1}, steps=8, distractors=3),
+    Mix(until=1.0, kinds=FULL, steps=12, distractors=3, surface_b=0.35),
 )
 """Dense look-ups in one surface first: mixed from the start, the look-up never forms."""
 
@@ -57,7 +59,7 @@ class Writer:
             "find": self.find,
             "needs": self.needs,
             "notes": self.notes,
-            "direct": self.direct,
+            "asked": self.asked,
             "worked": self.worked,
         }
 
@@ -73,10 +75,10 @@ class Writer:
         return chain, "B" if self.rng.random() < self.mix.surface_b else "A"
 
     def facts(self) -> list[Piece]:
-        """`Facts:9-8=1;7+1=8;…`: ten facts modulo 10."""
+        """`Facts:9-8=1;7+1=8;…`: ten facts modulo 37."""
         pieces: list[Piece] = [("Facts:", FREE)]
         for _ in range(10):
-            value, operator = self.rng.randrange(10), self.rng.choice("+-*")
+            value, operator = self.rng.randrange(MODULUS), self.rng.choice("+-*")
             constant = self.rng.choice(CONSTANTS[operator])
             pieces += [(f"{value}{operator}{constant}", FREE), (f"={compute(value, operator, constant)};", 1.0)]
         return pieces
@@ -91,16 +93,16 @@ class Writer:
         return pieces
 
     def needs(self) -> list[Piece]:
-        """`Needs:<context>?l<i.k<h.e<o<h.…`: up to two hops from a name towards its leaf."""
+        """`Needs:<context>?l?i<l;k<i;h?…`: up to two hops from a name towards its leaf."""
         chain, surface = self._chain()
         by_name = chain.by_name
         pieces: list[Piece] = [(f"Needs:{chain.context(surface)}?", FREE)]
         for d in self.rng.sample(chain.definitions, min(7, len(chain.definitions))):
-            pieces.append((d.name, FREE))
-            hops, source = self.rng.choice((1, 2)), d.source
+            pieces.append((f"{d.name}?", FREE))
+            hops, name, source = self.rng.choice((1, 2)), d.name, d.source
             while hops and source is not None:
-                pieces.append((f"<{source}", 1.0))
-                source, hops = by_name[source].source, hops - 1
+                pieces.append((f"{source}<{name};", 1.0))
+                name, source, hops = source, by_name[source].source, hops - 1
             pieces.append((".", FREE if source is not None else 1.0))
         return pieces
 
@@ -126,13 +128,14 @@ class Writer:
                 here = d.name
         return pieces
 
-    def direct(self) -> list[Piece]:
-        """`Q:<question>A:\\boxed{3}`: the only way in which questions are answered here."""
-        chain, surface = self._chain(1 + pick(self.rng, self.mix.direct))
-        return [(f"Q:{chain.question(surface)}A:", FREE), (f"\\boxed{{{chain.answer}}}", 1.0)]
+    def asked(self) -> list[Piece]:
+        """`Q:<question>A:\\boxed{3}`, or the plan and the steps before it: the longer the question, the less often."""
+        n = pick(self.rng, self.mix.asked)
+        chain, surface = self._chain(1 + n)
+        steps = "".join(plan(chain) + work(chain)) if self.rng.random() < self.mix.reasoned[n] else ""
+        return [(f"Q:{chain.question(surface)}A:", FREE), (f"{steps}\\boxed{{{chain.answer}}}", 1.0)]
 
     def worked(self) -> list[Piece]:
-        """`Notes:<context>?l<g<k.k=3;g=3+9=2;…`: a plan and its steps, short, and never as the answer to a question."""
+        """`Notes:<context>?l?k<l;g<k;g=3;k=3+9=12;…`: a plan and its steps, of chains longer than any question that is answered so."""
         chain, surface = self._chain(1 + pick(self.rng, self.mix.worked))
-        text = plan(chain) + "".join(work(chain))
-        return [(f"Notes:{chain.context(surface)}?{text[0]}", FREE), (text[1:], 1.0)]
+        return [(f"Notes:{chain.context(surface)}?{chain.path[-1]}?", FREE), ("".join(plan(chain) + work(chain)), 1.0)]

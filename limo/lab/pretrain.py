@@ -31,7 +31,7 @@ class Pretraining:
     """Everything a base depends on."""
 
     seed: int = 0
-    tokens: int = 2_000_000
+    tokens: int = 4_000_000
     """Corpus size; each document is read once."""
     size: str = "base"
     rate: float = 6e-3

@@ -1,4 +1,4 @@
-"""Problems of the lab: a chain of steps modulo 10 hidden among other definitions, and solutions of five levels of quality."""
+"""Problems of the lab: a chain of steps modulo 37 hidden among other definitions, and solutions of five levels of quality."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ Part = Literal["train", "dev", "test"]
 """Which problems may be used for what: pools and pre-training, tuning of settings, results."""
 
 LETTERS = "abcdefghijklmnop"
+MODULUS = 37
+"""A prime: every step is a bijection, so answers are uniform and a guess is right in 1 of 37, 2.7 %."""
 CONSTANTS = {"+": range(1, 10), "-": range(1, 10), "*": (3, 7, 9)}
-"""Every step is a bijection modulo 10 (3, 7, 9 have inverses), so answers are uniform and chance is 10 %."""
 WORDS = {"+": " plus ", "-": " minus ", "*": " times "}
 LEVELS = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`name = source operator constant` modulo 10, or `name = constant` where source is None."""
+    """`name = source operator constant` modulo 37, or `name = constant` where source is None."""
 
     name: str
     source: str | None
@@ -92,8 +93,9 @@ class Chain:
 
 
 def compute(value: int, operator: str, constant: int) -> int:
-    """One step modulo 10."""
-    return (value + constant if operator == "+" else value - constant if operator == "-" else value * constant) % 10
+    """One step modulo 37."""
+    made = value + constant if operator == "+" else value - constant if operator == "-" else value * constant
+    return made % MODULUS
 
 
 def draw_chain(
@@ -104,11 +106,11 @@ def draw_chain(
         names = rng.sample(LETTERS, len(LETTERS))
         path = names[: steps + 1]
         spare = min(rng.randint(*distractors), len(names) - len(path))
-        made = [Definition(path[0], None, "", rng.randrange(10))]
+        made = [Definition(path[0], None, "", rng.randrange(MODULUS))]
         made += [_step(rng, name, source) for source, name in itertools.pairwise(path)]
         for name in names[len(path) : len(path) + spare]:
             if rng.random() < 0.3:
-                made.append(Definition(name, None, "", rng.randrange(10)))
+                made.append(Definition(name, None, "", rng.randrange(MODULUS)))
             else:
                 made.append(_step(rng, name, rng.choice(made).name))
         rng.shuffle(made)
@@ -122,9 +124,9 @@ def _step(rng: random.Random, name: str, source: str) -> Definition:
     return Definition(name, source, operator, rng.choice(CONSTANTS[operator]))
 
 
-def plan(chain: Chain) -> str:
-    """The names from the one asked for back to the leaf: `k<n<p.`"""
-    return "<".join(reversed(chain.path)) + "."
+def plan(chain: Chain) -> list[str]:
+    """What stands before what, from the name asked for back to the leaf: `n<k;`, `p<n;`, so that the steps can be read off forwards."""
+    return [f"{source}<{name};" for source, name in reversed(list(itertools.pairwise(chain.path)))]
 
 
 def work(chain: Chain) -> list[str]:
@@ -145,13 +147,13 @@ def solve(chain: Chain, level: int, rng: random.Random) -> str:
     """
     steps, box = work(chain), f"\\boxed{{{chain.answer}}}"
     if level == 5:
-        return plan(chain) + "".join(steps) + f"Check:{steps[-1][:-1]} ok " + box
+        return "".join(plan(chain) + steps) + f"Check:{steps[-1][:-1]} ok " + box
     if level == 4:
-        return plan(chain) + "".join(steps) + box
+        return "".join(plan(chain) + steps) + box
     if level == 3:
         if chain.steps > 1 and rng.random() < 0.5:
             del steps[rng.randrange(1, chain.steps)]
-        return plan(chain) + "".join(steps) + box
+        return "".join(plan(chain) + steps) + box
     if level == 2:
         kept = [s for s in steps if rng.random() >= 0.6]
         rng.shuffle(kept)
@@ -168,11 +170,11 @@ def _wrong(chain: Chain, rng: random.Random) -> str:
     lines = [f"{chain.path[0]}={value};"]
     for name in chain.path[1:]:
         d = by_name[name]
-        wrong = (d.value(value) + rng.randrange(1, 10)) % 10
+        wrong = (d.value(value) + rng.randrange(1, MODULUS)) % MODULUS
         lines.append(f"{name}={value}{d.operator}{d.constant}={wrong};")
         value = wrong
     if str(value) == chain.answer:
-        value = (value + rng.randrange(1, 10)) % 10
+        value = (value + rng.randrange(1, MODULUS)) % MODULUS
         lines[-1] = f"{lines[-1].rpartition('=')[0]}={value};"
     return "".join(lines) + f"\\boxed{{{value}}}"
 

@@ -34,7 +34,7 @@ class Pool:
     steps: tuple[float, ...] = (6, 6, 5, 4, 3, 3, 2, 2)
     """Weight of problems of 1, 2, … steps."""
     levels: tuple[float, ...] = (25, 25, 20, 15, 15)
-    """Weight of solutions of level 1 (worst) to 5 (best)."""
+    """Weight of solutions of level 1 (worst) to 5 (best); pools of other weights hold the same problems."""
     surface_b: float = 0.0
     """Share of questions written in words (`b is a plus 4.`)."""
     copies: float = 0.13
@@ -77,7 +77,8 @@ class Pool:
             surface: Surface = "B" if rng.random() < self.surface_b else "A"
             level = LEVELS[pick(rng, self.levels)]
             meta = {**_meta(chain, surface), "level": level}
-            found.append(Problem(name, chain.question(surface), Gold(chain.answer), (solve(chain, level, rng),), meta))
+            solution = solve(chain, level, random.Random(f"lab solution {name}"))
+            found.append(Problem(name, chain.question(surface), Gold(chain.answer), (solution,), meta))
         return found
 
 

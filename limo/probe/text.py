@@ -8,7 +8,7 @@ from limo.records import Context, Losses, ProbeSummary
 
 ENOUGH, LITTLE = 0.51, 0.48
 """Share of the solutions' tokens that are the base's first choice, above which tuning worked and below which it did not:
-the lab's bases, see "When is a base ready?" in experiments/LOG.md, as for GAP."""
+the bases of an earlier lab, see "When is a base ready?" in experiments/LOG.md, as for GAP."""
 GAP = 0.1
 """Nats by which a token of the solutions may be dearer than one of the base's own answers, where it reasons already."""
 REASONS = 0.5
@@ -17,7 +17,7 @@ SOLVED = 0.8
 """Solve rate above which there is little to gain on such problems. Not validated."""
 WORSE = 0.1
 """Nats a token by which the loss at the end of a context may exceed that without it, for the context to count as usable. Not validated."""
-LAB = "(Evidence from the lab's small bases alone.)"
+LAB = "(Evidence from the small bases of an earlier lab alone.)"
 WIDTH = 52
 
 
@@ -64,16 +64,16 @@ def _knowledge(facts: ProbeSummary) -> str:
     given = f"{100 * share:.0f} % of the solutions' tokens are what it would write next itself"
     if share >= ENOUGH:
         return (
-            f"No objection on the side of knowledge: {given}. In the lab all 17 bases above {100 * ENOUGH:.0f} % learnt to reason from a "
-            "few hundred examples; but ordinary text is easier to guess: SmolLM2-135M, with 68 % of GSM8K's solutions, gained nothing "
-            "from 64 of them."
+            f"No objection on the side of knowledge: {given}. In an earlier lab all 17 bases above {100 * ENOUGH:.0f} % learnt to reason "
+            "from a few hundred examples; but ordinary text is easier to guess: SmolLM2-135M, with 68 % of GSM8K's solutions, gained "
+            "nothing from 64 of them."
         )
     if share < LITTLE:
         return (
-            f"Probably not ready: {given}. In the lab 17 of 19 bases below {100 * LITTLE:.0f} % stayed at chance: a few hundred examples "
-            f"draw out what is there and do not teach it; take a stronger base. {LAB}"
+            f"Probably not ready: {given}. In an earlier lab 17 of 19 bases below {100 * LITTLE:.0f} % stayed at chance: a few hundred "
+            f"examples draw out what is there and do not teach it; take a stronger base. {LAB}"
         )
-    return f"No call: {given}; in the lab bases above {100 * ENOUGH:.0f} % learnt, most below {100 * LITTLE:.0f} % did not. {LAB}"
+    return f"No call: {given}; in an earlier lab bases above {100 * ENOUGH:.0f} % learnt, most below {100 * LITTLE:.0f} % did not. {LAB}"
 
 
 def _distance(facts: ProbeSummary) -> str:
@@ -82,7 +82,7 @@ def _distance(facts: ProbeSummary) -> str:
         return "It gave no answer of its own to measure the solutions against."
     return (
         f"A token of the solutions costs it {facts.solutions.loss - own.loss:+.2f} nats against one of its own answers: so far "
-        "training has to move it. In the lab this said less than the first choices: bases of the same loss ended at chance and at 90 %."
+        "training has to move it. In an earlier lab this said less than the first choices: bases of one loss ended at chance and at 90 %."
     )
 
 
@@ -96,7 +96,7 @@ def _ability(facts: ProbeSummary) -> str:
         return f"It solved none of the problems in {k} tries each: nothing shows that they are within its reach (not validated)."
     return (
         f"It solves {tries}. What it finds in some tries training can make it find in one; "
-        "where few answers are possible, as in the lab, luck finds as many and this says nothing (not validated)."
+        "where few answers are possible luck finds as many and this says nothing (not validated)."
     )
 
 
@@ -110,7 +110,7 @@ def _style(facts: ProbeSummary) -> list[str]:
         return [f"It reasons already, and as the examples do: they will change little. {LAB}"]
     return [
         f"It reasons already, and the examples are dearer to it than its own answers by {gap:.2f} nats a token: they may well make "
-        f"it worse. In the lab two such bases fell from 99 to 44 and 39 %, and none where the difference was below {GAP}. {LAB}"
+        f"it worse. In an earlier lab two such bases fell from 99 to 44 and 39 %, and none where the difference was below {GAP}. {LAB}"
     ]
 
 

@@ -1,7 +1,7 @@
 """Other texts of the chosen solutions, for studies of what in a solution teaches: cut, shuffled, thinned, without certain words.
 
 Every rewriting depends on the example's id, its text and the seed alone. A solution's steps are its paragraphs, else its lines,
-else its sentences; the last one, which holds the answer, stays where it is.
+else its sentences, else what ends in a semicolon; the last one, which holds the answer, stays where it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from limo.records import Example
 from limo.selection.quality import Trait
 from limo.selection.steps import seeded_uniform
 
-BREAKS = (re.compile(r"(\n\s*\n)"), re.compile(r"(\n)"), re.compile(r"((?<=[.!?。！？])\s+)"))
+BREAKS = (
+    re.compile(r"(\n\s*\n)"),
+    re.compile(r"(\n)"),
+    re.compile(r"((?<=[.!?。！？])\s+)"),
+    re.compile(r"((?<=;)\s*)"),
+)
 FEW = 3
 """A text with fewer parts is cut by the next finer break."""
 
@@ -25,7 +30,7 @@ class Partly:
     """What changes a share of a solution."""
 
     share: float = 0.5
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
