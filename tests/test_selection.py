@@ -895,6 +895,8 @@ def test_steps_are_moved_or_left_out_and_words_taken_out_as_asked() -> None:
     assert sorted(shuffled.split("\n\n")) == sorted(TEXT.split("\n\n"))
     assert Delete(share=1.0).rewrite(one, 0) == "So \\boxed{7}"
     assert Delete(share=0.0).rewrite(one, 0) == TEXT == Shuffle(share=0.0).rewrite(one, 0)
+    lab = dataclasses.replace(one, solution="n<k;n=3;k=3+4=7;\\boxed{7}")
+    assert Delete(share=1.0).rewrite(lab, 0) == "\\boxed{7}", "signs without lines or sentences are cut at semicolons"
     stripped = Strip(traits={"check": Trait(weight=1.0, words=("check",))}).rewrite(one, 0)
     assert "check" not in stripped and "Second, 12" in stripped
 
@@ -907,8 +909,8 @@ def test_a_chosen_example_says_what_changed_its_text_and_dropped_ones_keep_their
     stage = selected(tmp_path, chosen)
     stage.run(tmp_path)
     kept = records.read(tmp_path / "examples.jsonl", Example)
-    assert {(e.id[-1], e.transforms) for e in kept} == {("0", ("cut@1",)), ("1", ("cut@1",))}
-    assert summary(tmp_path, SelectionSummary).transformed == {"cut@1": 6}
+    assert {(e.id[-1], e.transforms) for e in kept} == {("0", ("cut@2",)), ("1", ("cut@2",))}
+    assert summary(tmp_path, SelectionSummary).transformed == {"cut@2": 6}
 
 
 def test_a_trait_that_never_shows_is_said_to_be_dead(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
