@@ -45,7 +45,7 @@ def test_a_group_says_what_each_member_is(wide: None, capsys: pytest.CaptureFixt
     for name, file in members()["selection"].items():
         (line,) = [line for line in out.split("\n") if line.split()[:1] == [name]]
         assert file.read_text(encoding="utf-8").split("\n")[0].removeprefix("# ") in line
-    assert "its parts: selection/order, selection/step, selection/transform" in out
+    assert "its parts: selection/budget, selection/order, selection/step, selection/transform" in out
 
 
 @pytest.mark.parametrize("what", ["selection/limo", "data/lab", "training/lora", "evaluation/limo_v1", "optimizer/lab"])
