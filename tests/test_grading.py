@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,29 @@ def test_a_comparison_over_its_processor_time_is_a_timeout(monkeypatch: pytest.M
     symbolic.warm()
     hard = "\\int_{\\sqrt{\\frac{\\pi}{2}}}^{\\frac{\\pi}{2}} \\frac{\\cos u}{u^{3}} du"
     assert verdict(hard, "-\\frac{1}{6}") == "timeout"
+
+
+def test_a_comparison_whose_time_is_up_in_a_destructor_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    monkeypatch.setattr(symbolic, "SECONDS", 0.05)
+
+    def busy(seconds: float) -> None:
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
+
+    class Leaving:
+        def __del__(self) -> None:
+            busy(0.5)
+
+    def compare(*_: object, **__: object) -> bool:
+        Leaving()
+        busy(5)
+        return False
+
+    monkeypatch.setattr("limo.grading.formulas.symbolic._equal", compare)
+    with pytest.raises(symbolic.ExpiredError):
+        symbolic.verify("1", "2")
 
 
 def test_a_lost_case_is_a_timeout_and_the_others_are_graded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ withheld = contextvars.ContextVar("withheld", default=False)
 """Whether this process does without it: most cases never need its seconds of imports."""
 SECONDS = 3.0
 """Processor time for one comparison, so that a busy machine takes none of it."""
+AGAIN = 0.1
+"""Seconds after which it is told again to end: in a destructor, or a callback of the garbage collector, the first time is lost."""
 
 
 class WithheldError(BaseException):
@@ -76,7 +78,7 @@ def _limit(seconds: float) -> Iterator[None]:
         raise ExpiredError
 
     before = signal.signal(signal.SIGVTALRM, expire)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, AGAIN)
     try:
         yield
     finally:
