@@ -94,9 +94,9 @@ def watch() -> None:
     if not ending.is_set():
         dead = next(child for child in children if child.sentinel in ended)
         dead.join(GRACE)  # its line closes a moment before its exit code is there
-        print(
-            f"RuntimeError: {dead.name}, a process of the engine, ended with exit code {dead.exitcode}", file=sys.stderr
-        )
+        # vLLM waits for it too, and who comes first takes its exit code
+        how = "" if dead.exitcode is None else f" with exit code {dead.exitcode}"
+        print(f"RuntimeError: {dead.name}, a process of the engine, ended{how}", file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)
 

@@ -244,4 +244,4 @@ def test_a_vllm_process_that_dies_is_replaced_and_no_answer_is_lost(
     watcher.join(LAST)
     assert killed
     (log,) = (tmp_path / "completions").glob("*.log")
-    assert "a process of the engine, ended with exit code -9" in log.read_text() or "EngineDeadError" in log.read_text()
+    assert "a process of the engine, ended" in log.read_text() or "EngineDeadError" in log.read_text()
