@@ -35,7 +35,7 @@ class AutoEngine:
     launcher: Literal["local", "ray"] = runtime(default="local")
     """What starts the replicas: this process, or Ray as actors on any node of the cluster of RAY_ADDRESS."""
     tensor_parallel: int | None = runtime(default=None)
-    """GPUs that share one copy of the weights, above 1 with vLLM alone; null takes the fewest that hold them and the longest answer."""
+    """GPUs that share one copy of the weights, above 1 with vLLM alone; null takes the fewest that hold them and a few long answers."""
 
     def __post_init__(self) -> None:
         self._vllm()

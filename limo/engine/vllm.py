@@ -54,7 +54,7 @@ class Vllm:
     launcher: Literal["local", "ray"] = runtime(default="local")
     """What starts the replicas: this process, or Ray as actors on any node of the cluster of RAY_ADDRESS."""
     tensor_parallel: int | None = runtime(default=None)
-    """GPUs that share one copy of the weights; null takes the fewest that hold them and the longest answer."""
+    """GPUs that share one copy of the weights; null takes the fewest that hold them and a few of the longest answers."""
     gpu_memory_utilization: float = runtime(default=0.9)
     """Share of a GPU's memory for weights and key-value cache."""
     enforce_eager: bool = runtime(default=False)
