@@ -29,6 +29,13 @@ from limo.serial import load
 from limo.spelling import meant
 
 MULTIRUN = {"-m", "--multirun"}
+EXTRAS = {
+    "hydra/launcher=submitit_slurm": "slurm",
+    "hydra/launcher=submitit_local": "slurm",
+    "hydra/launcher=joblib": "sweeps",
+    "hydra/sweeper=optuna": "sweeps",
+}
+"""Members of Hydra's groups that come with an optional part, and which."""
 
 
 def register_configs() -> None:
@@ -186,10 +193,8 @@ def _no_member(file: str, options: Sequence[str]) -> str:
     if group.partition("/")[0] == folders.RECIPES:  # recipes in folders are one group to the user
         name = file.removeprefix(f"{folders.RECIPES}/")
         group, options = f"+{folders.RECIPES}", folders.offered()[folders.RECIPES]
-    if name in ("joblib", "optuna"):
-        return f"{group}={name} needs an optional part; pip install 'limo[sweeps]'"
-    if group == "hydra/launcher" and name in ("submitit_slurm", "submitit_local"):
-        return f"{group}={name} needs an optional part; pip install 'limo[slurm]'"
+    if extra := EXTRAS.get(f"{group}={name}"):
+        return f"{group}={name} needs an optional part; pip install 'limo[{extra}]'"
     choices = f"{meant(name, options)}; choose one of: {', '.join(options)}" if options else ""
     if foreign := folders.foreign():
         choices += f" ({foreign} is not searched: its config.yaml makes it another program's)"

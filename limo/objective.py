@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from limo import UserError
-from limo.records import RESULTS, read_results
 from limo.report.runs import curve, read
 from limo.spelling import meant
 
@@ -34,10 +33,8 @@ def refuse_aimless(config: Any) -> None:
         return
     if goal is None:
         raise UserError(f"a sweeper that searches needs an objective; set objective=… to {listed}")
-    asked, right = (
-        str(config["hydra"]["sweeper"].get("direction")).rpartition(".")[2],
-        "minimize" if goal == LOSS else "maximize",
-    )
+    asked = str(config["hydra"]["sweeper"].get("direction")).rpartition(".")[2]
+    right = "minimize" if goal == LOSS else "maximize"
     if asked != right:
         raise UserError(
             f"hydra.sweeper.direction={asked} would look for the worst {goal}; set hydra.sweeper.direction={right}"
@@ -48,13 +45,12 @@ def reached(folder: Path, goal: str | None) -> float:
     """The objective of a run: the share of right answers of the tuned model, of the base where none was trained, or the lowest
     validation loss; the worst where the run has none: Optuna's sweeper gives up all for one that is no number.
     """
+    if goal is None:
+        return worst(goal)
+    run = read(folder)
     if goal == LOSS:
-        return min(curve(read(folder), LOSS)[1], default=worst(goal))
-    for task in ("tuned", "base") if goal else ():
-        if (path := folder / "evaluation" / task / RESULTS).is_file():
-            found = read_results(path).benchmarks
-            return found[goal].accuracy if goal in found else worst(goal)
-    return worst(goal)
+        return min(curve(run, LOSS)[1], default=worst(goal))
+    return run.final.benchmarks[goal].accuracy if run.final and goal in run.final.benchmarks else worst(goal)
 
 
 def worst(goal: str | None) -> float:

@@ -160,7 +160,7 @@ class Sweep(Callback):
         try:
             place = beside(folder / "sweep")
             place.mkdir(parents=True)
-            tally.ask(place, config.hydra.sweeper.n_trials if objective.searches(config.hydra) else 0)
+            tally.ask(place, config.hydra.sweeper.get("n_trials") or 0)
             os.environ[tally.SWEEP] = str(place)
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
@@ -182,7 +182,9 @@ class Sweep(Callback):
                 else:
                     same = "is there twice" if first == words else f"composes to the same config as {' '.join(first)}"
                     log.warning(f"{' '.join(words)}: {same}; it runs once")
-            if type(sweeper).__name__ == "BasicSweeper":  # one that searches counts on an answer to each of its jobs
+            if not objective.searches(
+                sweeper.config.hydra
+            ):  # one that searches counts on an answer to each of its jobs
                 batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
                 tally.ask(Path(os.environ[tally.SWEEP]), len(batch))
 

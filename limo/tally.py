@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from limo import UserError
-from limo.records import Status, read_record, read_results, write_json
+from limo.records import Status, read_record, write_json
+from limo.report.runs import read
 
 SWEEP = "LIMO_SWEEP"
 """Environment variable that tells the runs of a sweep, in whatever process, where to register."""
@@ -67,23 +67,23 @@ def tally(place: Path) -> Tally:
     """Reads the statuses of the runs that are in a register."""
     asked = json.loads((place / ASKED).read_text())
     runs = {folder: read_record(folder / "status.json", Status) for folder in dict.fromkeys(entered(place).values())}
+    count = max(asked["runs"], len(runs))  # a sweeper need not say how many it will ask for
     ended = [folder for folder, status in runs.items() if status.seconds is not None]
-    each = (time.time() - asked["began"]) / max(len(ended), 1)
-    left = each * (asked["runs"] - len(ended))
+    left = (time.time() - asked["began"]) / max(len(ended), 1) * (count - len(ended))
     failed = sum(runs[folder].code != 0 for folder in ended)
-    return Tally(asked["runs"], tuple(ended), failed, len(runs) - len(ended), left)
+    return Tally(count, tuple(ended), failed, len(runs) - len(ended), left)
 
 
 def gave(folder: Path) -> str:
     """What the tuned model of a run reached, else its base; else what went wrong, or that nothing did."""
-    for task in ("tuned", "base"):
-        with contextlib.suppress(UserError, OSError):
-            found = read_results(folder / "evaluation" / task / "results.json")
-            name, first = next(iter(found.benchmarks.items()))
-            more = f", mean of {len(found.benchmarks)} {100 * found.mean:.1f} %" if len(found.benchmarks) > 1 else ""
-            return f"{task} {name} {100 * first.accuracy:.1f} %{more}"
-    error = read_record(folder / "status.json", Status).error
-    return f"failed: {error.splitlines()[0]}" if error else "done"
+    run = read(folder)
+    if run.final is None:
+        return f"failed: {run.error.splitlines()[0]}" if run.error else "done"
+    name, first = next(iter(run.final.benchmarks.items()))
+    more = (
+        f", mean of {len(run.final.benchmarks)} {100 * run.final.mean:.1f} %" if len(run.final.benchmarks) > 1 else ""
+    )
+    return f"{'tuned' if run.tuned else 'base'} {name} {100 * first.accuracy:.1f} %{more}"
 
 
 def redraw(place: Path, out: Path) -> None:

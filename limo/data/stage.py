@@ -75,7 +75,7 @@ class DataStage(Stage):
         search = Search(rule, questions) if rule else None
         spool, near = folder / "pool.jsonl", getattr(self.data, "near", None)
         bad: list[LeftOut] = []
-        marred: Counter[str] = Counter()
+        marred: list[str] = []
         pool = list(spread(Look(search, near is not None).at, self._spooled(spool, bad, marred), self._engine()))
         _refuse_equal_ids(pool)
         done = clean(pool, self._duplicates(), near)
@@ -103,19 +103,20 @@ class DataStage(Stage):
             leaks=dict(Counter(why.match.benchmark for why in leaks if why.match)),
             protected={name: len(problems) for name, problems in questions.items()},
             unchecked=tuple(name for name in guarded(rule, self.protect) if name not in questions) if rule else (),
-            unreadable=marred["unreadable"],
+            unreadable=len(marred),
         )
         summarise(folder, found)
 
-    def _spooled(self, spool: Path, bad: list[LeftOut], marred: Counter[str]) -> Iterator[str]:
-        """The problems of the source as lines, each written as it comes; those that cannot be used go to `bad`, and those in
-        which a character is lost are counted."""
+    def _spooled(self, spool: Path, bad: list[LeftOut], marred: list[str]) -> Iterator[str]:
+        """The problems of the source as lines, each written as it comes; those that cannot be used go to `bad`, and the ids of
+        those in which a character is lost to `marred`."""
         with blamed("data"), spool.open("w", encoding="utf-8") as handle:
             for row in entries(self.data):
                 if isinstance(row, Row):
                     line = records.line(row.problem)
                     handle.write(line)
-                    marred["unreadable"] += "\ufffd" in line
+                    if "\ufffd" in line:
+                        marred.append(row.problem.id)
                     yield line
                 else:
                     bad.append(LeftOut(row.place, "", "bad row", why=row.reason))

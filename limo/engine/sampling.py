@@ -83,7 +83,7 @@ def sample(
 
 
 def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int, store: Path) -> list[list[Attempt]]:
-    """The attempts of several groups, in their order, from one start of the engine.
+    """The attempts of several groups, in their order, from one start of the engine, and one more for each round of budget forcing.
 
     Whatever happens on the way, finished answers are in `<store>/completions/` and the same call goes on from there.
     Raises UserError where the engine or the disk fails, and where an answer asked for is not there at the end.
@@ -108,9 +108,10 @@ def sample_all(engine: Engine, model: Model, groups: Sequence[Group], seed: int,
     while turn:
         found |= _complete(engine, model, {ask.key: ask for ask in turn if ask.request}, completions, about)
         turn = []
-        for group, part in zip(groups, asks, strict=True):
+        forced = ((group.sampling.forcing, part) for group, part in zip(groups, asks, strict=True))
+        for forcing, part in ((forcing, part) for forcing, part in forced if forcing):
             for place, ask in enumerate(part):
-                if group.sampling.forcing and ask.request and (more := _onward(ask, found[ask.key], group, tokenizer)):
+                if ask.request and (more := _onward(ask, ask.request, found[ask.key], forcing, tokenizer)):
                     part[place] = more
                     turn.append(more)
     pairs = zip(groups, asks, strict=True)
@@ -152,11 +153,10 @@ def _refuse_unwritable(forcing: Forcing, model: Model, tokenizer: PreTrainedToke
             )
 
 
-def _onward(ask: Ask, got: Completion, group: Group, tokenizer: PreTrainedTokenizerBase) -> Ask | None:
+def _onward(
+    ask: Ask, request: Request, got: Completion, forcing: Forcing, tokenizer: PreTrainedTokenizerBase
+) -> Ask | None:
     """The request by which a model goes on from what it said, where budget forcing has it do so."""
-    forcing, request = group.sampling.forcing, ask.request
-    if forcing is None or request is None:
-        return None
     cut = got.finish != "stop"
     said = forcing.onward(ask.said + got.text, not cut, ask.rounds)
     if said is None or ask.rounds > forcing.waits or control_token(tokenizer, said):  # no prompt may spell one

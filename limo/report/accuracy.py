@@ -60,9 +60,7 @@ def _single(setting: Setting, places: Places) -> Pieces:
         "base": [cell(base) for _, base, _, _ in rows],
         "tuned": [cell(tuned) for _, _, tuned, _ in rows],
         "p": [chance(corrected.get(n)) for n in names],
-        "ended": [
-            _hundredths(share(setting.tuned, n, "ended")) if n != MEAN else _hundredths(setting.ended) for n in names
-        ],
+        "ended": [percent(share(setting.tuned, n, "ended")) if n != MEAN else percent(setting.ended) for n in names],
         "answers": [join(el("div", told, class_=ASIDE) for told in flipped(setting, n, places)) for n in names],
         "questions": [asked(results, n) for n in names],
         "domain": [setting.domain(n) for n in names],
@@ -97,18 +95,14 @@ def _settings(settings: Sequence[Setting], tuned: Sequence[Setting]) -> Pieces:
             count(s),
             seeds(s),
             *(cell(s.accuracy(n)) for n in names),
-            _hundredths(s.ended),
-            _hundredths(s.learned),
+            percent(s.ended),
+            percent(s.learned),
         ]
         for s in tuned
     ]
     head = ["setting", "examples", "seeds", *names, "ended", "learned"]
     note = f"% correct, mean over seeds; in brackets the 95 % interval over questions and seeds; {BESIDE}"
     return [table("Accuracy per setting", head, body, note=note)]
-
-
-def _hundredths(share: float | None) -> str:
-    return "—" if share is None else f"{100 * share:.1f}"
 
 
 def _gained(tuned: Sequence[Setting], places: Places) -> Pieces:

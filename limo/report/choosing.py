@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -106,7 +106,7 @@ def _traits(said: SelectionSummary) -> Pieces:
 
 def _cards(run: Run, kept: Sequence[Example], dropped: Sequence[Dropped]) -> Pieces:
     """The first that were kept, and the last kept beside the first that missed."""
-    missed = sorted((d for d in dropped if d.step in ("size", "budget")), key=lambda d: float(d.value or 0))[:CARDS]
+    missed = _missed(dropped)[:CARDS]
     texts = {e.id: e for e in _rows(run.folder / "candidates" / "candidates.jsonl", Example)} if missed else {}
     shown = [("first kept", e) for e in kept[:CARDS]]
     shown += [("last kept", e) for e in kept[max(CARDS, len(kept) - CARDS) :]]
@@ -168,9 +168,13 @@ class Ordered:
         self.places = {name: place for place, name in enumerate([*kept, *below])}
 
 
+def _missed(dropped: Iterable[Dropped]) -> list[Dropped]:
+    """Those that came through the steps and were ranked too low, the best first."""
+    return sorted((d for d in dropped if d.step in ("size", "budget")), key=lambda d: float(d.value or 0))
+
+
 def order(run: Run) -> Ordered:
-    below = sorted((d for d in left_out(run) if d.step in ("size", "budget")), key=lambda d: float(d.value or 0))
-    return Ordered([e.id for e in examples(run)], [d.id for d in below])
+    return Ordered([e.id for e in examples(run)], [d.id for d in _missed(left_out(run))])
 
 
 def examples(run: Run) -> list[Example]:

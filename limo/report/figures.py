@@ -85,8 +85,7 @@ def sizes(
     axes.set_xticks(ticks, [f"{int(t):,}" for t in ticks])
     axes.set_ylim(-2, 102)
     axes.set_yticks(range(0, 101, 25))
-    axes.grid(axis="y", color=RULE, lw=0.6)
-    axes.spines["left"].set_visible(False)
+    _level(axes)
     axes.set_xlabel("examples")
     axes.set_ylabel("accuracy, %")
     return inline(figure, title)
@@ -128,11 +127,7 @@ def losses(
         axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.4, alpha=faint)
         if check[0]:
             axes.plot(*check, color=SERIES[colour % len(SERIES)], lw=1.4, ls=(0, (3, 2)), marker="o", ms=3, alpha=faint)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("optimizer step")
-    axes.set_ylabel("loss per answer token")
-    axes.grid(axis="y", color=RULE, lw=0.6)
-    axes.spines["left"].set_visible(False)
+    _over_steps(axes, "loss per answer token")
     return inline(figure, title)
 
 
@@ -141,12 +136,21 @@ def traces(curves: Sequence[tuple[list[float], list[float], int]], what: str, ti
     figure, axes = canvas(1.7)
     for steps, values, colour in curves:
         axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.2, alpha=0.9 if len(curves) <= 6 else 0.6)
+    _over_steps(axes, what)
+    return inline(figure, title)
+
+
+def _over_steps(axes: Axes, what: str) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel(what)
+    _level(axes)
+
+
+def _level(axes: Axes) -> None:
+    """Lines to read heights by, in place of an axis on the left."""
     axes.grid(axis="y", color=RULE, lw=0.6)
     axes.spines["left"].set_visible(False)
-    return inline(figure, title)
 
 
 def lengths(base: Sequence[int], tuned: Sequence[int], limit: int, title: str) -> Html:
@@ -185,6 +189,5 @@ def _shares(axes: Axes, edges: list[float], filled: Sequence[float], line: Seque
             axes.hist(
                 values, bins=edges, weights=[100 / len(values)] * len(values), histtype=kind, color=colour, lw=1.4
             )
-    axes.grid(axis="y", color=RULE, lw=0.6)
     axes.set_axisbelow(True)
-    axes.spines["left"].set_visible(False)
+    _level(axes)

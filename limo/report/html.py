@@ -28,6 +28,20 @@ def join(children: Iterable[str | None], between: str = "") -> Html:
     return Html(between.join(c if isinstance(c, Html) else escape(c) for c in children if c is not None))
 
 
+def document(title: str, policy: str, head: Iterable[Html], body: Html) -> str:
+    """A whole page; `policy`: what it may load and run, `head`: its styles and scripts."""
+    top = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=policy),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("title", title),
+        *head,
+    )
+    return f"<!doctype html>\n{el('html', top, body, lang='en')}\n"
+
+
 def table(
     caption: str,
     head: Sequence[str],

@@ -11,7 +11,7 @@ from limo.report import choosing, sections, stages
 from limo.report.accuracy import accuracy
 from limo.report.answer import answer, expectations
 from limo.report.contamination import contamination
-from limo.report.html import Html, el
+from limo.report.html import Html, document, el
 from limo.report.notes import Note, notes
 from limo.report.paper import paper
 from limo.report.parts import Pieces
@@ -75,16 +75,8 @@ class Page:
             el("nav", *links, aria_label="Sections"),
             el("main", *parts),
         )
-        head = el(
-            "head",
-            el("meta", charset="utf-8"),
-            el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-            el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            el("meta", name="color-scheme", content="light dark"),
-            el("title", self.title),
-            el("style", Html(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))),
-        )
-        return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
+        style = el("style", Html(Path(__file__).with_name("style.css").read_text(encoding="utf-8")))
+        return document(self.title, POLICY, [style], body)
 
 
 def _notes(settings: Sequence[Setting], places: Places, running: str | None) -> Html | None:

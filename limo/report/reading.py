@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from limo.records import Answer
-from limo.report.html import Html, el
+from limo.report.html import Html, document, el
 from limo.report.places import SIDES, Lengths, Places, Which
 from limo.report.replies import FILTERS, answers_in
 from limo.report.runs import Run
@@ -85,23 +85,18 @@ def _literal(value: object) -> str:
 
 
 def _page(benchmark: str, words: str, sources: Mapping[Which, str], links: list[tuple[str, str]]) -> str:
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("title", f"{benchmark}: answers of {words}"),
+    title = f"{benchmark}: answers of {words}"
+    head = [
         el("link", rel="stylesheet", href=f"../{LOOKS}"),
         *(el("script", src=source, defer="") for source in sources.values()),
         el("script", src=f"../{VIEWER}", defer=""),
-    )
+    ]
     body = el(
         "body",
-        el("header", el("p", *_links(links), class_="small"), el("h1", f"{benchmark}: answers of {words}")),
+        el("header", el("p", *_links(links), class_="small"), el("h1", title)),
         el("main", _form([side for side in SIDES if side in sources]), *_list()),
     )
-    return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
+    return document(title, POLICY, head, body)
 
 
 def _links(links: list[tuple[str, str]]) -> Iterator[Html | str]:

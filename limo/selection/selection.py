@@ -151,11 +151,11 @@ class Selection:
         left = self._ordered(left, vectors or {}, seed)
         self._refuse_shortage(len(pool), len(left), dropped)
         if self.size is not None:
-            leave("size", {e.id: Dropped("ranked below", rank) for rank, e in enumerate(left, 1) if rank > self.size})
+            leave("size", _below(left, self.size, "ranked below"))
         if self.budget is not None:
             if not (many := self.budget.holds(left)):
                 raise UserError(f"selection.budget.most={self.budget.most}: the first solution is longer; raise it")
-            leave("budget", {e.id: Dropped("beyond the budget", rank) for rank, e in enumerate(left, 1) if rank > many})
+            leave("budget", _below(left, many, "beyond the budget"))
         return Outcome(left, dropped, scored)
 
     def _ranked(self, pool: Sequence[Example]) -> list[Example]:
@@ -210,6 +210,10 @@ class Selection:
 def _scored(example: Example, step: str, found: dict[str, dict[str, float]]) -> Example:
     added = {f"{step}.{name}" if name else step: float(value) for name, value in found.get(example.id, {}).items()}
     return dataclasses.replace(example, scores=example.scores | added)
+
+
+def _below(ranked: Sequence[Example], most: int, reason: str) -> dict[str, Dropped]:
+    return {e.id: Dropped(reason, rank) for rank, e in enumerate(ranked, 1) if rank > most}
 
 
 def _surplus(ranked: Sequence[Example], most: int) -> dict[str, Dropped]:
