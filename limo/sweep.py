@@ -60,15 +60,15 @@ def job(cfg: DictConfig) -> float:
     if settings.mode is RunMode.RUN and code == DONE:
         report_on([folder], folder)
     elif place := tally.register():
-        _stand(place, folder, Path(settings.sweep.dir))
+        _stand(place, folder)
     return objective.reached(folder, cfg.objective) if code == DONE else objective.worst(cfg.objective)
 
 
-def _stand(place: Path, folder: Path, out: Path) -> None:
+def _stand(place: Path, folder: Path) -> None:
     """Say how the sweep stands after a run, and show it on a page."""
     try:
         print(f"{tally.tally(place)}; the last: {tally.gave(folder)} ({folder.name})", flush=True)
-        tally.redraw(place, out)
+        tally.redraw(place)
     except (UserError, OSError) as error:  # the last page says it better
         log.warning(f"no page between the runs: {error}")
 
@@ -240,7 +240,7 @@ class Sweep(Callback):
         if failed := [job.name for job, code in codes.items() if code] + never:
             log.error(f"{len(failed)} of {len(codes) + len(never)} runs failed: {', '.join(failed)}")
         if DONE in codes.values():
-            report_on(list(codes), Path(config.hydra.sweep.dir))
+            report_on(jobs, tally.home(jobs))
 
 
 def report_on(folders: list[Path], out: Path) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,12 @@ def gave(folder: Path) -> str:
     return f"{'tuned' if run.tuned else 'base'} {name} {100 * first.accuracy:.1f} %{more}"
 
 
-def redraw(place: Path, out: Path) -> None:
+def home(folders: Sequence[Path]) -> Path:
+    """Where the page of these runs belongs: the folder that holds them all, whichever names their recipes gave them."""
+    return Path(os.path.commonpath([folder.parent for folder in folders]))
+
+
+def redraw(place: Path) -> None:
     """Write the sweep's page of what has ended, unless another run is about it or it would take too much of the time."""
     from limo import report
 
@@ -96,7 +102,7 @@ def redraw(place: Path, out: Path) -> None:
         began, now = time.time(), tally(place)
         if began - last["made"] < last["took"] / SHARE or len(now.ended) == now.asked:
             return  # the whole page comes at once
-        report.write(report.read(now.ended), out, running=str(now))
+        report.write(report.read(now.ended), home(now.ended), running=str(now))
         write_json(clock, {"made": time.time(), "took": time.time() - began})
 
 

@@ -76,9 +76,22 @@ def test_runs_of_a_sweep_in_other_processes_and_other_folders_are_all_in_its_rep
     told = done.stdout + done.stderr
     assert "2 of 4 runs failed" in told and "4 of 4 runs ended (2 failed)" in told, told
     assert done.returncode == 1
-    assert "report: outputs/" in told
+    assert "report: outputs/report.html" in told
     assert len(list((tmp_path / "outputs").glob("*/*/status.json"))) == 4
     assert not list((tmp_path / "outputs").glob("*/.sweep*"))
+
+
+def test_the_page_of_recipes_that_are_swept_stands_beside_their_runs(tmp_path: Path) -> None:
+    """Hydra names the folder of a sweep before it knows the recipes."""
+    for arm, size in (("few", 1), ("many", 2)):
+        recipe = tmp_path / "experiments/arms" / f"{arm}.yaml"
+        recipe.parent.mkdir(parents=True, exist_ok=True)
+        recipe.write_text(f"# Is {arm} enough?\nname: arms\nselection: {{size: {size}}}\n")
+    fixed = [*pooled(tmp_path), "stages=[data,selection]", "selection=all"]
+    done = started("-m", *fixed, "+experiment=glob(arms/*)", cwd=tmp_path)
+    assert "report: outputs/arms/report.html" in done.stdout and done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "outputs/arms").glob("*/status.json"))) == 2
+    assert not (tmp_path / "outputs/lab/report.html").exists()
 
 
 def test_a_page_is_there_while_a_sweep_runs_and_says_so(tmp_path: Path) -> None:
@@ -90,7 +103,7 @@ def test_a_page_is_there_while_a_sweep_runs_and_says_so(tmp_path: Path) -> None:
     write_record(running / "status.json", Status())
     for number, folder in enumerate((ended, running)):
         tally.enter(place, number, folder)
-    tally.redraw(place, sweep)
+    tally.redraw(place)
     page = sweep / "report.html"
     assert "This sweep still runs: 1 of 3 runs ended (1 running), about " in page.read_text()
     assert "random" not in page.read_text()
@@ -98,10 +111,10 @@ def test_a_page_is_there_while_a_sweep_runs_and_says_so(tmp_path: Path) -> None:
     write_record(running / "status.json", Status(state="failed", code=2, error="no disk\nat all", seconds=1.0))
     assert tally.gave(running) == "failed: no disk"
     (place / "page.json").write_text('{"made": 1e12, "took": 1.0}')
-    tally.redraw(place, sweep)
+    tally.redraw(place)
     assert "no disk" not in page.read_text()
     (place / "page.json").write_text('{"made": 0.0, "took": 1.0}')
-    tally.redraw(place, sweep)
+    tally.redraw(place)
     assert "2 of 3 runs ended (1 failed), about " in page.read_text() and "no disk" in page.read_text()
 
 
