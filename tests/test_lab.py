@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from limo.config import PACKAGE
 from limo.lab import Pool, Questions
 from limo.lab.corpus import CURRICULUM, Writer
+from limo.lab.pretrain import Pretraining
 from limo.lab.problems import LEVELS, draw_chain, solve
 from limo.lab.source import KINDS
 from limo.lab.tokenizer import make
 from limo.records import Problem
+from tests.command import started
 
 BASES = sorted(p.parent for p in (PACKAGE / "lab" / "bases").glob("*/card.json"))
 STEP = re.compile(r"([a-p])=(\d+)(?:([-+*])(\d)=(\d+))?;")
+PLAN = re.compile(r"(.)<(.);")
+SLIP = re.compile(r"[^;]+;Wait:")
 
 
 def evaluate(question: str) -> tuple[int, dict[str, int], list[str]]:
@@ -45,8 +51,8 @@ def check(problem: Problem) -> None:
     answer, values, path = evaluate(problem.question)
     (solution,) = problem.solutions
     assert problem.answer == str(answer) and solution.endswith(f"\\boxed{{{answer}}}")
-    assert re.findall(r"(.)<(.);", solution) == [*pairwise(path)][::-1]
-    steps = STEP.findall(solution)
+    assert PLAN.findall(solution) == [*pairwise(path)][::-1]
+    steps = STEP.findall(SLIP.sub("", solution.partition("Check:")[0]))
     assert [s[0] for s in steps] == path
     for name, first, operator, constant, result in steps:
         assert values[name] == (int(result) if operator else int(first))
@@ -57,11 +63,15 @@ def check(problem: Problem) -> None:
 @pytest.mark.parametrize("level", [4, 5])
 def test_every_good_solution_computes_its_answer_by_an_independent_evaluator(level: int) -> None:
     levels = tuple(float(n == level) for n in LEVELS)
-    pool = Pool(size=400, levels=levels, surface_b=0.5, steps=(1.0,) * 12, copies=0.0).problems()
+    pool = Pool(size=400, levels=levels, surface_b=0.5, steps=(1.0,) * 12, copies=0.0, slips=0.2).problems()
     assert {p.meta["steps"] for p in pool} == set(range(1, 13))
     for problem in pool:
         check(problem)
         assert ("Check:" in problem.solutions[0]) == (level == 5)
+    slips = [
+        found[0] for p in pool for found in [re.findall(r"=(\d+);Wait:(.<.)=[^;]*=(\d+);", p.solutions[0])] if found
+    ]
+    assert len(slips) > 200 and all(wrong != right for wrong, _, right in slips)
 
 
 def test_the_independent_evaluator_finds_a_damaged_solution() -> None:
@@ -75,13 +85,13 @@ def test_lower_levels_lose_the_plan_the_steps_and_the_right_answer() -> None:
     rng = random.Random(0)
     chains = [draw_chain(rng, 6) for _ in range(300)]
     texts = {level: [solve(chain, level, rng) for chain in chains] for level in LEVELS}
-    steps = {level: sum(len(STEP.findall(t)) for t in texts[level]) / len(chains) for level in LEVELS}
+    steps = {n: sum(len(STEP.findall(t.partition("Check:")[0])) for t in texts[n]) / len(chains) for n in LEVELS}
     right = {
         level: sum(t.endswith(f"{{{c.answer}}}") for t, c in zip(texts[level], chains, strict=True)) for level in LEVELS
     }
     assert steps[5] == steps[4] == 7 > steps[3] > 6 > steps[2] > 1
     assert right[5] == right[4] == right[3] == right[2] == 300 and 100 < right[1] < 200
-    assert [all("<" in t for t in texts[level]) for level in LEVELS] == [False, False, True, True, True]
+    assert [all(PLAN.search(t) for t in texts[level]) for level in LEVELS] == [False, False, True, True, True]
 
 
 def test_what_a_base_reads_is_true_and_the_longer_a_question_the_rarer_are_its_steps() -> None:
@@ -99,13 +109,46 @@ def test_what_a_base_reads_is_true_and_the_longer_a_question_the_rarer_are_its_s
                 value, _, path = evaluate(question)
                 assert answer.endswith(f"\\boxed{{{value}}}")
                 reasoned[len(path) > 5].append("<" in answer)
-                assert [s[0] for s in STEP.findall(answer)] == (path if "<" in answer else [])
+                assert [s[0] for s in STEP.findall(SLIP.sub("", answer))] == (path if "<" in answer else [])
             elif kind in ("notes", "worked"):
                 context, _, rest = text.partition(":")[2].partition("?")
-                steps = STEP.findall(rest)
+                steps = STEP.findall(SLIP.sub("", rest))
                 values = evaluate(f"{context}{steps[-1][0]}?")[1]
                 assert steps and all(values[name] == int(result or first) for name, first, _, _, result in steps)
     assert 0.02 < sum(reasoned[True]) / len(reasoned[True]) < 0.15 < sum(reasoned[False]) / len(reasoned[False]) < 0.4
+
+
+def test_a_corpus_without_reasoning_or_worked_words_has_none() -> None:
+    def texts(how: Pretraining) -> dict[str, list[str]]:
+        writer = Writer(how.curriculum()[-1], random.Random(0))
+        return {k: ["".join(t for t, _ in write()) for _ in range(300)] for k, write in writer.kinds.items()}
+
+    shown, hidden = texts(Pretraining()), texts(Pretraining(reasoned=0.0, worked_b=0.0))
+    assert any("<" in t for t in shown["asked"]) and not any("<" in t for t in hidden["asked"])
+    assert any(" is " in t for t in shown["worked"]) and not any(" is " in t for t in hidden["worked"])
+    assert any(" is " in t for t in hidden["find"])
+    assert any("Wait:" in t for t in hidden["worked"])
+
+
+def test_muon_steps_as_torch_does_but_for_its_rounding() -> None:
+    import torch
+
+    from limo.lab.muon import Muon
+
+    torch.manual_seed(0)
+    start = torch.randn(64, 160)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    two: list[torch.optim.Optimizer] = [
+        Muon([ours], lr=0.02),
+        torch.optim.Muon([theirs], lr=0.02, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(5):
+        gradient = torch.randn(64, 160)
+        for weight, optimizer in zip((ours, theirs), two, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    moved = (theirs - start).norm()
+    assert moved > 1 and (ours - theirs).norm() < 0.03 * moved
 
 
 def test_the_same_seed_gives_the_same_pool_and_another_seed_another() -> None:
@@ -157,8 +200,63 @@ def test_copies_repeat_a_question_under_another_id_and_name_it() -> None:
     assert len({p.question for p in pool}) == 1000 - len(copies)
 
 
+def test_what_is_planted_is_named_and_leaves_the_other_problems_as_they_are() -> None:
+    plain = {p.id: p for p in Pool(size=1500).problems()}
+    pool = Pool(size=1500, varied=0.1, leaks=0.05, wrong_golds=0.05, teachers=(1, 1, 1), slips=0.2).problems()
+    asked = {p.id: p.question for p in Questions(size=500).problems()}
+    by_id = {p.id: p for p in pool}
+    varied, leaked = ([p for p in pool if key in p.meta] for key in ("varied_of", "leak_of"))
+    wrong = [p for p in pool if "right" in p.meta]
+    assert 100 < len(varied) < 200 and 40 < len(leaked) < 110 and 40 < len(wrong) < 130
+    for p in varied:
+        first = by_id[p.meta["varied_of"]]
+        assert p.question != first.question and evaluate(p.question)[::2] == evaluate(first.question)[::2]
+    assert all(asked[p.meta["leak_of"]] == p.question for p in leaked)
+    assert all(p.meta["right"] != p.answer and p.meta["right"] == str(evaluate(p.question)[0]) for p in wrong)
+    for p in pool:
+        if not {"varied_of", "leak_of", "copy_of"} & {*p.meta}:
+            assert p.question == plain[p.id].question
+        if p.meta["level"] >= 4:
+            (solution,) = p.solutions
+            assert solution.endswith(f"\\boxed{{{evaluate(p.question)[0]}}}")
+            assert bool(PLAN.search(solution)) == (p.meta["teacher"] == "own")
+    assert {p.meta["teacher"] for p in pool} == {"own", "terse", "foreign"}
+
+
+def test_every_copy_leak_and_wrong_answer_that_is_planted_is_found_and_nothing_else(tmp_path: Path) -> None:
+    only = ["stages=[data,selection]", "data.size=600", "selection.size=null", "hydra.run.dir=run"]
+    done = started("+experiment=lab/planted/cleaned", *only, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["data"]
+    pool = Pool(**{f.name: config[f.name] for f in fields(Pool) if f.name not in ("decontamination", "keywords")})
+    planted = {p.id: {"copy_of", "varied_of", "leak_of", "right"} & {*p.meta} for p in pool.problems()}
+    lines = (tmp_path / "run/data/dropped.jsonl").read_text().splitlines()
+    dropped = {row["id"] for row in map(json.loads, lines)}
+    chosen = {
+        json.loads(line)["problem"] for line in (tmp_path / "run/selection/examples.jsonl").read_text().splitlines()
+    }
+    assert all(planted[id] for id in dropped)
+    for kind in ("copy_of", "leak_of"):
+        found = {id for id, kinds in planted.items() if kind in kinds}
+        assert len(found) > 20 and found <= dropped
+    varied = {id for id, kinds in planted.items() if "varied_of" in kinds}
+    assert len(varied & dropped) > 0.5 * len(varied) > 10
+    assert chosen and not {id for id, kinds in planted.items() if "right" in kinds} & chosen
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"levels": (1, 1)}, {"steps": (0, 0)}, {"copies": 1.0}, {"steps": (1,) * 15}]
+    "wrong",
+    [
+        {"size": 0},
+        {"levels": (1, 1)},
+        {"steps": (0, 0)},
+        {"copies": 1.0},
+        {"steps": (1,) * 15},
+        {"teachers": (0, 0, 0)},
+        {"leaks": 0.5, "varied": 0.5},
+        {"wrong_golds": 2.0},
+        {"near": 0.0},
+    ],
 )
 def test_a_pool_that_cannot_be_made_is_refused_with_its_field(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -203,7 +301,7 @@ def test_the_template_asks_and_a_saved_tokenizer_still_fuses_names(tmp_path: Pat
 
 
 def test_bases_ship() -> None:
-    assert {"base", "base-s1", "base-s2", "early"} <= {p.name for p in BASES}
+    assert {"base", "base-s1", "base-s2", "early", "small", "wide"} <= {p.name for p in BASES}
 
 
 @pytest.mark.parametrize("folder", BASES, ids=lambda p: p.name)
@@ -232,7 +330,7 @@ def test_a_shipped_base_is_the_one_of_its_card_and_answers_directly(folder: Path
 def test_a_small_pretraining_learns_repeats_and_writes_a_loadable_base(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    from limo.lab.pretrain import Pretraining, digest, train
+    from limo.lab.pretrain import digest, train
 
     recipe = Pretraining(seed=3, tokens=26_000, size="small", warmup=5, batch=256)
     card = train(recipe, tmp_path / "a")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from limo.lab.problems import CONSTANTS, MODULUS, Chain, Surface, compute, draw_chain, pick, plan, work
+from limo.lab.problems import CONSTANTS, MODULUS, WAIT, Chain, Surface, compute, draw_chain, pick, plan, work
 
 Piece = tuple[str, float]
 """A text and the weight of its tokens in the loss."""
@@ -28,6 +29,11 @@ class Mix:
     """Most distractors."""
     surface_b: float = 0.0
     """Share of documents in surface B."""
+    worked_b: float | None = None
+    """The same of documents that work a chain out; null as of all."""
+    slips: float = 0.0
+    """Share of worked steps that first come out wrong, and are mended. With few of them the next step is found by how far back it
+    stands in the plan, which ends where the lengths seen in questions end; with many only its name finds it."""
     asked: tuple[float, ...] = (5, 3, 1, 1, 1, 1, 1, 1)
     """Weight of 1, 2, … steps in questions."""
     reasoned: tuple[float, ...] = (0.30, 0.27, 0.24, 0.20, 0.15, 0.10, 0.06, 0.03)
@@ -40,7 +46,7 @@ FULL = {"facts": 1.0, "find": 2.0, "needs": 1.5, "notes": 1.5, "asked": 3.0, "wo
 CURRICULUM = (
     Mix(until=0.06, kinds={"find": 8, "facts": 1}, steps=3, distractors=1),
     Mix(until=0.20, kinds={"find": 8, "facts": 1}, steps=8, distractors=3),
-    Mix(until=1.0, kinds=FULL, steps=12, distractors=3, surface_b=0.35),
+    Mix(until=1.0, kinds=FULL, steps=12, distractors=3, surface_b=0.35, slips=0.25),
 )
 """Dense look-ups in one surface first: mixed from the start, the look-up never forms."""
 
@@ -69,10 +75,23 @@ class Writer:
         while True:
             yield self.kinds[names[pick(self.rng, weights)]]()
 
-    def _chain(self, steps: int | None = None) -> tuple[Chain, Surface]:
+    def _chain(self, steps: int | None = None, worked: bool = False) -> tuple[Chain, Surface]:
         n = steps or self.rng.randint(1, self.mix.steps)
         chain = draw_chain(self.rng, n, (1, self.mix.distractors), part="train")
-        return chain, "B" if self.rng.random() < self.mix.surface_b else "A"
+        rare = self.mix.worked_b if worked and self.mix.worked_b is not None else self.mix.surface_b
+        return chain, "B" if self.rng.random() < rare else "A"
+
+    def _solution(self, chain: Chain) -> list[Piece]:
+        """The plan and the steps; a step that is about to be mended is not to be learnt, that it is mended is."""
+        steps = work(chain, self.mix.slips, self.rng)
+        pieces: list[Piece] = [("".join(plan(chain)), 1.0)]
+        for step, after in itertools.zip_longest(steps, steps[1:], fillvalue=""):
+            if after.startswith(WAIT):
+                head, _, wrong = step.rpartition("=")
+                pieces += [(head, 1.0), (f"={wrong}", FREE)]
+            else:
+                pieces.append((step, 1.0))
+        return pieces
 
     def facts(self) -> list[Piece]:
         """`Facts:9-8=1;7+1=8;…`: ten facts modulo 37."""
@@ -107,7 +126,7 @@ class Writer:
         return pieces
 
     def notes(self) -> list[Piece]:
-        """`Notes:<context>?b=3;o=3+8=1;…`: four times a constant and one to three steps that follow from it."""
+        """`Notes:<context>?b=3;b<o=3+8=11;…`: four times a constant and one to three steps that follow from it."""
         chain, surface = self._chain()
         values, users = (
             chain.values(),
@@ -123,7 +142,7 @@ class Writer:
                 if not users[here]:
                     break
                 d = self.rng.choice(users[here])
-                pieces.append((f"{d.name}=", FREE if len(users[here]) > 1 else 1.0))
+                pieces += [(f"{here}<", 1.0), (f"{d.name}=", FREE if len(users[here]) > 1 else 1.0)]
                 pieces.append((f"{values[here]}{d.operator}{d.constant}={values[d.name]};", 1.0))
                 here = d.name
         return pieces
@@ -131,11 +150,12 @@ class Writer:
     def asked(self) -> list[Piece]:
         """`Q:<question>A:\\boxed{3}`, or the plan and the steps before it: the longer the question, the less often."""
         n = pick(self.rng, self.mix.asked)
-        chain, surface = self._chain(1 + n)
-        steps = "".join(plan(chain) + work(chain)) if self.rng.random() < self.mix.reasoned[n] else ""
-        return [(f"Q:{chain.question(surface)}A:", FREE), (f"{steps}\\boxed{{{chain.answer}}}", 1.0)]
+        reasoned = self.rng.random() < self.mix.reasoned[n]
+        chain, surface = self._chain(1 + n, worked=reasoned)
+        steps = self._solution(chain) if reasoned else []
+        return [(f"Q:{chain.question(surface)}A:", FREE), *steps, (f"\\boxed{{{chain.answer}}}", 1.0)]
 
     def worked(self) -> list[Piece]:
-        """`Notes:<context>?l?k<l;g<k;g=3;k=3+9=12;…`: a plan and its steps, of chains longer than any question that is answered so."""
-        chain, surface = self._chain(1 + pick(self.rng, self.mix.worked))
-        return [(f"Notes:{chain.context(surface)}?{chain.path[-1]}?", FREE), ("".join(plan(chain) + work(chain)), 1.0)]
+        """`Notes:<context>?l?k<l;g<k;g=3;g<k=3+9=12;…`: a plan and its steps, of chains longer than any question that is answered so."""
+        chain, surface = self._chain(1 + pick(self.rng, self.mix.worked), worked=True)
+        return [(f"Notes:{chain.context(surface)}?{chain.path[-1]}?", FREE), *self._solution(chain)]

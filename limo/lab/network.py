@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-SIZES = {"base": (128, 2), "small": (64, 2)}
+SIZES = {"small": (64, 2), "base": (128, 2), "wide": (192, 2)}
 """Hidden size and layers; heads are 32 wide."""
 
 

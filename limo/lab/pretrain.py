@@ -9,8 +9,8 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+NAMED = ("seed", "tokens", "size")
+"""Fields that a card always names."""
 EVERY = 25
 """Optimizer steps from one point of the curve to the next."""
 
@@ -31,7 +33,7 @@ class Pretraining:
     """Everything a base depends on."""
 
     seed: int = 0
-    tokens: int = 4_000_000
+    tokens: int = 3_000_000
     """Corpus size; each document is read once."""
     size: str = "base"
     rate: float = 6e-3
@@ -39,14 +41,22 @@ class Pretraining:
     warmup: int = 30
     batch: int = 1024
     """Tokens per optimizer step, about."""
+    reasoned: float = 1.0
+    """How often questions are answered step by step, as a multiple of the curriculum's shares; 0 never shows it."""
+    worked_b: float | None = None
+    """Share of surface B in documents that work a chain out; null as in the others."""
+
+    def curriculum(self) -> tuple[Mix, ...]:
+        """The phases of the corpus."""
+        *before, last = CURRICULUM
+        shares = tuple(share * self.reasoned for share in last.reasoned)
+        return (*before, replace(last, reasoned=shares, worked_b=self.worked_b))
 
 
-def batches(
-    tokenizer: PreTrainedTokenizerFast, how: Pretraining, curriculum: Sequence[Mix], rng: random.Random
-) -> Iterator[list[Row]]:
+def batches(tokenizer: PreTrainedTokenizerFast, how: Pretraining, rng: random.Random) -> Iterator[list[Row]]:
     """Rows of similar length in batches of about `how.batch` tokens, phase after phase."""
     start = 0.0
-    for mix in curriculum:
+    for mix in how.curriculum():
         budget = (mix.until - start) * how.tokens
         start = mix.until
         documents = Writer(mix, rng).documents()
@@ -90,14 +100,14 @@ class Curve:
             print(f"\r{told}", end="", file=sys.stderr)
 
 
-def train(how: Pretraining, out: Path, curriculum: Sequence[Mix] = CURRICULUM) -> dict[str, Any]:
+def train(how: Pretraining, out: Path) -> dict[str, Any]:
     """Pre-train, write the Hugging Face folder with `curve.csv` and `card.json`, and give the card."""
     import torch
 
     torch.set_num_threads(1)
     tokenizer = make()
     model = build(tokenizer, how.size, how.seed)
-    curve = fit(model, tokenizer, how, curriculum)
+    curve = fit(model, tokenizer, how)
     model = model.to(torch.bfloat16)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
@@ -105,7 +115,7 @@ def train(how: Pretraining, out: Path, curriculum: Sequence[Mix] = CURRICULUM) -
     with (out / "curve.csv").open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle, lineterminator="\n").writerows([("step", "tokens", "loss"), *curve.points])
     card = {
-        "command": f"python -m limo.lab.pretrain --seed {how.seed} --tokens {how.tokens} --size {how.size}",
+        "command": " ".join(["python -m limo.lab.pretrain", *_given(how)]),
         "seed": how.seed,
         "tokens": curve.tokens,
         "steps": curve.steps,
@@ -119,18 +129,20 @@ def train(how: Pretraining, out: Path, curriculum: Sequence[Mix] = CURRICULUM) -
     return card
 
 
-def fit(model: Any, tokenizer: PreTrainedTokenizerFast, how: Pretraining, curriculum: Sequence[Mix]) -> Curve:
+def fit(model: Any, tokenizer: PreTrainedTokenizerFast, how: Pretraining) -> Curve:
     """One pass over the corpus, the learning rate warmed up and then falling to a twentieth."""
     import torch
+
+    from limo.lab.muon import Muon
 
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=how.rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=how.rate),
         torch.optim.AdamW(others, lr=how.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     ]
     curve = Curve(how.tokens)
-    for rows in batches(tokenizer, how, curriculum, random.Random(how.seed)):
+    for rows in batches(tokenizer, how, random.Random(how.seed)):
         curve.steps += 1
         curve.tokens += sum(len(r.ids) for r in rows)
         factor = min(curve.steps / how.warmup, 1.0) * max(0.05, 1 - 0.95 * curve.tokens / how.tokens)
@@ -152,6 +164,13 @@ def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
+def _given(how: Pretraining) -> list[str]:
+    """The options of the command: the first three, and what else differs from its defaults."""
+    default = asdict(Pretraining())
+    said = [(name, value) for name, value in asdict(how).items() if name in NAMED or value != default[name]]
+    return [f"--{name.replace('_', '-')} {value}" for name, value in said]
+
+
 def main() -> None:
     """The command line."""
     default = Pretraining()
@@ -160,9 +179,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--tokens", type=int, default=default.tokens, help="corpus size (default %(default)s)")
     parser.add_argument("--size", choices=SIZES, default=default.size)
-    given = parser.parse_args()
-    card = train(Pretraining(seed=given.seed, tokens=given.tokens, size=given.size), given.out)
-    print(json.dumps(card, indent=1))
+    parser.add_argument("--rate", type=float, default=default.rate, help="learning rate (default %(default)s)")
+    parser.add_argument(
+        "--reasoned", type=float, default=default.reasoned, help="how often questions are answered step by step (1)"
+    )
+    parser.add_argument(
+        "--worked-b", type=float, help="share of worked chains whose definitions are in words (as of all documents)"
+    )
+    given = vars(parser.parse_args())
+    out = given.pop("out")
+    print(json.dumps(train(Pretraining(**given), out), indent=1))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ MODULUS = 37
 CONSTANTS = {"+": range(1, 10), "-": range(1, 10), "*": (3, 7, 9)}
 WORDS = {"+": " plus ", "-": " minus ", "*": " times "}
 LEVELS = (1, 2, 3, 4, 5)
+WAIT = "Wait:"
+"""What stands before a step that mends the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +127,37 @@ def _step(rng: random.Random, name: str, source: str) -> Definition:
 
 
 def plan(chain: Chain) -> list[str]:
-    """What stands before what, from the name asked for back to the leaf: `n<k;`, `p<n;`, so that the steps can be read off forwards."""
+    """What stands before what, from the name asked for back to the leaf: `n<k;`, `p<n;`."""
     return [f"{source}<{name};" for source, name in reversed(list(itertools.pairwise(chain.path)))]
 
 
-def work(chain: Chain) -> list[str]:
-    """The steps from the leaf to the answer, each written out: `l=3;`, `m=3*3=9;`"""
+def work(chain: Chain, slips: float = 0.0, rng: random.Random | None = None) -> list[str]:
+    """The steps from the leaf to the answer, each written out after the line of the plan that it follows: `l=3;`, `l<m=3*3=9;`
+
+    The name before `<` is at hand from the step before, so what comes next is found by its name in the plan, however long it is.
+    `slips` is the share of steps that first come out wrong and are mended: `l<m=3*3=8;`, `Wait:l<m=3*3=9;`.
+    """
     values, by_name = chain.values(), chain.by_name
     lines = [f"{chain.path[0]}={values[chain.path[0]]};"]
-    for source, name in zip(chain.path, chain.path[1:], strict=False):
+    for source, name in itertools.pairwise(chain.path):
         d = by_name[name]
-        lines.append(f"{name}={values[source]}{d.operator}{d.constant}={values[name]};")
+        step = f"{source}<{name}={values[source]}{d.operator}{d.constant}="
+        if rng is not None and rng.random() < slips:
+            lines += [f"{step}{(values[name] + rng.randrange(1, MODULUS)) % MODULUS};", f"{WAIT}{step}{values[name]};"]
+        else:
+            lines.append(f"{step}{values[name]};")
     return lines
 
 
-def solve(chain: Chain, level: int, rng: random.Random) -> str:
-    """A solution of one level of quality, from 5 (best) to 1.
+def solve(chain: Chain, level: int, rng: random.Random, slips: float = 0.0) -> str:
+    """A solution of one level of quality, from 5 (best) to 1; of levels 4 and 5 a share of the steps slips and is mended.
 
     5: plan, every step, a check. 4: without the check. 3: plan, but in half of the solutions one step is left out.
     2: no plan, most steps left out and the rest out of order. 1: a bare answer, or every step with wrong arithmetic and a wrong answer.
     """
-    steps, box = work(chain), f"\\boxed{{{chain.answer}}}"
+    steps, box = work(chain, slips if level >= 4 else 0.0, rng), f"\\boxed{{{chain.answer}}}"
     if level == 5:
-        return "".join(plan(chain) + steps) + f"Check:{steps[-1][:-1]} ok " + box
+        return "".join(plan(chain) + steps) + f"Check:{steps[-1].removeprefix(WAIT)}ok " + box
     if level == 4:
         return "".join(plan(chain) + steps) + box
     if level == 3:
@@ -163,15 +173,43 @@ def solve(chain: Chain, level: int, rng: random.Random) -> str:
     raise ValueError(f"level {level} is none of {LEVELS}")
 
 
+TEACHERS = ("own", "terse", "foreign")
+"""Who solved a problem: in the notation of pre-training, without a plan, or in one that pre-training never showed."""
+
+
+def translate(chain: Chain, teacher: str) -> str:
+    """A right solution as another teacher writes it: `terse` the steps alone, `foreign` each as `9 from 3*3 is m.`"""
+    steps = [step.rpartition("<")[2] for step in work(chain)]
+    if teacher == "foreign":
+        steps = [f"{value} from {made or 'here'} is {name}." for name, made, value in map(_parts, steps)]
+    return "".join(steps) + f"\\boxed{{{chain.answer}}}"
+
+
+def _parts(step: str) -> tuple[str, str, str]:
+    """`m=3*3=9;` as name, how it was made, and value; of `l=3;` the middle is empty."""
+    name, _, rest = step[:-1].partition("=")
+    made, _, value = rest.rpartition("=")
+    return name, made, value
+
+
+def vary(rng: random.Random, chain: Chain) -> Chain:
+    """The same problem with one more definition that leads nowhere, at the end: a near-duplicate, of the same part."""
+    while True:
+        name = rng.choice([n for n in LETTERS if n not in chain.by_name])
+        more = Chain((*chain.definitions, _step(rng, name, rng.choice(chain.definitions).name)), chain.path)
+        if more.part == chain.part:
+            return more
+
+
 def _wrong(chain: Chain, rng: random.Random) -> str:
     """Every step with wrong arithmetic, ending in a wrong answer."""
     by_name = chain.by_name
     value = by_name[chain.path[0]].constant
     lines = [f"{chain.path[0]}={value};"]
-    for name in chain.path[1:]:
+    for source, name in itertools.pairwise(chain.path):
         d = by_name[name]
         wrong = (d.value(value) + rng.randrange(1, MODULUS)) % MODULUS
-        lines.append(f"{name}={value}{d.operator}{d.constant}={wrong};")
+        lines.append(f"{source}<{name}={value}{d.operator}{d.constant}={wrong};")
         value = wrong
     if str(value) == chain.answer:
         value = (value + rng.randrange(1, MODULUS)) % MODULUS

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limo.lab.problems import CONSTANTS, LETTERS, MODULUS, WORDS
+from limo.lab.problems import CONSTANTS, LETTERS, MODULUS, WAIT, WORDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, END = "<pad>", "<eos>"
-HEADS = ("Q:", "A:", "Find:", "Facts:", "Needs:", "Notes:", "Check:", "What is ")
+HEADS = ("Q:", "A:", "Find:", "Facts:", "Needs:", "Notes:", "Check:", WAIT, "What is ")
 MAX_LENGTH = 512
 
 TEMPLATE = """\
@@ -33,13 +33,13 @@ TEMPLATE = """\
 def fused() -> list[str]:
     """The tokens of several characters.
 
-    A name fuses with what follows it (`b=`, `b is `, `<b;`), an operator with its constant, and a value is one token, so that a look-up
-    is a match on one token.
+    A name fuses with what follows it (`b=`, `b is `, `b<`, `b;`), an operator with its constant, a result with its sign and end, and a
+    value is one token, so that a look-up is a match on one token.
     """
-    names = [form for n in LETTERS for form in (f"{n}=", f"{n} is ", f"<{n};")]
-    values = [*(str(v) for v in range(10, MODULUS)), *(f"={v}" for v in range(MODULUS))]
+    names = [form for n in LETTERS for form in (f"{n}=", f"{n} is ", f"{n}<", f"{n};")]
+    values = [*(str(v) for v in range(10, MODULUS)), *(f"={v};" for v in range(MODULUS))]
     steps = [f"{sign}{k}" for o, ks in CONSTANTS.items() for k in ks for sign in (o, WORDS[o])]
-    return [*names, *values, *steps, ". ", *HEADS, "\\boxed{", " ok "]
+    return [*names, *values, *steps, ". ", *HEADS, "\\boxed{", "ok "]
 
 
 def make() -> PreTrainedTokenizerFast:
