@@ -14,10 +14,11 @@ demo: $(READY)
 	$(BIN)/python -m limo
 
 # Every study of the lab, one page each.
-LAB := $(filter-out _%,$(basename $(notdir $(wildcard experiments/lab/*.yaml))))
+LAB := $(basename $(notdir $(wildcard experiments/lab/*.yaml)))
+ARMS := $(notdir $(patsubst %/,%,$(wildcard experiments/lab/*/)))
 lab: $(READY)
 	set -e; for study in $(LAB); do $(BIN)/python -m limo +experiment=lab/$$study; done
-	$(BIN)/python -m limo -m '+experiment=glob(lab/few_many/*)'
+	set -e; for study in $(ARMS); do $(BIN)/python -m limo -m "+experiment=glob(lab/$$study/*)"; done
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
