@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ class Groups(ConfigSource):
         file = self.place(self._normalize_file_name(config_path))
         try:
             text = small(file)
-            config = OmegaConf.load(file)
+            config = OmegaConf.load(io.StringIO(text))
         except UserError:
             raise
         except Exception as error:  # YAML errors have no common base with OmegaConf's

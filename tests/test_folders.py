@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
@@ -107,6 +108,20 @@ def test_the_report_is_asked_what_the_recipe_is_shown_to_ask(
     assert first == asked if asked else first.startswith(("Command: ", "(experiments/"))
     write(here / "experiments/own.yaml", f"{head}question: And this?\n{RECIPE}")
     assert compose(["+experiment=own"]).question == "And this?"
+
+
+def test_a_chosen_file_is_read_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compose([])
+    write(here / "experiments/own.yaml", f"# Does it help?\n{RECIPE}")
+    opened, plain = list[str](), io.open
+
+    def noted(file: object, *words: object, **more: object) -> object:
+        opened.append(Path(str(file)).name)
+        return plain(file, *words, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(io, "open", noted)
+    assert compose(["+experiment=own"]).seed == 7
+    assert opened.count("own.yaml") == opened.count("mine.yaml") == 1
 
 
 def laughs(tie: str) -> str:
