@@ -108,7 +108,7 @@ class Config:
     name: str = "lab"
     """First part of the run's address, `outputs/<name>/<overrides>/`."""
     question: str | None = None
-    """What the study asks, in one sentence that the report answers; null takes the first line of the recipe's head comment."""
+    """What the study asks, in one sentence that the report answers; null takes the recipe's head comment down to Command."""
     expect: Annotated[dict[str, Any], BeforeValidator(_expected)] = field(default_factory=dict)
     """What it expects of its arms, by name; the report says whether that holds, fails or cannot be told."""
     objective: str | None = None

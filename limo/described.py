@@ -13,7 +13,6 @@ import yaml  # type: ignore[import-untyped]
 from limo import UserError, folders
 
 KEY = re.compile(r"^( *)([\w.@-]+):(?:\s+(?!#)(\S.*?))?(?:\s+#\s+(.*))?$")
-FIELD = re.compile(r"^(Command|Hardware|Expected|Obtained)\s+(.*)$")
 
 
 @dataclass(frozen=True)
@@ -37,27 +36,7 @@ def file_of(group: str, name: str) -> Path | None:
 
 def head(file: Path) -> str:
     """The comment on top of a file, in one line."""
-    lines = iter(folders.small(file).splitlines())
-    said = []
-    for line in lines:
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @package"):  # which is for Hydra
-            said.append(line.removeprefix("#").strip())
-    return " ".join(said)
-
-
-def fields(file: Path) -> dict[str, str]:
-    """The head of a recipe by its parts: `""` for its question, Command, Hardware, Expected, Obtained."""
-    found, current = {"": ""}, ""
-    for line in folders.small(file).splitlines():
-        if not line.startswith("#"):
-            break
-        text = line.removeprefix("#").strip()
-        if match := FIELD.match(text):
-            current, text = match[1], match[2]
-        found[current] = f"{found.get(current, '')} {text}".strip()
-    return found
+    return " ".join(folders.comment(folders.small(file)))
 
 
 def leaves(node: object, key: str = "") -> Iterator[tuple[str, Any]]:

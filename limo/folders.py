@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from limo.config import ROOT
 
 RECIPES = "experiment"
 """The group of the recipes."""
+FIELD = re.compile(r"(Command|Hardware|Expected|Obtained)\s+(.*)$")
 LARGEST, VALUES = 1 << 16, 10_000
 """Bytes of a YAML file, and values in it, those of its aliases counted wherever they stand."""
 
@@ -52,17 +55,22 @@ class Groups(ConfigSource):
         return sorted(found)
 
     def load_config(self, config_path: str) -> ConfigResult:
+        text, config = self.read(config_path)
+        return ConfigResult(self.provider, self.full_path(), config, self._get_header_dict(text))
+
+    def read(self, config_path: str) -> tuple[str, DictConfig]:
+        """The text of a file and the config that it is. Raises UserError."""
         file = self.place(self._normalize_file_name(config_path))
         try:
             text = small(file)
-            config = OmegaConf.load(file)
+            config = OmegaConf.load(io.StringIO(text))
         except UserError:
             raise
         except Exception as error:  # YAML errors have no common base with OmegaConf's
             raise UserError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
         if not isinstance(config, DictConfig):
             raise UserError(f"{file}: not a config; write keys with values")
-        return ConfigResult(self.provider, self.full_path(), config, self._get_header_dict(text))
+        return text, config
 
 
 def small(file: Path) -> str:
@@ -73,6 +81,22 @@ def small(file: Path) -> str:
     if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > VALUES:
         raise UserError(f"{file}: its aliases make more than {VALUES:,} values of it; write out what is meant")
     return text
+
+
+def comment(text: str) -> list[str]:
+    """The lines of the comment on top of a file's text, without what is for Hydra."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return [line.removeprefix("#").strip() for line in lines if not line.startswith("# @package")]
+
+
+def fields(text: str) -> dict[str, str]:
+    """The head of a recipe by its parts: `""` for what it asks, Command, Hardware, Expected, Obtained."""
+    found, current = {"": ""}, ""
+    for line in comment(text):
+        if match := FIELD.match(line):
+            current, line = match[1], match[2]
+        found[current] = f"{found.get(current, '')} {line}".strip()
+    return found
 
 
 def _values(node: yaml.Node | None, known: dict[int, int]) -> int:
@@ -108,14 +132,11 @@ class Recipes(Groups):
         return not config_path or super().is_group(config_path)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """A recipe; what it asks is the first line of its head comment, unless it has a `question` of its own."""
-        result = super().load_config(config_path)
-        result.header = {"package": "_global_"}
-        with self.place(self._normalize_file_name(config_path)).open(encoding="utf-8") as lines:
-            asked = next(lines, "")
-        if asked.startswith("# ") and "question" not in result.config:
-            result.config["question"] = asked.removeprefix("# ").strip()
-        return result
+        """A recipe; what it asks stands in its head comment, unless it has a `question` of its own."""
+        text, config = self.read(config_path)
+        if (asked := fields(text)[""]) and "question" not in config:
+            config["question"] = asked
+        return ConfigResult(self.provider, self.full_path(), config, {"package": "_global_"})
 
 
 class Places(SearchPathPlugin):

@@ -10,7 +10,7 @@ from typing import Any
 
 from limo import UserError, folders
 from limo.config import ROOT, SLOTS, is_component, locate, within
-from limo.described import fields, file_of, head, keys, leaves, members
+from limo.described import file_of, head, keys, leaves, members
 from limo.folders import RECIPES
 from limo.spelling import meant
 from limo.terminal import cells, fold, plain, width
@@ -139,8 +139,8 @@ def _docstring(target: str) -> str:
 
 
 def _recipe(name: str, file: Path, shown: Sequence[str]) -> str:
-    said = fields(file)
-    lines = [said.get(key, "") if not key else f"{key}: {said[key]}" for key in shown if key in said]
+    said = folders.fields(folders.small(file))
+    lines = [f"{key}: {said[key]}" if key else said[key] for key in shown if said.get(key)]
     return "\n".join([_own(name, file), *(f"  {line}" for text in lines for line in fold(text, width() - 2))])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from limo import UserError
+from limo import UserError, show
 from limo.compose import compose
 from limo.config import ROOT
 from limo.show import overview
@@ -82,6 +83,45 @@ def test_only_the_chosen_recipe_and_member_can_break_a_run(here: Path) -> None:
         compose(["+experiment=list"])
     told = limo("run", "+experiment=broken")
     assert told.returncode == 2 and told.stderr.count("\n") == 1 and "not valid YAML" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("head", "asked"),
+    [
+        ("# Does it help?\n", "Does it help?"),
+        (
+            "# Does it help,\n# and how much?\n# Command   python -m limo +experiment=own\n",
+            "Does it help, and how much?",
+        ),
+        ("# @package _global_\n# Does it help?\n# Obtained  not yet\n", "Does it help?"),
+        ("# Command   python -m limo +experiment=own\n", None),
+        ("", None),
+    ],
+)
+def test_the_report_is_asked_what_the_recipe_is_shown_to_ask(
+    here: Path, head: str, asked: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here / "experiments/own.yaml", head + RECIPE)
+    assert compose(["+experiment=own"]).question == asked
+    show.main(["+experiment=own"])
+    first = capsys.readouterr().out.split("\n")[1].strip()
+    assert first == asked if asked else first.startswith(("Command: ", "(experiments/"))
+    write(here / "experiments/own.yaml", f"{head}question: And this?\n{RECIPE}")
+    assert compose(["+experiment=own"]).question == "And this?"
+
+
+def test_a_chosen_file_is_read_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compose([])
+    write(here / "experiments/own.yaml", f"# Does it help?\n{RECIPE}")
+    opened, plain = list[str](), io.open
+
+    def noted(file: object, *words: object, **more: object) -> object:
+        opened.append(Path(str(file)).name)
+        return plain(file, *words, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(io, "open", noted)
+    assert compose(["+experiment=own"]).seed == 7
+    assert opened.count("own.yaml") == opened.count("mine.yaml") == 1
 
 
 def laughs(tie: str) -> str:

@@ -8,17 +8,19 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limo import UserError, pipeline, tasks
 from limo.compose import compose
 from limo.config import Config
+from limo.engine import Forcing
 from limo.hardware import Gpu
 from limo.models import Architecture
 from limo.placement import Setup, footprint, kv_bytes, memory
-from limo.plan import cost, plan
+from limo.plan import Plan, cost, plan
 from limo.plan.command import main, parse, survey
+from limo.plan.generation import Generation, generations
 from limo.plan.text import text
 from limo.records import AttemptsSummary, Manifest, SieveSummary, write_record
 from limo.stage import Pending, Stage
@@ -405,3 +407,75 @@ def test_a_table_of_scores_is_priced_by_its_passes_and_not_where_the_store_has_i
     assert less.tokens == one.tokens / 2
     assert plan(composed(*words), {"scores/likelihood": tmp_path}, H100).scorings == ()
     assert plan(composed("selection=k_center"), {"scores/tfidf": None}, H100).scorings == (), "no model reads for it"
+
+
+ANSWERS: dict[str, Path | None] = dict.fromkeys(("evaluation/base", "evaluation/tuned"))
+
+
+def forcing(how: Forcing | None) -> Config:
+    config = composed()
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, forcing=how))
+
+
+@cache
+def unforced() -> Plan:
+    return plan(forcing(None), ANSWERS, H100)
+
+
+def forced(how: Forcing | None) -> list[Generation]:
+    """The answers of the paper's run before and after training."""
+    return list(generations(forcing(how), unforced().machine, unforced().amounts, ANSWERS))
+
+
+def test_forcing_that_forces_nothing_costs_nothing() -> None:
+    assert forced(Forcing()) == forced(None)
+
+
+@settings(max_examples=30)
+@given(
+    waits=st.integers(0, 12),
+    thinking=st.none() | st.integers(1, 32_768 - 600),
+    answer=st.integers(1, 600),
+)
+def test_a_model_made_to_go_on_costs_more_with_every_wait_and_never_more_tokens_than_its_budget(
+    waits: int, thinking: int | None, answer: int
+) -> None:
+    how = Forcing(waits=waits, thinking=thinking, answer=answer)
+    for now, more, plain in zip(
+        forced(how), forced(dataclasses.replace(how, waits=waits + 1)), forced(None), strict=True
+    ):
+        assert now.answers == more.answers == plain.answers
+        assert now.answers and now.tokens and more.tokens and plain.tokens
+        assert now.hours and more.hours and plain.hours
+        assert more.tokens >= now.tokens and more.hours > now.hours, "each wait is a start of the engine at least"
+        assert now.tokens <= now.answers * (32_768 if thinking is None else thinking + answer)
+        if thinking is None:
+            assert now.tokens >= plain.tokens and now.hours >= plain.hours
+
+
+def test_answers_that_go_on_read_again_what_stands_of_them() -> None:
+    (_, plain), (_, once), (_, twice) = (forced(Forcing(waits=waits)) for waits in (0, 1, 2))
+    assert plain.tokens and once.tokens and twice.tokens
+    assert twice.tokens - once.tokens == once.tokens - plain.tokens > 0
+    assert twice.hours and once.hours and plain.hours and twice.hours - once.hours > once.hours - plain.hours
+    out = text(plan(forcing(Forcing(waits=2)), ANSWERS, H100))
+    assert "evaluation/tuned: 5,300 tokens an answer, 7,950 with budget forcing, " in out
+    assert "2 more starts of the engine" in out and "read again" in out and "Wait" not in text(unforced())
+
+
+def test_thinking_that_is_cut_short_is_cheaper_and_concludes_in_one_more_start() -> None:
+    (_, plain), (_, cut) = forced(None), forced(Forcing(thinking=1000, answer=200))
+    assert cut.answers and cut.tokens == cut.answers * 1200
+    assert cut.hours and plain.hours and cut.hours < plain.hours
+    assert "1 more start of the engine" in cut.note
+
+
+def test_a_sieve_that_is_made_to_go_on_is_priced_too() -> None:
+    words = ("attempts=limo", "evaluation=none", "stages=[data,attempts]")
+    way = "evaluation/forcing@attempts.qwq.sampling.forcing"
+    plain, longer = (
+        plan(config, survey(config), H100).generations
+        for config in (composed(*words), composed(*words, f"+{way}=think", "attempts.qwq.sampling.forcing.waits=2"))
+    )
+    assert [one.task for one, more in zip(plain, longer, strict=True) if one != more] == ["attempts/qwq"]
+    assert (longer[-1].tokens or 0) > (plain[-1].tokens or 0)

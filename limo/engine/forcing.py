@@ -47,6 +47,18 @@ class Forcing:
         """Most tokens of thinking where an answer may have so many."""
         return room if self.thinking is None else max(0, min(self.thinking, room - self.answer))
 
+    def left(self, room: int, said: int, ended: bool) -> int:
+        """Most tokens of what it goes on with where it said so many of `room`; none where it is below 1.
+
+        `ended`: whether it ended by itself, else it was cut and has its conclusion to say.
+        """
+        return self.limit(room) - said if ended else min(self.answer, room - said)
+
+    @property
+    def rounds(self) -> int:
+        """How often it is made to go on at most, its conclusion included."""
+        return self.waits + (self.thinking is not None)
+
     def onward(self, said: str, ended: bool, waits: int) -> str | None:
         """From what the model is to go on; None where it has had its last word.
 

@@ -162,7 +162,7 @@ def _onward(
     if said is None or ask.rounds > forcing.waits or control_token(tokenizer, said):  # no prompt may spell one
         return None
     begun = tokenizer(said, add_special_tokens=False)["input_ids"]
-    room = min(forcing.answer, ask.room - len(begun)) if cut else forcing.limit(ask.room) - len(begun)
+    room = forcing.left(ask.room, len(begun), not cut)
     if room < 1:
         return None
     onward = replace(request, prompt=(*request.prompt[: ask.prompt_tokens], *begun), max_tokens=room)

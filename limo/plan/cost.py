@@ -19,6 +19,8 @@ HOST = 100e9
 """Bytes per second of main memory, shared by the GPUs of a machine."""
 WRITE = 1e9
 """Bytes per second that the disk of the store takes, digests included."""
+READ = 1e9
+"""Bytes per second at which an engine that starts reads its weights."""
 CORE = 20e9
 """Float operations per second of a processor core, in training."""
 
@@ -37,6 +39,11 @@ def training_flops(shape: Architecture, tokens: float, mean_length: float, train
     matrices = shape.parameters - (0 if shape.tie_word_embeddings else shape.vocab_size * shape.hidden_size)
     attention = shape.num_hidden_layers * shape.queries * mean_length
     return (6 if trained else 4) * (matrices + attention) * tokens
+
+
+def reading(shape: Architecture, sheet: Chip, tokens: float, mean_length: float) -> float:
+    """Seconds of one GPU to read so many tokens: a forward pass, a third of training's operations."""
+    return training_flops(shape, tokens, mean_length) / 3 / (sheet.flops * USE)
 
 
 def offloading(setup: Setup, trained: int) -> float:

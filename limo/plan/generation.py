@@ -17,6 +17,7 @@ from limo.models import Model
 from limo.placement import Machine, Serving, lacks, serving
 from limo.plan import cost
 from limo.plan.amounts import DIRECT, PROMPT, REASONER, Amounts, questions
+from limo.plan.answer import Answer, answer, mean
 from limo.records import SieveSummary
 from limo.stage import summary
 
@@ -61,15 +62,12 @@ def generations(
         if config.evaluation and found.get(task, Path()) is None:
             length = _length(config.model, task.endswith("tuned"))
             suite = {name: (b, questions(b)) for name, b in config.evaluation.placed().items()}
-            counts = [(n * b.samples, min(b.max_tokens, length)) for b, n in suite.values() if n is not None]
+            counts = [(n * b.samples, answer(b.sampling, length)) for b, n in suite.values() if n is not None]
             answers = sum(count for count, _ in counts)
-            mean = sum(count * cut for count, cut in counts) / answers if answers else 0.0
             unknown = [name for name, (_, n) in suite.items() if n is None]
             notes = [f"without {', '.join(unknown)}, whose size is not known"] if unknown else []
-            if any(b.forcing and b.forcing.waits for b, _ in suite.values()):
-                notes.append("without what forcing makes them longer by")
             longest = config.evaluation.longest(config.model)
-            yield _one(task, config.engine, config.model, longest, answers, mean, machine, notes)
+            yield _one(task, config.engine, config.model, longest, answers, mean(counts), machine, notes)
 
 
 def _pairs(config: Config, machine: Machine, sizes: Amounts, found: Mapping[str, Path | None]) -> Iterator[Generation]:
@@ -82,8 +80,8 @@ def _pairs(config: Config, machine: Machine, sizes: Amounts, found: Mapping[str,
             None if sizes.problems is None else round(NEAR * sizes.problems),
             judge.sampling.longest(judge.model),
         )
-        notes = [f"{NEAR:g} pairs a problem assumed"]
-        yield _one(task, judge.engine, judge.model, longest, pairs, judge.max_tokens, machine, notes)
+        notes, one = [f"{NEAR:g} pairs a problem assumed"], answer(judge.sampling, judge.max_tokens)
+        yield _one(task, judge.engine, judge.model, longest, pairs, one, machine, notes)
 
 
 def _sieves(config: Config, machine: Machine, sizes: Amounts, found: Mapping[str, Path | None]) -> Iterator[Generation]:
@@ -103,8 +101,8 @@ def _sieves(config: Config, machine: Machine, sizes: Amounts, found: Mapping[str
             each = sampling.samples * (1 - (1 - STAY) * SPARED if sieve.keep and sieve.stop else 1)
             notes += [f"about {tried:,.0f} problems"] if tried is not None and tried != sizes.problems else []
             answers = None if tried is None else round(tried * each)
-            length = min(sampling.max_tokens, _length(who, False))
-            yield _one(task, config.engine, who, sampling.longest(who), answers, length, machine, notes)
+            one = answer(sampling, _length(who, False))
+            yield _one(task, config.engine, who, sampling.longest(who), answers, one, machine, notes)
 
 
 def _one(
@@ -113,21 +111,24 @@ def _one(
     model: Model,
     longest: int | None,
     answers: int | None,
-    length: float,
+    each: Answer,
     machine: Machine,
     more: Sequence[str] = (),
 ) -> Generation:
     shape = model.shape()
     placed, lack = place(engine, model, longest, machine)
-    notes = [f"{length:,.0f} tokens an answer", *more]
-    tokens, hours = None if answers is None else answers * length, None
+    notes = [each.note, *more]
+    tokens, hours = None if answers is None else answers * each.tokens, None
     if shape and machine.gpus:
         split = placed.tensor_parallel
         notes.append(f"engines of {split} GPU{'s' if split > 1 else ''}, {placed.replicas} at once")
     sheet = machine.chip if machine.gpus else cost.processor(machine)
-    if shape and sheet and tokens is not None and not lack:
-        split = placed.tensor_parallel
-        hours = tokens / cost.tokens_per_second(shape, sheet, split, PROMPT + length) * split / 3600
+    if shape and sheet and answers is not None and tokens is not None and not lack:
+        split, length = placed.tensor_parallel, PROMPT + each.tokens
+        said = tokens / cost.tokens_per_second(shape, sheet, split, length) * split
+        again = cost.reading(shape, sheet, answers * each.read, length)
+        starts = each.starts * 2 * shape.parameters / cost.READ * split * placed.replicas if answers else 0.0
+        hours = (said + again + starts) / 3600
     return Generation(task, model, answers, tokens, hours, "; ".join(notes), placed, tuple(lack))
 
 

@@ -46,8 +46,8 @@ def scorings(config: Config, machine: Machine, sizes: Amounts, found: Mapping[st
 
 
 def _hours(model: Model, machine: Machine, tokens: float, sizes: Amounts) -> float | None:
-    """Of a forward pass: a third of training's operations."""
+    """Of a forward pass."""
     shape, sheet = model.shape(), machine.chip if machine.gpus else cost.processor(machine)
     if shape is None or sheet is None:
         return None
-    return cost.training_flops(shape, tokens, sizes.length) / 3 / (sheet.flops * cost.USE) / 3600
+    return cost.reading(shape, sheet, tokens, sizes.length) / 3600
