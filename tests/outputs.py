@@ -151,20 +151,21 @@ def benchmark(
 
 
 def _selection(folder: Path, size: int, draw: random.Random) -> None:
-    stage(folder, records.SelectionSummary(candidates=2 * size + 40, kept=size), 1.2)
     kept = []
     for i in range(size):
         scores = {"quality": draw.gauss(0.7, 0.1), "difficulty": draw.choice([0.25, 0.5, 0.75])}
         kept.append(records.Example(f"p{i}", f"p{i}", "?", "1", "…", scores=scores))
-    faults = (
-        [("correct", "solution is wrong")] * 25
-        + [("solve_rate", "solved 4 of 4")] * 15
-        + [("size", "below the first")] * size
-    )
+    reasons = {
+        "correct": {"solution is wrong": 25},
+        "solve_rate": {"solved 4 of 4": 15},
+        "size": {"below the first": size},
+    }
+    faults = [(step, why) for step, whys in reasons.items() for why, n in whys.items() for _ in range(n)]
     dropped = [
         records.Dropped(f"d{i}", step, why, None, {"quality": draw.gauss(0.45, 0.12)})
         for i, (step, why) in enumerate(faults)
     ]
+    stage(folder, records.SelectionSummary(candidates=2 * size + 40, kept=size, dropped=reasons), 1.2)
     records.write(folder / "examples.jsonl", kept)
     records.write(folder / "dropped.jsonl", dropped)
 

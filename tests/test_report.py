@@ -77,7 +77,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags[tag] += 1
-        if tag not in ("meta", "link", "br", "col"):
+        if tag not in ("meta", "link", "br", "col", "input"):
             self.open.append(tag)
         if given.get("id"):
             self.ids[str(given["id"])] += 1
@@ -91,7 +91,7 @@ class Page(HTMLParser):
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
-        if tag not in ("meta", "link", "br", "col"):
+        if tag not in ("meta", "link", "br", "col", "input"):
             self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
@@ -453,7 +453,33 @@ def test_validation_losses_are_drawn_where_there_are_some(tmp_path: Path) -> Non
     (run / "training/metrics.csv").write_text("\n".join(f"{line}0.5" if line.endswith(",") else line for line in lines))
     with_ = report.write(report.read([run]), tmp_path).read_text()
     dashes = [page.count("stroke-dasharray") for page in (without, with_)]
-    assert dashes[1] == dashes[0] + 1
+    assert dashes[1] == dashes[0] + 2, "on either axis"
+
+
+def test_a_loss_that_falls_far_has_a_logarithmic_axis_to_choose(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    page = report.write(report.read([run]), tmp_path).read_text()
+    titles = re.findall(r'<figure><svg[^>]*aria-label="(Training loss[^"]*)"', page)
+    assert titles == ["Training loss against optimizer steps", "Training loss against optimizer steps, logarithmic"]
+    assert (
+        page.count('type="radio" name="loss-axis"') == 2
+        and page.count('name="loss-axis" id="loss-axis-0" checked') == 1
+    )
+    (run / "training/metrics.csv").write_text("step,loss\n1,0.5\n2,nan\n3,0.2\n4,0\n")
+    assert 'type="radio"' not in report.write(report.read([run]), tmp_path).read_text()
+
+
+def test_bounds_of_filters_stand_in_the_distributions_that_they_cut(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    place = run / "selection/summary.json"
+    said = records.read_record(place, records.SelectionSummary)
+    assert "bound of a filter" not in report.write(report.read([run]), tmp_path).read_text()
+    limits = {"difficulty": records.Limits(0.0, 0.5), "quality": records.Limits(None, 99.0)}
+    records.write_record(place, replace(said, limits=limits))
+    page = report.write(report.read([run]), tmp_path).read_text()
+    figures = re.findall(r'<svg[^>]*aria-label="(?:\w+ )?(\w+): distribution among(.*?)</svg>', page)
+    told = {score: ("≤ 0.5" in inside, inside.count("stroke-dasharray")) for score, inside in figures}
+    assert told == {"difficulty": (True, 1), "quality": (False, 0)} and "bound of a filter" in page
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:

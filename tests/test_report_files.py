@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from limo import records, report
+from limo import UserError, records, report
 from limo.records import ANSWERS, Answer, read, read_results
 from limo.report.replies import FILTERS, flips
 from tests.outputs import answer, answered, benchmark, results, write_run
@@ -58,17 +58,22 @@ class Links(HTMLParser):
 def rows(page: Path, side: str) -> Iterator[list[object]]:
     """The answers that a page loads."""
     (source,) = (href for href, _ in Links(page).found if href.endswith(f".{side}.js"))
-    _, *lines, _ = (page.parent / source).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return listed(page.parent / source)
+
+
+def listed(source: Path) -> Iterator[list[object]]:
+    """The answers of a file that a page loads."""
+    _, *lines, _ = source.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     return (json.loads(line.removesuffix(",")) for line in lines)
 
 
 def test_every_link_of_every_page_leads_to_a_file_beside_it(sweep: Path) -> None:
     pages = [sweep / report.PAGE, *sweep.glob("report_files/**/*.html")]
-    assert len(pages) == 1 + 2 + 2 * 3
+    assert len(pages) == 1 + 2 + 2 * 3 + 1
     reached = set()
     for page in pages:
         for href, _ in Links(page).found:
-            name = unquote(href.partition("#")[0])
+            name = unquote(re.split("[?#]", href)[0])
             assert not name or (page.parent / name).is_file(), href
             assert "://" not in href and not href.startswith("/")
             reached.add((page.parent / name).resolve())
@@ -115,6 +120,61 @@ def test_numbers_of_a_run_s_page_lead_to_the_answers_that_they_count(sweep: Path
     for model, what, kind in (("base", "held no final answer", "base,no_answer"), ("tuned", "were cut", "cut")):
         (said,) = re.findall(rf"<li[^>]*>(?:<b>Problem </b>)?{model} model: answers {what}.*?</li>", text)
         assert f'.html#{kind}"' in said
+
+
+def compared(sweep: Path, href: str) -> list[dict[tuple[object, object], object]]:
+    """Problem and sample -> right or wrong, of the two runs that a link to the page of two runs asks for."""
+    asked = parse_qs(urlsplit(href).query)
+    text = (sweep / "report_files" / "answers" / "runs.js").read_text()
+    runs = {name: dict(files) for name, _, files in json.loads(text.removeprefix("var runs = ").removesuffix(";\n"))}
+    files = [runs[asked[key][0]][asked["benchmark"][0]] for key in ("run", "other")]
+    return [{(r[0], r[1]): r[8] for r in listed(sweep / "report_files" / "answers" / file)} for file in files]
+
+
+def test_a_difference_between_settings_leads_to_the_answers_that_make_it(sweep: Path) -> None:
+    links = [link for link in Links(sweep / report.PAGE).found if "compare.html?" in link[0]]
+    assert len(links) == 3
+    for href, words in links:
+        run, other = compared(sweep, href)
+        gained = sum(bool(right) and not other[key] for key, right in run.items())
+        lost = sum(bool(other[key]) and not right for key, right in run.items())
+        assert words == f"gained {gained}, lost {lost}" and gained > lost and href.endswith("#changed")
+
+
+def test_settings_can_be_set_against_another_than_random(tmp_path: Path) -> None:
+    for strategy in ("limo", "longest"):
+        write_run(tmp_path, strategy)
+    settings = report.read([tmp_path])
+    assert "Against" not in report.write(settings, tmp_path).read_text()
+    page = report.write(settings, tmp_path, against="longest").read_text()
+    league = page[page.index('aria-label="Against longest"') :]
+    assert re.findall(r'<th scope="row">(\w+)</th>', league[: league.index("</table>")]) == ["limo"]
+    with pytest.raises(UserError, match="--against shortest: nothing can be compared with it; there are limo, longest"):
+        report.write(settings, tmp_path, against="shortest")
+
+
+def test_the_page_is_there_before_what_it_leads_to(tmp_path: Path) -> None:
+    for strategy in ("limo", "random"):
+        answered(write_run(tmp_path, strategy) / "evaluation" / "tuned")
+    (tmp_path / "report_files").write_text("in the way")
+    with pytest.raises(UserError, match="choose another place with --out"):
+        report.write(report.read([tmp_path]), tmp_path)
+    assert "Against random" in (tmp_path / report.PAGE).read_text()
+    assert all((tmp_path / name).is_file() for name in (report.NOTE, report.TABLES, report.SHEET))
+
+
+def test_a_list_is_written_anew_where_its_answers_have_changed_and_only_there(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    answered(run / "evaluation" / "tuned")
+    report.write(report.read([run]), tmp_path)
+    lists = {name: next(tmp_path.glob(f"report_files/answers/*/{name}.tuned.js")) for name in ("main", "hard")}
+    for place in lists.values():
+        os.utime(place, (1, 1))
+    there = run / "evaluation" / "tuned" / "main" / ANSWERS
+    records.write(there, list(read(there, Answer))[:7])
+    page = report.write(report.read([run]), tmp_path).read_text()
+    assert lists["main"].stat().st_mtime > 1 and lists["hard"].stat().st_mtime == 1
+    assert len(list(listed(lists["main"]))) == 7 and page.count(": tokens of the answers") > 0
 
 
 def test_the_page_of_a_run_is_made_anew_where_the_run_has_changed_and_only_there(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from limo.records.problems import AnswerType, Gold, Problem
 from limo.records.record import record
 from limo.records.results import (
     RESULTS,
+    Answered,
     BenchmarkResult,
     Interval,
     Judged,
@@ -40,6 +41,7 @@ from limo.records.summaries import (
     DataSummary,
     EvaluationSummary,
     GradingSummary,
+    Limits,
     Mended,
     ParaphrasesSummary,
     ScoresSummary,
@@ -60,6 +62,7 @@ __all__ = [
     "WRONG",
     "Answer",
     "AnswerType",
+    "Answered",
     "Asked",
     "Attempt",
     "AttemptsSummary",
@@ -79,6 +82,7 @@ __all__ = [
     "Interval",
     "Judged",
     "LastWord",
+    "Limits",
     "Losses",
     "Manifest",
     "Mended",

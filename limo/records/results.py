@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,31 @@ class Position:
     accuracy: float
 
 
-@dataclass(frozen=True, slots=True)
+class Answered(dict[str, tuple[int, ...]]):
+    """Question id -> right (1) or wrong (0) per sample, never changed: what comparisons ask of it again and again is made once."""
+
+    @cached_property
+    def questions(self) -> tuple[str, ...]:
+        """In their order."""
+        return tuple(self)
+
+    @cached_property
+    def rates(self) -> list[float]:
+        """The share of right samples of each question."""
+        return [sum(row) / len(row) for row in self.values()]
+
+    @cached_property
+    def samples(self) -> list[int]:
+        """Of each question."""
+        return list(map(len, self.values()))
+
+    @cached_property
+    def right(self) -> bytes:
+        """A byte of 0 or 1 a sample, one question after the other."""
+        return bytes(chain.from_iterable(self.values()))
+
+
+@dataclass(frozen=True)
 class BenchmarkResult:
     """One model on one benchmark; accuracies and shares from 0 to 1."""
 
@@ -100,6 +127,11 @@ class BenchmarkResult:
     language: str
     protocol: Protocol
 
+    @cached_property
+    def answered(self) -> Answered:
+        """`answers`, to be compared with others."""
+        return Answered(self.answers)
+
     @property
     def n(self) -> int:
         """Questions."""
@@ -136,7 +168,7 @@ class BenchmarkResult:
         return self.finish.get("prompt_too_long", 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Results:
     """One model on a suite."""
 
@@ -147,6 +179,12 @@ class Results:
     mean_interval: Interval
     context: int | None = None
     """Tokens of prompt and answer together that the model has room for, where that is known."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal where all answers are."""
+        said = [(name, (of := one.answered).questions, of.samples, of.right) for name, one in self.benchmarks.items()]
+        return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 RESULTS = "results.json"

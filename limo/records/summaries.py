@@ -152,6 +152,14 @@ class Trait:
 
 
 @record
+class Limits:
+    """Between which values a filter keeps, both included; None is no limit."""
+
+    low: float | None
+    high: float | None
+
+
+@record
 class SelectionSummary:
     """How candidates became examples."""
 
@@ -167,6 +175,8 @@ class SelectionSummary:
     """`pool` and `kept` -> score -> quantile -> value."""
     traits: dict[str, dict[str, Trait]] = field(default_factory=dict)
     """Score -> its part -> how much that decides, over the candidates that were ranked."""
+    limits: dict[str, Limits] = field(default_factory=dict)
+    """Score -> between which values a filter keeps it."""
     transformed: dict[str, int] = field(default_factory=dict)
     """Transform -> examples whose text it changed."""
 

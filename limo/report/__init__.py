@@ -27,12 +27,15 @@ def read(folders: Sequence[Path]) -> list[Setting]:
     return settings_of(find(folders))
 
 
-def write(settings: Sequence[Setting], out: Path, running: str | None = None) -> Path:
+def write(settings: Sequence[Setting], out: Path, running: str | None = None, against: str | None = None) -> Path:
     """Write the page (`out`, or `report.html` in it when it is a folder); beside it `report.md`, `report.tex` and `results.csv`, and
     a folder of its name (`report_files`) with its figures, the page of each of several runs, and the answers of all.
 
-    `running`: how far the runs are, where more are to come; the folder is left to the last report. Returns the page. Raises UserError
-    where the place cannot be written.
+    The page comes first: what it leads to follows, the pages of a large sweep last.
+
+    `running`: how far the runs are, where more are to come; the folder is left to the last report. `against`: a strategy or a setting
+    that the others are compared with, in place of random choice. Returns the page. Raises UserError where there is no such
+    setting, where answers are damaged, and where the place cannot be written.
     """
     from limo import UserError
     from limo.report.alone import write_alone
@@ -40,10 +43,13 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None) ->
     from limo.report.latex import latex
     from limo.report.page import Page
     from limo.report.places import places
-    from limo.report.reading import write_answers
-    from limo.report.settings import describe
+    from limo.report.reading import Lists
+    from limo.report.settings import describe, reference
     from limo.report.text import markdown, sheet
 
+    if against and not any(reference(setting, settings, against) for setting in settings):
+        there = dict.fromkeys(one for s in settings for one in (s.strategy, s.label) if one)
+        raise UserError(f"--against {against}: nothing can be compared with it; there are {', '.join(there)}")
     target = out / PAGE if out.is_dir() or out.suffix != ".html" else out
     beside = target.with_name(f"{target.stem}_files")
     words = describe(settings)
@@ -52,8 +58,8 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None) ->
     up = quote(target.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lengths = write_answers(found, words, f"../../{up}", beside / "answers")
-        page = Page(settings, title, found, lengths, running=running)
+        lists = Lists(found, beside / "answers")
+        page = Page(settings, title, found, lists, running=running, against=against)
         with kept() as album:
             target.write_text(page.html(), encoding="utf-8")
         tables = [piece for anchor, content in page.sections.values() if anchor not in OWN for piece in content]
@@ -61,18 +67,19 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None) ->
         target.with_name(TABLES).write_text(latex(tables), encoding="utf-8")
         target.with_name(SHEET).write_text(sheet(settings), encoding="utf-8")
         if not running:
+            lists.pages(words, f"../../{up}")
             export(album, beside / "figures")
         if found.pages:
-            write_alone(found, words, f"../../{up}", lengths, beside / "runs")
+            write_alone(found, words, f"../../{up}", lists, beside / "runs")
     except OSError as error:
         raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target
 
 
-def publish(folders: Sequence[Path], out: Path) -> str:
+def publish(folders: Sequence[Path], out: Path, against: str | None = None) -> str:
     """Read, write; what the terminal shows of it. Raises UserError."""
     settings = read(folders)
-    page = write(settings, out)
+    page = write(settings, out, against=against)
     return f"{table(settings)}\n\nreport: {os.path.relpath(page)}"
 
 

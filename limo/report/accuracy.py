@@ -25,7 +25,7 @@ from limo.report.settings import (
     share,
 )
 from limo.report.text import asked, count, measured, seeds
-from limo.statistics import holm
+from limo.statistics import Difference, holm
 
 PAIRED = 8
 """Models that are compared each with each; of more the reader picks two."""
@@ -34,15 +34,16 @@ BESIDE = "ended: answers that ended by themselves; learned: tokens of the last e
 CLUSTERED = "from the same interval"
 
 
-def accuracy(settings: Sequence[Setting], places: Places) -> Pieces:
-    """Base and tuned on each benchmark: of the run, or of each setting; of each model where none was trained."""
+def accuracy(settings: Sequence[Setting], places: Places, against: str | None = None) -> Pieces:
+    """Base and tuned on each benchmark: of the run, or of each setting; of each model where none was trained. `against`: the
+    setting or strategy that the others are compared with."""
     if not measured(settings):
         return []
     tuned = [s for s in settings if s.tuned]
     if len(tuned) > 1:
-        return [*_settings(settings, tuned), *_gained(tuned, places), *_against(tuned)]
+        return [*_settings(settings, tuned), *_gained(tuned, places), *_against(tuned, places, against)]
     if not tuned and len(untrained := [s for s in settings if s.bases]) > 1:
-        return [*_models(untrained), *_paired(untrained)]
+        return [*_models(untrained), *_paired(untrained, places)]
     one = (tuned or [s for s in settings if s.bases])[0]
     return [*_single(one, places), *_more(one)]
 
@@ -119,8 +120,12 @@ def _gained(tuned: Sequence[Setting], places: Places) -> Pieces:
 
 
 def _changed(setting: Setting, benchmark: str, places: Places) -> str:
-    below = flipped(setting, benchmark, places)
-    return join([cell(setting.gain(benchmark), sign=True), *(el("div", one, class_=f"small {ASIDE}") for one in below)])
+    return _with(setting.gain(benchmark), flipped(setting, benchmark, places))
+
+
+def _with(difference: Difference | None, below: Sequence[Html]) -> str:
+    """A difference, and below it what leads to the answers that make it."""
+    return join([cell(difference, sign=True), *(el("div", one, class_=f"small {ASIDE}") for one in below)])
 
 
 def flipped(setting: Setting, benchmark: str, places: Places) -> list[Html]:
@@ -128,23 +133,35 @@ def flipped(setting: Setting, benchmark: str, places: Places) -> list[Html]:
     return [told for run in setting.runs if (told := places.changed(run, benchmark))]
 
 
-def _against(tuned: Sequence[Setting]) -> Pieces:
-    """Each setting against random choice of the same size and everything else, on the same questions, the best first."""
+def _against(tuned: Sequence[Setting], places: Places, against: str | None) -> Pieces:
+    """Each setting against random choice (or what was asked for) of the same size and everything else, on the same questions, the
+    best first."""
     names = columns(measured(tuned))
-    pairs = [(setting, other) for setting in tuned if (other := reference(setting, tuned))]
-    found = [(s, [change(other.tuned, s.tuned, n) for n in names]) for s, other in pairs]
-    whole = [changes[-1] for _, changes in found]
+    name = against or REFERENCE
+    pairs = [(setting, other) for setting in tuned if (other := reference(setting, tuned, name))]
+    found = [(s, other, [change(other.tuned, s.tuned, n) for n in names]) for s, other in pairs]
+    whole = [changes[-1] for *_, changes in found]
     corrected = holm([one.p if one else 1.0 for one in whole])
     league = sorted(zip(found, whole, corrected, strict=True), key=lambda row: -row[1].value if row[1] else math.inf)
-    body = [
-        [setting.label, count(setting), *(cell(one, sign=True) for one in changes), chance(p if last else None)]
-        for (setting, changes), last, p in league
-    ]
-    note = (
-        f"points above {REFERENCE} with as many examples, on the same questions; 95 % interval over questions and seeds; "
-        f"p of the last column, corrected for the number of settings (Holm)"
+    body = []
+    for (setting, other, changes), last, p in league:
+        cells = [_with(one, _apart(setting, other, n, places)) for n, one in zip(names, changes, strict=True)]
+        body.append([setting.label, count(setting), cells[-1], chance(p if last else None), *cells[:-1]])
+    note = join(
+        [
+            f"points above {name} with as many examples, on the same questions; 95 % interval over questions and seeds; "
+            f"p of {names[-1]}, corrected for the number of settings (Holm)",
+            el("span", f"; below, of each seed, how many answers only it has right, and only {name}", class_=ASIDE),
+        ]
     )
-    return [table(f"Against {REFERENCE}", ["setting", "examples", *names, "p"], body, note=note)] if body else []
+    head = ["setting", "examples", names[-1], "p", *names[:-1]]
+    return [table(f"Against {name}", head, body, note=note)] if body else []
+
+
+def _apart(setting: Setting, other: Setting, benchmark: str, places: Places) -> list[Html]:
+    """`gained 133, lost 8` of each pair of their runs with the same seed, each a link to those answers."""
+    pairs = [(run, one) for run in setting.runs for one in other.runs if run.seed == one.seed]
+    return [told for run, one in pairs if (told := places.between(run, one, benchmark))]
 
 
 def _models(untrained: Sequence[Setting]) -> Pieces:
@@ -155,7 +172,7 @@ def _models(untrained: Sequence[Setting]) -> Pieces:
     return [table("Accuracy per model", ["setting", *names], body, note=note)]
 
 
-def _paired(untrained: Sequence[Setting]) -> Pieces:
+def _paired(untrained: Sequence[Setting], places: Places) -> Pieces:
     """Each model against each other one, on the same questions; so that no pair depends on which others are there."""
     if len(untrained) > PAIRED:
         words = f"More than {PAIRED} models: name the folders of two of them to compare these."
@@ -167,8 +184,8 @@ def _paired(untrained: Sequence[Setting]) -> Pieces:
         corrected = chances(changes)
         for n, one in changes.items():
             if one:
-                row = [second.label, first.label, n, cell(one, sign=True), chance(corrected.get(n))]
-                body.append(row)
+                told = _with(one, _apart(second, first, n, places))
+                body.append([second.label, first.label, n, told, chance(corrected.get(n))])
     note = (
         "points by which the first is above the second on the same questions, 95 % interval; p corrected for the number of "
         "benchmarks of a pair (Holm)"

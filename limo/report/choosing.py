@@ -10,10 +10,11 @@ from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
-from limo.records import Dropped, Example, ParaphrasesSummary, Record, SelectionSummary, read
+from limo.records import Dropped, Example, Limits, ParaphrasesSummary, Record, SelectionSummary, read
 from limo.report import figures
 from limo.report.html import Html, el, facts, table
 from limo.report.parts import Pieces, cut, folded, key
+from limo.report.plot import told
 from limo.report.runs import Run
 from limo.report.settings import Setting, describe
 from limo.report.stages import flat
@@ -51,16 +52,26 @@ def _funnel(label: str, run: Run) -> Pieces:
     title = f"From candidates to examples{f': {label}' if label else ''}"
     pieces: Pieces = [table(title, ["step", "reason", "examples"], body, words=2, last=True)]
     pieces += _traits(said) if isinstance(said, SelectionSummary) else []
-    panels = []
-    for score in dict.fromkeys(name for example in kept for name in example.scores if not COUNTS.match(name)):
-        inside = [e.scores[score] for e in kept if score in e.scores]
-        outside = [d.scores[score] for d in dropped if score in d.scores]
+    limits = said.limits if isinstance(said, SelectionSummary) else {}
+    panels, bounded = [], False
+    for score in dict.fromkeys(name for e in kept for name in e.scores if name in limits or not COUNTS.match(name)):
+        inside, outside = ([one.scores[score] for one in of if score in one.scores] for of in (kept, dropped))
         if len({*inside, *outside}) > 1:
+            bounds = _bounds(limits.get(score, Limits(None, None)), [*inside, *outside])
+            bounded = bounded or bool(bounds)
             words = f"{label} {score}: distribution among kept and dropped examples".strip()
-            panels.append(el("figure", el("figcaption", score), figures.histogram(inside, outside, words)))
+            panels.append(el("figure", el("figcaption", score), figures.histogram(inside, outside, bounds, words)))
     if panels:
-        pieces += [key(("kept", "c0", "■"), ("dropped", "quiet", "—")), el("div", *panels, class_="panels")]
+        marks = [("kept", "c0", "■"), ("dropped", "quiet", "—"), *[("bound of a filter", "c1", "┆")] * bounded]
+        pieces += [key(*marks), el("div", *panels, class_="panels")]
     return [*pieces, *_cards(run, kept, dropped)]
+
+
+def _bounds(of: Limits, values: Sequence[float]) -> list[tuple[float, str]]:
+    """The limits that leave a value out, in words."""
+    low = [(of.low, f"≥ {told(of.low)}")] if of.low is not None and min(values) < of.low else []
+    high = [(of.high, f"≤ {told(of.high)}")] if of.high is not None and max(values) > of.high else []
+    return low + high
 
 
 def _cleaned(run: Run) -> list[list[str]]:
@@ -90,7 +101,9 @@ def _counts(settings: Sequence[Setting]) -> Pieces:
 
 
 def _reasons(run: Run) -> Counter[tuple[str, str]]:
-    return Counter((d.step, d.reason) for d in left_out(run))
+    said = run.summaries.get("selection")
+    dropped = said.dropped if isinstance(said, SelectionSummary) else {}
+    return Counter({(step, why): n for step, whys in dropped.items() for why, n in whys.items()})
 
 
 def _traits(said: SelectionSummary) -> Pieces:

@@ -18,5 +18,6 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path, help="folder of a run or of a sweep, such as outputs/lab")
     parser.add_argument("--out", type=Path, help=f"the page or the folder for it (default: {PAGE} in the first folder)")
+    parser.add_argument("--against", help="strategy or setting that others are compared with (default: random)")
     given = parser.parse_args(arguments)
-    print(publish(given.folders, given.out or given.folders[0]))
+    print(publish(given.folders, given.out or given.folders[0], given.against))

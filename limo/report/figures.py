@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from math import isfinite
 
-from limo.report.drawing import INK, PAPER, QUIET, RULE, SERIES, canvas, inline
+from limo.report.drawing import NARROW, SERIES, WIDE, Shape, Words, inline
 from limo.report.html import Html
+from limo.report.plot import SMALL, Plot, Scale, room, told
 from limo.statistics import Estimate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MARKERS = "osD^vPX*"
 """Curves differ in shape too, for eyes and printers without colour."""
 
 BANDS = 6
 """Curves of one figure whose intervals are drawn; of more they would be one grey."""
+PERCENT = Scale(-2, 102)
+DASHED = (4.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -34,34 +35,22 @@ def dumbbells(rows: Sequence[tuple[str, Estimate | None, Estimate | None, float 
     """Base (hollow) and tuned (filled) per benchmark with their intervals, and the paper's value as a small upright
     line.
     """
-    figure, axes = canvas(0.55 + 0.36 * len(rows))
+    names = [(float(place), name) for place, (name, *_) in enumerate(rows)]
+    upwards = Scale(len(rows) - 0.4, -0.6)
+    quarters = Scale(0, 100).ticks(5)
+    plot = Plot((WIDE, 38 + 26 * len(rows)), PERCENT, upwards, quarters, names, "accuracy, %", upright=True)
     for place, (_, base, tuned, claim) in enumerate(rows):
         if base and tuned:
-            axes.plot([100 * base.value, 100 * tuned.value], [place, place], color=RULE, lw=1.2, zorder=1)
-        for point, colour, face in ((base, QUIET, PAPER), (tuned, SERIES[0], SERIES[0])):
+            plot.line([100 * base.value, 100 * tuned.value], [place, place], "rule", 1.2)
+        for point, colour, face in ((base, "quiet", "paper"), (tuned, "c0", "c0")):
             if point:
-                axes.plot(
-                    [100 * point.low, 100 * point.high],
-                    [place, place],
-                    color=colour,
-                    lw=4.5,
-                    alpha=0.25,
-                    solid_capstyle="round",
-                    zorder=2,
-                )
-                axes.plot(100 * point.value, place, "o", ms=6.5, mfc=face, mec=colour, mew=1.5, zorder=3)
+                ends = [100 * point.low, 100 * point.high]
+                plot.line(ends, [place, place], colour, 4.5, alpha=0.25, round=True)
+                plot.drawing.mark(plot.at(100 * point.value, place), "o", 3.2, face, colour, 1.5)
         if claim is not None:
-            axes.plot(100 * claim, place, "|", ms=13, mec=SERIES[1], mew=2, zorder=4)
-    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    for label in axes.get_yticklabels():
-        label.set_color(INK)
-    axes.invert_yaxis()
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(-2, 102)
-    axes.set_xlabel("accuracy, %")
-    axes.grid(axis="x", color=RULE, lw=0.6)
-    axes.spines["left"].set_visible(False)
-    return inline(figure, title)
+            x, y = plot.at(100 * claim, place)
+            plot.drawing.shapes.append(Shape([(x, y - 6.5), (x, y + 6.5)], "c1", 2))
+    return inline(plot.drawing, title)
 
 
 def sizes(
@@ -71,123 +60,157 @@ def sizes(
     claims: Sequence[tuple[float, float]] = (),
 ) -> Html:
     """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; base models as dashed lines."""
-    figure, axes = canvas(2.7)
-    for label, base in bases:
-        _dashed(axes, label if len(bases) > 1 else "base", 100 * base.value)
-    for line in lines:
-        _curve(axes, line, band=len(lines) <= BANDS)
     ticks = sorted({x for line in lines for x in line.x})
-    if claims:
-        axes.plot([x for x, _ in claims], [100 * y for _, y in claims], "_", ms=11, mec=INK, mew=1.6, zorder=5)
-    if len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 4:
-        axes.set_xscale("log")
-        axes.minorticks_off()
-    axes.set_xticks(ticks, [f"{int(t):,}" for t in ticks])
-    axes.set_ylim(-2, 102)
-    axes.set_yticks(range(0, 101, 25))
-    _level(axes)
-    axes.set_xlabel("examples")
-    axes.set_ylabel("accuracy, %")
-    return inline(figure, title)
+    log = len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 4
+    across = _wider(ticks[0], ticks[-1], log)
+    quarters = [(float(value), str(value)) for value in range(0, 101, 25)]
+    free = room("base", SMALL) + 2 if len(bases) == 1 else 0
+    labels = [(tick, told(tick)) for tick in ticks]
+    plot = Plot((NARROW, 150), across, PERCENT, labels, quarters, "examples", "accuracy, %", aside=free)
+    for label, base in bases:
+        _dashed(plot, label, 100 * base.value, free > 0)
+    for line in lines:
+        _curve(plot, line, bands=len(lines) <= BANDS)
+    for x, y in claims:
+        if across.low <= x <= across.high:
+            (x, y) = plot.at(x, 100 * y)
+            plot.drawing.shapes.append(Shape([(x - 5.5, y), (x + 5.5, y)], "ink", 1.6))
+    return inline(plot.drawing, title)
 
 
-def _dashed(axes: Axes, label: str, height: float) -> None:
-    axes.axhline(height, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
-    edge = ("axes fraction", "data")
-    axes.annotate(
-        label, (1, height), (0, 3), xycoords=edge, textcoords="offset points", ha="right", color=QUIET, fontsize=8
-    )
+def _wider(low: float, high: float, log: bool) -> Scale:
+    """With some room at both ends, so that marks are whole."""
+    if log:
+        return Scale(low * (low / high) ** 0.05, high * (high / low) ** 0.05, log=True)
+    return Scale(low - (margin := 0.05 * (high - low) or 1.0), high + margin)
 
 
-def _curve(axes: Axes, line: Line, band: bool) -> None:
+def _dashed(plot: Plot, label: str, height: float, outside: bool) -> None:
+    left, right, _, _ = plot.edges
+    y = plot.up(height)
+    plot.drawing.shapes.append(Shape([(left, y), (right, y)], "quiet", 1, dash=DASHED))
+    inside = Words((right, y - 3), label, "end", size=SMALL, over=True)
+    plot.drawing.shapes.append(Words((right + 2, y + 3), "base", size=SMALL) if outside else inside)
+
+
+def _curve(plot: Plot, line: Line, bands: bool) -> None:
+    """Whiskers in place of a band where a band would hide the others: two seeds know little of their spread."""
     colour, marker = SERIES[line.colour % len(SERIES)], MARKERS[line.colour % len(MARKERS)]
     middle, low, high = (
         [100 * value for value in of] for of in zip(*((p.value, p.low, p.high) for p in line.points), strict=True)
     )
-    if band:
-        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, lw=0)
-    axes.plot(line.x, middle, color=colour, lw=1.8, marker=marker, ms=5.5, mew=0, zorder=3)
-    if len(line.x) == 1:
-        axes.plot([line.x[0]] * 2, [low[0], high[0]], color=colour, lw=1.4, alpha=0.5)
+    if len(line.x) == 1 or (bands and any(len(point.seeds) == 2 for point in line.points)):
+        for x, ends in zip(line.x, zip(low, high, strict=True), strict=True):
+            plot.line([x, x], ends, colour, 1.4, alpha=0.5)
+    elif bands:
+        there, back = zip(line.x, high, strict=True), list(zip(line.x, low, strict=True))[::-1]
+        plot.area([*there, *back], colour, 0.16)
+    plot.line(line.x, middle, colour, 1.8)
+    for x, y in zip(line.x, middle, strict=True):
+        plot.drawing.mark(plot.at(x, y), marker, 2.8, colour)
     for x, point in zip(line.x, line.points, strict=True):
-        if (seeds := len(point.seeds)) > 1:
-            dots = [100 * seed for seed in point.seeds]
-            axes.plot([x] * seeds, dots, "o", ms=2.6, mfc=PAPER, mec=colour, mew=0.8, zorder=4)
+        for seed in point.seeds if len(point.seeds) > 1 else ():
+            plot.drawing.mark(plot.at(x, 100 * seed), "o", 1.3, "paper", colour, 0.8)
 
 
-def losses(
-    curves: Sequence[tuple[str, list[float], list[float], int]],
-    checks: Sequence[tuple[list[float], list[float]]],
-    title: str,
-) -> Html:
-    """Training loss against optimizer steps, one line a run, and beside each its validation loss (dashed) where it has one."""
-    figure, axes = canvas(2.3)
-    faint = 0.9 if len(curves) <= 6 else 0.6
-    for (_, steps, values, colour), check in zip(curves, checks, strict=True):
-        axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.4, alpha=faint)
-        if check[0]:
-            axes.plot(*check, color=SERIES[colour % len(SERIES)], lw=1.4, ls=(0, (3, 2)), marker="o", ms=3, alpha=faint)
-    _over_steps(axes, "loss per answer token")
-    return inline(figure, title)
+Curve = tuple[Sequence[float], Sequence[float], int]
+"""Steps, values, place in the palette."""
 
 
-def traces(curves: Sequence[tuple[list[float], list[float], int]], what: str, title: str) -> Html:
-    """Another column of the training log against optimizer steps, one line a run."""
-    figure, axes = canvas(1.7)
+def losses(curves: Sequence[Curve], checks: Sequence[Curve], title: str, log: bool = False) -> Html:
+    """Training loss against optimizer steps, one line a run, and the validation losses (dashed) of those that have some; what a
+    logarithmic axis has no place for is left out."""
+    curves, checks = _there(curves, log), _there(checks, log)
+    plot = _over_steps((WIDE, 165), [*curves, *checks], "loss per answer token", log)
+    faint = 0.9 if len(curves) <= BANDS else 0.6
     for steps, values, colour in curves:
-        axes.plot(steps, values, color=SERIES[colour % len(SERIES)], lw=1.2, alpha=0.9 if len(curves) <= 6 else 0.6)
-    _over_steps(axes, what)
-    return inline(figure, title)
+        plot.line(steps, values, SERIES[colour % len(SERIES)], 1.4, alpha=faint)
+    for steps, values, colour in checks:
+        plot.line(steps, values, SERIES[colour % len(SERIES)], 1.4, alpha=faint, dash=(3.0, 2.0))
+        for point in zip(steps, values, strict=True):
+            plot.drawing.mark(plot.at(*point), "o", 1.5, SERIES[colour % len(SERIES)])
+    return inline(plot.drawing, title)
 
 
-def _over_steps(axes: Axes, what: str) -> None:
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("optimizer step")
-    axes.set_ylabel(what)
-    _level(axes)
+def traces(curves: Sequence[Curve], what: str, title: str) -> Html:
+    """Another column of the training log against optimizer steps, one line a run."""
+    plot = _over_steps((NARROW, 100), curves := _there(curves), what)
+    for steps, values, colour in curves:
+        plot.line(steps, values, SERIES[colour % len(SERIES)], 1.2, alpha=0.9 if len(curves) <= BANDS else 0.6)
+    return inline(plot.drawing, title)
 
 
-def _level(axes: Axes) -> None:
-    """Lines to read heights by, in place of an axis on the left."""
-    axes.grid(axis="y", color=RULE, lw=0.6)
-    axes.spines["left"].set_visible(False)
+def _there(curves: Sequence[Curve], log: bool = False) -> list[Curve]:
+    """The numbers among the values, above zero where that is asked; a training that came apart logs others."""
+    found = []
+    for steps, values, colour in curves:
+        pairs = [(s, v) for s, v in zip(steps, values, strict=True) if isfinite(v) and (v > 0 or not log)]
+        found.append(([s for s, _ in pairs], [v for _, v in pairs], colour))
+    return [one for one in found if one[0]]
+
+
+def _over_steps(size: tuple[float, float], curves: Sequence[Curve], what: str, log: bool = False) -> Plot:
+    values = [value for _, found, _ in curves for value in found] or [1.0]
+    upwards = _wider(min(values), max(values), log) if log else Scale(min(0.0, *values), 1.05 * max(values) or 1.0)
+    across = Scale(0, max((steps[-1] for steps, _, _ in curves), default=1) or 1)
+    return Plot(size, across, upwards, across.ticks(), upwards.ticks(4), "optimizer step", what)
 
 
 def lengths(base: Sequence[int], tuned: Sequence[int], limit: int, title: str) -> Html:
     """How many tokens the answers of the tuned (filled) and the base model (a line) have, and the limit where they were cut, if any
     came near it.
     """
-    from numpy import linspace
-
     longest = max([*base, *tuned, 1])
-    figure, axes = canvas(1.7)
-    _shares(axes, list(linspace(0, longest, 31)), tuned, base)
-    if limit <= 1.2 * longest:
-        axes.axvline(limit, color=SERIES[1], lw=1.2, ls=(0, (4, 3)))
-    axes.set_xlim(left=0)
-    axes.set_xlabel("tokens of an answer")
-    axes.set_ylabel("% of answers")
-    return inline(figure, title)
+    near = limit <= 1.2 * longest
+    across = Scale(0, max(longest, limit) if near else longest)
+    bounds = [(float(limit), f"{limit:,}")] if near else []
+    return _shares(across, longest / 30, tuned, base, bounds, ("tokens of an answer", "% of answers"), title)
 
 
-def histogram(kept: Sequence[float], dropped: Sequence[float], title: str) -> Html:
-    """How a score is distributed among the examples kept (filled) and dropped (a line), each as shares of its own number."""
-    from numpy import histogram_bin_edges
+def histogram(kept: Sequence[float], dropped: Sequence[float], bounds: Sequence[tuple[float, str]], title: str) -> Html:
+    """How a score is distributed among the examples kept (filled) and dropped (a line), each as shares of its own number; a
+    bound of a filter (where, in words) is an upright line."""
+    every = [*kept, *dropped, *(at for at, _ in bounds)]
+    across = Scale(min(every), max(every))
+    bins = min(30, max(8, int(len(every) ** 0.5)))
+    step = (across.high - across.low) / bins or 1.0
+    return _shares(across, step, kept, dropped, bounds, ("", "% of each"), title)
 
-    figure, axes = canvas(1.9)
-    edges = histogram_bin_edges([*kept, *dropped], bins=min(30, max(8, int(len([*kept, *dropped]) ** 0.5))))
-    _shares(axes, list(edges), kept, dropped)
-    axes.set_ylabel("% of each")
-    return inline(figure, title)
+
+def _shares(
+    across: Scale,
+    step: float,
+    filled: Sequence[float],
+    line: Sequence[float],
+    bounds: Sequence[tuple[float, str]],
+    names: tuple[str, str],
+    title: str,
+) -> Html:
+    outlines = [_outline(values, across, step) for values in (filled, line)]
+    upwards = Scale(0, 1.05 * max(y for outline in outlines for _, y in outline) or 1.0)
+    plot = Plot((NARROW, 105), across, upwards, across.ticks(), upwards.ticks(4), *names)
+    if filled:
+        plot.area(outlines[0], "c0")
+    if line:
+        plot.line([x for x, _ in outlines[1]], [y for _, y in outlines[1]], "quiet", 1.4)
+    _, right, top, bottom = plot.edges
+    for at, words in bounds:
+        x = plot.across(at)
+        plot.drawing.shapes.append(Shape([(x, top), (x, bottom)], "c1", 1.2, dash=DASHED))
+        left = x + 3 + room(words, SMALL) > right
+        told = Words((x - 3 if left else x + 3, top + 7), words, "end" if left else "start", "ink", SMALL, over=True)
+        plot.drawing.shapes.append(told)
+    return inline(plot.drawing, title)
 
 
-def _shares(axes: Axes, edges: list[float], filled: Sequence[float], line: Sequence[float]) -> None:
-    kinds: tuple[tuple[Sequence[float], str, Literal["stepfilled", "step"]], ...]
-    kinds = ((filled, SERIES[0], "stepfilled"), (line, QUIET, "step"))
-    for values, colour, kind in kinds:
-        if values:
-            axes.hist(
-                values, bins=edges, weights=[100 / len(values)] * len(values), histtype=kind, color=colour, lw=1.4
-            )
-    axes.set_axisbelow(True)
-    _level(axes)
+def _outline(values: Sequence[float], across: Scale, step: float) -> list[tuple[float, float]]:
+    """The outline of a histogram in % of the values, from the left to the right end of the axis."""
+    count = max(1, round((across.high - across.low) / step))
+    heights = [0.0] * count
+    for value in values:
+        heights[min(count - 1, int((value - across.low) / step))] += 100 / len(values)
+    corners = [(across.low + i * step, height) for i, height in enumerate(heights)]
+    outline = [(across.low, 0.0)]
+    for (x, y), (after, _) in pairwise([*corners, (across.low + count * step, 0.0)]):
+        outline += [(x, y), (after, y)]
+    return [*outline, (across.low + count * step, 0.0)]

@@ -36,6 +36,8 @@ class Page:
     """The page over several runs that this is one of, as a link."""
     running: str | None = None
     """How far the runs are, where more are to come."""
+    against: str | None = None
+    """The strategy or the setting that others are compared with; None for random choice."""
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -46,7 +48,7 @@ class Page:
         """Heading -> anchor and content, in their order; those that say something."""
         settings, places = self.settings, self.places
         parts: dict[str, tuple[str, Pieces]] = {
-            "Accuracy": ("accuracy", accuracy(settings, places)),
+            "Accuracy": ("accuracy", accuracy(settings, places, self.against)),
             "What was expected": ("expected", expectations(self.verdicts)),
             "Accuracy against size": ("size", sections.curves(settings)),
             "Against the paper": ("paper", paper(settings)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from limo.report.html import Html, el, join
@@ -61,3 +62,14 @@ def settings_key(colours: Mapping[str, int], marks: str = GLYPHS) -> Html:
 def folded(summary: str, *children: Html) -> Html:
     """Out of sight until asked for."""
     return el("details", el("summary", summary), *children)
+
+
+def choice(legend: str, options: Mapping[str, Html]) -> Html:
+    """One of several figures at a time, as the reader chooses; the first until then."""
+    mark = re.sub(r"\W+", "-", legend).lower()
+    buttons: list[Html] = []
+    for number, label in enumerate(options):
+        name = f"{mark}-{number}"
+        checked = None if number else ""
+        buttons += [el("input", type="radio", name=mark, id=name, checked=checked), el("label", label, for_=name)]
+    return el("fieldset", el("legend", legend), *buttons, *options.values(), class_="choice")

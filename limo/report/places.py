@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from limo.records import BenchmarkResult
 from limo.report.html import Html, el
 from limo.report.replies import files_of, flips
 from limo.report.runs import Run
@@ -19,6 +20,7 @@ Lengths = Mapping[Path, Sequence[int]]
 """Where an evaluation keeps its answers to a benchmark -> how many tokens each has."""
 SIDES: tuple[Which, Which] = ("tuned", "base")
 """Models that a run evaluates, the one it is about first."""
+COMPARED = "answers/compare.html"
 LONGEST = 80
 """Characters of a name that came from outside."""
 
@@ -66,8 +68,26 @@ class Places:
         base, tuned = (model.benchmarks.get(benchmark) if model else None for model in (run.base, run.tuned))
         if not base or not tuned:
             return None
-        gained, lost = flips(base, tuned)
-        return linked(f"gained {gained:,}, lost {lost:,}", self.answers(run, benchmark, "changed"))
+        return linked(_flipped(base, tuned), self.answers(run, benchmark, "changed"))
+
+    def between(self, run: Run, other: Run, benchmark: str) -> Html | None:
+        """As `changed`, of what a run's model has right and that of another has not, and the reverse."""
+        second, first = (one.final.benchmarks.get(benchmark) if one.final else None for one in (run, other))
+        if not first or not second:
+            return None
+        both = all(self.final(one, benchmark) for one in (run, other))
+        asked = {"benchmark": benchmark, "run": self.names.get(run, ""), "other": self.names.get(other, "")}
+        return linked(_flipped(first, second), f"{self.top}{COMPARED}?{urlencode(asked)}#changed" if both else None)
+
+    def final(self, run: Run, benchmark: str) -> Path | None:
+        """The answers of the model that a run is about."""
+        there = self.files.get(run, {}).get(benchmark, {})
+        return there.get("tuned" if run.tuned else "base")
+
+    @property
+    def compared(self) -> str | None:
+        """The page on which a reader chooses two runs."""
+        return f"{self.top}{COMPARED}" if self.pages and self.benchmarks else None
 
 
 def places(runs: Sequence[Run], top: Path) -> Places:
@@ -80,6 +100,11 @@ def places(runs: Sequence[Run], top: Path) -> Places:
         pages=len(runs) > 1,
         top=f"{quote(top.name)}/",
     )
+
+
+def _flipped(first: BenchmarkResult, second: BenchmarkResult) -> str:
+    gained, lost = flips(first, second)
+    return f"gained {gained:,}, lost {lost:,}"
 
 
 def linked(text: str, href: str | None) -> Html:

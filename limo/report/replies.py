@@ -41,9 +41,13 @@ def answers_in(files: Iterable[Path]) -> Iterator[Answer]:
 
 def flips(first: BenchmarkResult, second: BenchmarkResult) -> Flips:
     """Answers to the same sample of the same question that only the second has right, and only the first."""
+    before, after = first.answered, second.answered
+    if before.questions == after.questions and before.samples == after.samples:
+        one, other = (int.from_bytes(side.right) for side in (before, after))
+        return Flips((other & ~one).bit_count(), (one & ~other).bit_count())
     both = [
         pair
-        for question in first.answers.keys() & second.answers.keys()
-        for pair in zip(first.answers[question], second.answers[question], strict=False)
+        for question in before.keys() & after.keys()
+        for pair in zip(before[question], after[question], strict=False)
     ]
     return Flips(sum(a < b for a, b in both), sum(a > b for a, b in both))

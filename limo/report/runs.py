@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,6 +73,22 @@ class Run:
     def training(self) -> TrainingSummary | None:
         found = self.summaries.get("training")
         return found if isinstance(found, TrainingSummary) else None
+
+    @cached_property
+    def log(self) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+        """Column of the training log (`training/metrics.csv`) -> the steps that have a value, and these."""
+        path = self.folder / "training" / "metrics.csv"
+        found: dict[str, tuple[array[float], array[float]]] = {}
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as handle:
+                for row in csv.DictReader(handle):
+                    step = row.pop("step", "")
+                    for column, value in row.items() if step else ():
+                        if value:
+                            steps, values = found.setdefault(column, (array("d"), array("d")))
+                            steps.append(float(step))
+                            values.append(float(value))
+        return dict(found)
 
     @property
     def sieves(self) -> dict[str, SieveSummary]:
@@ -186,17 +204,9 @@ def _sound(folder: Path) -> None:
 
 
 def curve(run: Run, column: str = "loss") -> tuple[list[float], list[float]]:
-    """Steps and values of a column of the training log (`training/metrics.csv`); empty without one."""
-    path = run.folder / "training" / "metrics.csv"
-    steps: list[float] = []
-    values: list[float] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as handle:
-            for row in csv.DictReader(handle):
-                if row.get("step") and row.get(column):
-                    steps.append(float(row["step"]))
-                    values.append(float(row[column]))
-    return steps, values
+    """Steps and values of a column of the training log; empty without one."""
+    steps, values = run.log.get(column, ((), ()))
+    return list(steps), list(values)
 
 
 def _record(path: Path, kind: type[T]) -> T | None:

@@ -41,7 +41,7 @@ def curves(settings: Sequence[Setting]) -> Pieces:
         bases = [(base.label, found) for base in bases_of(groups) if (found := base.accuracy(bench))]
         picture = figures.sizes(lines, f"{bench}: accuracy against the number of examples", bases, theirs)
         panels.append(el("figure", el("figcaption", bench), picture))
-    band = "the band is" if len(drawn) <= figures.BANDS else "the tables above have"
+    band = "bands and upright bars are" if len(drawn) <= figures.BANDS else "the tables above have"
     words = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, dashed lines are "
     words += "base models." + (" Short bars are the paper's values." if told else "")
     return [settings_key(drawn), el("div", *panels, class_="panels"), el("p", words, class_="small")]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
-from limo.records import Results
+from limo.records import Answered, Results
 from limo.report.runs import Run
 from limo.statistics import Difference, Estimate, accuracy, difference, holm
 
@@ -31,8 +29,9 @@ class Setting:
     size: int | None
     runs: tuple[Run, ...]
     accuracies: dict[str, Estimate | None] = field(default_factory=dict, repr=False)
+    befores: dict[str, Estimate | None] = field(default_factory=dict, repr=False)
     gains: dict[str, Difference | None] = field(default_factory=dict, repr=False)
-    """Made when first asked for, once a report; so are `accuracies`."""
+    """Made when first asked for, once a report; so are the others."""
 
     @property
     def label(self) -> str:
@@ -56,7 +55,9 @@ class Setting:
 
     def before(self, benchmark: str) -> Estimate | None:
         """Of what its own runs started from."""
-        return estimate(self.bases, benchmark)
+        if benchmark not in self.befores:
+            self.befores[benchmark] = estimate(self.bases, benchmark)
+        return self.befores[benchmark]
 
     def gain(self, benchmark: str) -> Difference | None:
         """What training changed, on the questions that base and tuned models share."""
@@ -123,16 +124,27 @@ def bases_of(settings: Sequence[Setting]) -> list[Base]:
     return found
 
 
-def reference(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
-    """The setting that differs in choosing at random alone: same size, same everything else."""
-    if setting.strategy == REFERENCE:
+def reference(setting: Setting, settings: Sequence[Setting], against: str = REFERENCE) -> Setting | None:
+    """The setting to compare one with, of as many examples: where `against` is a strategy that with all else equal, where it is the
+    whole name of a setting that one."""
+    whole = against in {s.label for s in settings} - {s.strategy for s in settings}
+    if against in (setting.label, None if whole else setting.strategy):
         return None
-    twins = (s for s in settings if (s.strategy, s.rest, s.size) == (REFERENCE, setting.rest, setting.size))
-    return next(twins, None)
+    asked = (against,) if whole else (against, setting.rest)
+    twins = ((s.label,) if whole else (s.strategy, s.rest) for s in settings)
+    return next((s for s, twin in zip(settings, twins, strict=True) if twin == asked and s.size == setting.size), None)
 
 
 def estimate(results: Sequence[Results], benchmark: str) -> Estimate | None:
-    """Accuracy over the results of one setting; those without the benchmark are left out."""
+    """Accuracy over the results of one setting; those without the benchmark are left out. One alone has the intervals that it came
+    with."""
+    there = [r for r in results if benchmark == MEAN or benchmark in r.benchmarks]
+    if len(there) == 1:
+        one, over = there[0], there[0].mean_interval
+        if benchmark == MEAN:
+            return Estimate(one.mean, over.low, over.high, (one.mean,))
+        of = one.benchmarks[benchmark]
+        return Estimate(of.accuracy, of.interval.low, of.interval.high, (of.accuracy,))
     if benchmark == MEAN:
         return accuracy([suite(r) for r in results])
     return accuracy([suite(r, benchmark) for r in results if benchmark in r.benchmarks])
@@ -152,9 +164,9 @@ def chances(changes: Mapping[str, Difference | None]) -> dict[str, float]:
     return dict(zip(tested, holm(list(tested.values())), strict=True))
 
 
-def suite(results: Results, *only: str) -> dict[str, dict[str, tuple[int, ...]]]:
+def suite(results: Results, *only: str) -> dict[str, Answered]:
     """Benchmark -> question -> right or wrong, as statistics take it."""
-    return {name: results.benchmarks[name].answers for name in only or results.benchmarks}
+    return {name: results.benchmarks[name].answered for name in only or results.benchmarks}
 
 
 def names_of(results: Sequence[Results]) -> list[str]:
@@ -169,8 +181,7 @@ def columns(names: Sequence[str]) -> list[str]:
 
 def identity(results: Results) -> tuple[str, str]:
     """Equal for equal evaluations: the model, and a digest of all that it answered."""
-    answers = {name: one.answers for name, one in results.benchmarks.items()}
-    return results.model, hashlib.sha256(json.dumps(answers).encode()).hexdigest()
+    return results.model, results.digest
 
 
 def share(results: Sequence[Results], benchmark: str, field: str) -> float | None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from limo.report import figures
 from limo.report.cost import costs, duration, mean, split
 from limo.report.html import Html, el, facts, join, table
-from limo.report.parts import Pieces, folded, settings_key
+from limo.report.parts import Pieces, choice, folded, settings_key
 from limo.report.places import Places, linked
 from limo.report.runs import Run, curve
-from limo.report.settings import Setting, palette
+from limo.report.settings import Setting, describe, palette
 
 MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
+OVER = "against optimizer steps"
+FAR = 10
+"""Highest loss over the lowest from which a logarithmic axis shows more."""
 LOGGED = {"lr": "learning rate", "grad_norm": "gradient norm", "token_accuracy": "token accuracy"}
 """Columns of the training log that are drawn beside the loss."""
 COUNTED = (
@@ -35,18 +39,21 @@ TITLES = {
 def training(settings: Sequence[Setting]) -> Pieces:
     """Loss curves and what the training stage said of itself."""
     colours = palette(settings)
-    pairs = [(run, setting.label) for setting in settings for run in setting.runs]
-    found = [(label, *curve(run), colours[label], curve(run, "validation_loss")) for run, label in pairs]
-    found = [line for line in found if line[1]]
-    drawn = {label: colours[label] for label, *_ in found}
+    words = describe(settings)
+    labels = {run: setting.label for setting in settings for run in setting.runs}
+    of = {column: _logged(labels, colours, column) for column in ("loss", "validation_loss", *LOGGED)}
     pieces: Pieces = []
-    if found:
+    if of["loss"]:
+        drawn = {label: place for label, place in colours.items() if place in {colour for _, _, colour in of["loss"]}}
         if len(drawn) > 1:
             pieces.append(settings_key(drawn, "━"))
-        lines, checks = [line[:4] for line in found], [line[4] for line in found]
-        pieces.append(el("figure", figures.losses(lines, checks, "Training loss against optimizer steps")))
-        pieces.append(_logged([run for run, _ in pairs], [colours[label] for _, label in pairs]))
-    told = [(run, dict(flat(asdict(run.training)))) for run, _ in pairs if run.training]
+        pieces.append(_losses(of["loss"], of["validation_loss"]))
+        small = [(what, found) for column, what in LOGGED.items() if (found := of[column])]
+        panels = [(what, figures.traces(found, what, f"{what.capitalize()} {OVER}")) for what, found in small]
+        pieces.append(
+            el("div", *(el("figure", el("figcaption", what), picture) for what, picture in panels), class_="panels")
+        )
+    told = [(run, dict(flat(asdict(run.training)))) for run in labels if run.training]
     if len(told) == 1:
         pieces.append(facts(told[0][1].items()))
     elif told:
@@ -55,21 +62,26 @@ def training(settings: Sequence[Setting]) -> Pieces:
         pieces.append(facts((k, told[0][1].get(k)) for k in same))
         differing = [k for k in keys if k not in same]
         if differing:
-            body = [[r.folder.name, *(s.get(k, "") for k in differing)] for r, s in told]
+            body = [[words[run], *(s.get(k, "") for k in differing)] for run, s in told]
             shown = table("What differs between the trainings", ["run", *differing], body)
             pieces.append(folded(f"Each of {len(told)} trainings", shown))
     return pieces
 
 
-def _logged(runs: Sequence[Run], colours: Sequence[int]) -> Html:
-    """What else the training log says of each step, a small figure each."""
-    panels = []
-    for column, what in LOGGED.items():
-        found = [(*curve(run, column), colour) for run, colour in zip(runs, colours, strict=True)]
-        if found := [line for line in found if line[1]]:
-            picture = figures.traces(found, what, f"{what.capitalize()} against optimizer steps")
-            panels.append(el("figure", el("figcaption", what), picture))
-    return el("div", *panels, class_="panels")
+def _logged(labels: Mapping[Run, str], colours: Mapping[str, int], column: str) -> list[figures.Curve]:
+    found = [(*curve(run, column), colours[label]) for run, label in labels.items()]
+    return [line for line in found if line[1]]
+
+
+def _losses(curves: Sequence[figures.Curve], checks: Sequence[figures.Curve]) -> Html:
+    """The loss; where it falls far, on a logarithmic axis too."""
+    title = f"Training loss {OVER}"
+    above = [value for _, values, _ in (*curves, *checks) for value in values if 0 < value < math.inf]
+    linear = el("figure", figures.losses(curves, checks, title))
+    if not above or max(above) < FAR * min(above):
+        return linear
+    log = el("figure", figures.losses(curves, checks, f"{title}, logarithmic", log=True))
+    return choice("Loss axis", {"linear": linear, "logarithmic": log})
 
 
 def data(settings: Sequence[Setting]) -> Pieces:
@@ -121,6 +133,8 @@ def listing(settings: Sequence[Setting], places: Places) -> Pieces:
     commands = el("pre", el("code", "\n".join(dict.fromkeys(run.command for run, _ in runs))), tabindex=0)
     head = ["setting", "examples", "seed", "state", "time", "folder"]
     shown = table("Runs and their folders", head, body, left=(3, 5))
+    if places.compared:
+        shown = join([shown, el("p", linked("Compare the answers of any two", places.compared))])
     if len(runs) <= MANY:
         return [shown, el("h3", "Commands"), commands]
     failed = [row for row, (run, _) in zip(body, runs, strict=True) if run.state != "done"]

@@ -1,24 +1,31 @@
-// Lists the answers that the page has loaded, as its address says: #base,wrong,cut shows the base model's that are both.
+// Lists answers as the address says: #other,wrong,cut shows those of the side of that name that are both.
 "use strict";
-(() => {
+const NUMBER = new Intl.NumberFormat("en");
+
+function element(tag, name, ...children) {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  made.append(...children);
+  return made;
+}
+
+// found: of each side, in the order of the form, its answers as the files have them
+function view(found) {
   const FIELDS = ["problem", "sample", "question", "options", "gold", "response", "answer", "verdict", "correct", "rule",
     "finish", "tokens", "kinds"];
   const STEP = 100;
-  const NUMBER = new Intl.NumberFormat("en");
   const $ = (id) => document.getElementById(id);
   const form = $("filters"), list = $("answers"), more = $("more"), told = $("told");
   const boxes = [...form.querySelectorAll("[name=kind]")], radios = [...form.querySelectorAll("[name=side]")];
-
+  const names = radios.map((radio) => radio.value);
+  const words = Object.fromEntries(radios.map((radio) => [radio.value, radio.parentElement.innerText.trim()]));
   const named = (rows) => rows.map((row) => Object.fromEntries(FIELDS.map((field, i) => [field, row[i]])));
-  const sides = {};
-  if (typeof tunedAnswers !== "undefined") sides.tuned = named(tunedAnswers);
-  if (typeof baseAnswers !== "undefined") sides.base = named(baseAnswers);
-  const names = Object.keys(sides);
+  const sides = Object.fromEntries(names.map((name, i) => [name, named(found[i])]));
   const identity = (one) => JSON.stringify([one.problem, one.sample]);
   if (names.length === 2) {
-    const base = new Map(sides.base.map((one) => [identity(one), one]));
-    for (const one of sides.tuned) {
-      const other = base.get(identity(one));
+    const others = new Map(sides[names[1]].map((one) => [identity(one), one]));
+    for (const one of sides[names[0]]) {
+      const other = others.get(identity(one));
       if (!other) continue;
       [one.other, other.other] = [other, one];
       if (one.correct === other.correct) continue;
@@ -28,17 +35,10 @@
     }
   }
 
-  function element(tag, name, ...children) {
-    const made = document.createElement(tag);
-    if (name) made.className = name;
-    made.append(...children);
-    return made;
-  }
-
   function asked() {
-    const words = decodeURIComponent(location.hash.slice(1)).split(",");
-    const side = names.find((name) => words.includes(name)) || names[0];
-    return { side, kinds: boxes.map((box) => box.value).filter((kind) => words.includes(kind)) };
+    const given = decodeURIComponent(location.hash.slice(1)).split(",");
+    const side = names.find((name) => given.includes(name)) || names[0];
+    return { side, kinds: boxes.map((box) => box.value).filter((kind) => given.includes(kind)) };
   }
 
   function facts(pairs) {
@@ -49,8 +49,8 @@
     const text = element("pre", "", one.response);
     text.tabIndex = 0;
     text.setAttribute("role", "region");
-    text.setAttribute("aria-label", `${side} model's answer to ${one.problem}, sample ${one.sample}`);
-    return element("div", "", element("h2", "", `${side} model: ${one.verdict.replaceAll("_", " ")}`),
+    text.setAttribute("aria-label", `${words[side]}'s answer to ${one.problem}, sample ${one.sample}`);
+    return element("div", "", element("h2", "", `${words[side]}: ${one.verdict.replaceAll("_", " ")}`),
       facts([["extracted", one.answer ?? "none"], ["rule", one.rule], ["ended", one.finish],
         ["tokens", NUMBER.format(one.tokens)]]), text);
   }
@@ -78,34 +78,33 @@
     return element("li", "", details);
   }
 
-  let found = [], side = names[0];
+  let listed = [], side = names[0];
   function grow() {
     const from = list.children.length;
-    list.append(...found.slice(from, from + STEP).map((one) => line(one, side)));
-    more.hidden = list.children.length >= found.length;
+    list.append(...listed.slice(from, from + STEP).map((one) => line(one, side)));
+    more.hidden = list.children.length >= listed.length;
   }
 
   function show() {
-    const words = asked(), text = form.elements.text.value.toLowerCase();
-    side = words.side;
+    const given = asked(), text = form.elements.text.value.toLowerCase();
+    side = given.side;
     const all = sides[side];
     for (const radio of radios) radio.checked = radio.value === side;
     for (const box of boxes) {
-      box.checked = words.kinds.includes(box.value);
+      box.checked = given.kinds.includes(box.value);
       box.parentElement.querySelector(".n").textContent = NUMBER.format(all.filter((one) => one.kinds.includes(box.value)).length);
     }
     const holds = (one) => [one.problem, one.question, one.response].some((part) => part.toLowerCase().includes(text));
-    found = all.filter((one) => words.kinds.every((kind) => one.kinds.includes(kind)) && (!text || holds(one)));
-    told.textContent = `${NUMBER.format(found.length)} of ${NUMBER.format(all.length)} answers of the ${side} model`;
+    listed = all.filter((one) => given.kinds.every((kind) => one.kinds.includes(kind)) && (!text || holds(one)));
+    told.textContent = `${NUMBER.format(listed.length)} of ${NUMBER.format(all.length)} answers (${words[side]})`;
     list.replaceChildren();
     grow();
   }
 
-  form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", () => {
     const chosen = radios.find((radio) => radio.checked);
-    const words = chosen && chosen.value !== names[0] ? [chosen.value] : [];
-    location.hash = [...words, ...boxes.filter((box) => box.checked).map((box) => box.value)].join(",");
+    const parts = chosen && chosen.value !== names[0] ? [chosen.value] : [];
+    location.hash = [...parts, ...boxes.filter((box) => box.checked).map((box) => box.value)].join(",");
   });
   form.elements.text.addEventListener("input", show);
   window.addEventListener("hashchange", show);
@@ -115,4 +114,7 @@
     list.children[next].querySelector("summary").focus();
   });
   show();
-})();
+}
+
+for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
+if (typeof runs === "undefined") view(lists);

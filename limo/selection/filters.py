@@ -12,7 +12,7 @@ from limo import UserError
 from limo.config import component
 from limo.data.text import boxed, text_hash
 from limo.grading.rules import Rules
-from limo.records import RIGHT, Band, Example
+from limo.records import RIGHT, Band, Example, Limits
 from limo.selection.quality import scale
 from limo.selection.scores import number
 from limo.selection.steps import Dropped, Measure, refuse_unknown
@@ -78,11 +78,21 @@ class SolveRate:
 
     def drop(self, pool: Sequence[Example], seed: int) -> dict[str, Dropped]:
         dropped = {}
-        column = "solve_rate" if self.sieve is None else f"solve_rate.{self.sieve}"
         for example in pool:
-            if (rate := example.scores.get(column)) is not None and (reason := self._reason(example, rate)):
+            if (rate := example.scores.get(self._column)) is not None and (reason := self._reason(example, rate)):
                 dropped[example.id] = Dropped(reason, round(rate, 4))
         return dropped
+
+    def limits(self) -> dict[str, Limits]:
+        """Its column, and between which values that must lie."""
+        if self.keep is None:
+            return {self._column: Limits(self.low, self.high)}
+        band = Band.parse(self.keep)
+        return {self._column: Limits(band.low / band.of, band.high / band.of)}
+
+    @property
+    def _column(self) -> str:
+        return "solve_rate" if self.sieve is None else f"solve_rate.{self.sieve}"
 
     def _reason(self, example: Example, rate: float) -> str | None:
         if self.keep is None:
@@ -186,6 +196,10 @@ class Between:
             elif self.high is not None and place > self.high:
                 dropped[name] = Dropped(f"{self.of} too high", round(values[name], 6))
         return dropped
+
+    def limits(self) -> dict[str, Limits]:
+        """Its column, and between which values that must lie; nothing where the candidates decide which."""
+        return {} if self.quantiles else {self.of: Limits(self.low, self.high)}
 
 
 @component

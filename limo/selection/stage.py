@@ -18,6 +18,7 @@ from limo.records import (
     CandidatesSummary,
     Example,
     Grade,
+    Limits,
     Problem,
     Scored,
     ScoresSummary,
@@ -26,6 +27,7 @@ from limo.records import (
     Trait,
 )
 from limo.selection.candidates import Tried, Verdicts, Which, candidates
+from limo.selection.filters import Between, SolveRate
 from limo.selection.selection import GIVEN, Selection
 from limo.selection.steps import Filter, Score
 from limo.stage import Input, Stage, summarise, summary
@@ -98,7 +100,7 @@ class SelectionStage(Stage):
     """Select: `examples.jsonl`, best first with all scores, and `dropped.jsonl` with step and reason of the others."""
 
     module: ClassVar[str] = "limo.selection"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     products: ClassVar[tuple[str, ...]] = ("examples.jsonl", "dropped.jsonl")
 
     candidates: Input
@@ -149,6 +151,7 @@ class SelectionStage(Stage):
             unmeasured=before.unmeasured | {name: sum(why.values()) for name, why in unmeasured.items()},
             scores={"pool": quantiles(scored), "kept": quantiles(kept)},
             traits={name: parts for name in scores if (parts := traits(scored, name))},
+            limits={column: of for step in self.selection.steps.values() for column, of in limits(step).items()},
             transformed=dict(Counter(name for e in kept for name in e.transforms)),
         )
         summarise(folder, found)
@@ -191,6 +194,11 @@ def traits(pool: list[Example], step: str) -> dict[str, Trait]:
         zeros = sum(value == 0 for value in values) / len(values)
         found[name.removeprefix(f"{step}.")] = Trait(round(zeros, 4), spearman(values, whole))
     return found
+
+
+def limits(step: Filter | Score) -> dict[str, Limits]:
+    """Of a filter that goes by a number: its column, and between which values that must lie."""
+    return step.limits() if isinstance(step, SolveRate | Between) else {}
 
 
 def _reasons(rows: list[dict[str, Any]], step: str) -> dict[str, int]:

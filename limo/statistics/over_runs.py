@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from limo.records import Answered
 from limo.statistics.intervals import CONFIDENCE, deviation, interval, mean_of, never_seen, quantile
 
 Answers = Mapping[str, Sequence[int]]
@@ -56,14 +57,21 @@ def accuracy(runs: Sequence[Suite]) -> Estimate | None:
     return Estimate(centre, max(0.0, centre - half), min(1.0, centre + half), values)
 
 
-def shared_questions(runs: Sequence[Suite]) -> dict[str, list[str]]:
+def shared_questions(runs: Sequence[Suite]) -> dict[str, Sequence[str]]:
     """Benchmark -> the questions that every run answered; benchmarks without one are left out."""
     if not runs:
         return {}
     first, *others = runs
     names = [name for name in first if all(name in run for run in others)]
-    shared = {name: [q for q in first[name] if all(q in run[name] for run in others)] for name in names}
+    shared = {name: _shared([run[name] for run in runs]) for name in names}
     return {name: questions for name, questions in shared.items() if questions}
+
+
+def _shared(runs: Sequence[Answers]) -> Sequence[str]:
+    first, *others = runs
+    if isinstance(first, Answered) and all(isinstance(o, Answered) and o.questions == first.questions for o in others):
+        return first.questions
+    return [q for q in first if all(q in other for other in others)]
 
 
 Rates = Mapping[str, Sequence[float]]
@@ -72,12 +80,20 @@ Rates = Mapping[str, Sequence[float]]
 
 def rates(run: Suite, shared: Mapping[str, Sequence[str]]) -> Rates:
     """What a run answered right, per shared question."""
-    return {name: [sum(row := run[name][q]) / len(row) for q in questions] for name, questions in shared.items()}
+    return {name: _rates(run[name], questions) for name, questions in shared.items()}
+
+
+def _rates(answers: Answers, questions: Sequence[str]) -> Sequence[float]:
+    if isinstance(answers, Answered) and answers.questions == questions:
+        return answers.rates
+    return [sum(row := answers[q]) / len(row) for q in questions]
 
 
 def mean_rates(runs: Sequence[Suite], shared: Mapping[str, Sequence[str]]) -> Rates:
     """The mean over runs, per shared question."""
     each = [rates(run, shared) for run in runs]
+    if len(each) == 1:
+        return each[0]
     return {name: [math.fsum(of) / len(each) for of in zip(*(r[name] for r in each), strict=True)] for name in shared}
 
 

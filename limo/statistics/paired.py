@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 from limo.statistics.intervals import CONFIDENCE, quantile
 from limo.statistics.metrics import Table
@@ -21,6 +23,9 @@ from limo.statistics.over_runs import (
     reach,
     shared_questions,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VARIANCE = 0.04
 """Assumed variance over questions of the true difference between two models; `detectable` needs it before there are
@@ -106,19 +111,24 @@ def sign_flips(gaps: Sequence[int]) -> float:
     import numpy as np
 
     common = math.gcd(*gaps) or 1
-    gaps = [abs(gap) // common * (1 if gap > 0 else -1) for gap in gaps]
-    size = sum(map(abs, gaps))
-    chances = np.zeros(2 * size + 1)
-    chances[size] = 1.0
-    for gap in map(abs, gaps):
-        if gap:
-            shifted = np.zeros_like(chances)
-            shifted[gap:] += chances[:-gap]
-            shifted[:-gap] += chances[gap:]
-            chances = shifted / 2
-    extreme = abs(sum(gaps))
-    values = np.abs(np.arange(-size, size + 1))
-    return float(min(1.0, chances[values >= extreme].sum()))
+    counts = Counter(abs(gap) // common for gap in gaps if gap)
+    chances: NDArray[np.floating[Any]] = np.ones(1)
+    for size, count in counts.items():
+        steps = np.zeros(2 * size * count + 1)
+        steps[:: 2 * size] = _binomial(count)
+        chances = np.convolve(chances, steps)
+    most = len(chances) // 2
+    extreme = abs(sum(gaps)) // common
+    return float(min(1.0, chances[: most - extreme + 1].sum() + chances[most + extreme :].sum()))
+
+
+def _binomial(n: int) -> list[float]:
+    """How likely 0 to n of n fair coins show heads."""
+    ways, found = 1, []
+    for k in range(n + 1):
+        found.append(ways / 2**n)
+        ways = ways * (n - k) // (k + 1)
+    return found
 
 
 def detectable(table: Table, power: float = POWER) -> float:

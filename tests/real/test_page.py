@@ -94,10 +94,11 @@ def places(sweep: Path) -> dict[str, Path]:
     """One page of each kind."""
     (run,) = sweep.glob("report_files/runs/*limo*200-seed-0.html")
     (answers,) = sweep.glob("report_files/answers/*limo*200-seed-0/main.html")
-    return {"sweep": sweep / report.PAGE, "run": run, "answers": answers}
+    two = sweep / "report_files" / "answers" / "compare.html"
+    return {"sweep": sweep / report.PAGE, "run": run, "answers": answers, "two": two}
 
 
-@pytest.mark.parametrize("kind", ["sweep", "run", "answers"])
+@pytest.mark.parametrize("kind", ["sweep", "run", "answers", "two"])
 def test_every_kind_of_page_is_clean_on_screen_and_phone_in_light_and_dark(
     sweep: Path, opened: Open, kind: str
 ) -> None:
@@ -123,7 +124,7 @@ def test_on_paper_nothing_is_cut_and_what_was_folded_is_there(sweep: Path, opene
         assert page.evaluate("document.documentElement.scrollWidth <= 750"), kind
         wider = "[...document.querySelectorAll('.scroll, pre')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
         assert page.evaluate(wider) == 0, kind
-        if kind != "answers":
+        if kind in ("sweep", "run"):
             folded = page.locator("details").first
             assert folded.get_attribute("open") is None
             assert folded.evaluate("e => e.querySelector(':scope > :not(summary)').getBoundingClientRect().height") > 9
@@ -135,6 +136,37 @@ def test_the_page_is_whole_without_scripts(sweep: Path, opened: Open) -> None:
     assert len(page.asked) == 1
     answers = opened(places(sweep)["answers"].as_uri(), java_script_enabled=False)
     assert "needs scripts" in answers.locator("noscript").inner_text()
+
+
+def test_the_axis_of_the_loss_is_chosen_by_keyboard_and_without_scripts(sweep: Path, opened: Open) -> None:
+    page = opened(places(sweep)["run"].as_uri(), java_script_enabled=False)
+    linear, log = (page.get_by_role("radio", name=name) for name in ("linear", "logarithmic"))
+    figures = page.locator(".choice figure")
+    assert linear.is_checked() and [figure.is_visible() for figure in figures.all()] == [True, False]
+    linear.focus()
+    page.keyboard.press("ArrowRight")
+    assert log.is_checked() and [figure.is_visible() for figure in figures.all()] == [False, True]
+
+
+def test_a_difference_between_settings_opens_the_answers_of_both_runs(sweep: Path, opened: Open) -> None:
+    page = opened(places(sweep)["sweep"].as_uri())
+    link = page.locator('[aria-label="Against random"] a').first
+    gained, lost = map(int, re.findall(r"\d+", link.inner_text()))
+    link.click()
+    page.locator("#answers summary").first.wait_for()
+    assert shown(page) == gained + lost == page.locator("#answers .tag", has_text=re.compile("gained|lost")).count()
+    assert page.locator("#answers .tag", has_text="gained").count() == gained
+    page.locator("#answers summary").first.click()
+    sides = page.locator("#answers h2").all_inner_texts()
+    assert [side.partition(",")[0] for side in sides] == ["limo", "random"]
+    page.locator("[value=other]").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("document.getElementById('told').textContent.includes('random')")
+    page.get_by_label("Benchmark").select_option("hard")
+    page.wait_for_url("**benchmark=hard**")
+    page.locator("#answers summary").first.wait_for()
+    page.get_by_role("link", name="the report").click()
+    assert page.url.endswith("report.html") and page.wrong == []
 
 
 def shown(page: Any) -> int:
