@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         f"{listed(RESPONSE)}. Optional: id, answer_type, choices, finish, benchmark, kind, and expected (true or false) "
         "to measure the grader itself.",
     )
-    parser.add_argument("cases", type=Path)
+    parser.add_argument("cases", type=Path, help="JSONL file, one answer with its right answer a line")
     parser.add_argument(
         "--out", type=Path, help="write the verdicts there; else to standard output, and the summary to standard error"
     )

@@ -295,7 +295,9 @@ def test_shares_that_should_alarm_are_said_first(tmp_path: Path) -> None:
 
 def test_a_run_without_training_or_base_shows_what_there_is(tmp_path: Path) -> None:
     run = write_run(tmp_path, training=False)
-    assert "base" in report.table(report.read([run])) and report.write(report.read([run]), tmp_path).is_file()
+    told = report.table(report.read([run]))
+    assert "base" in told and "tuned" not in told and "difference" not in told
+    assert report.write(report.read([run]), tmp_path).is_file()
     shutil.rmtree(run / "evaluation" / "base")
     (run / "run.json").unlink()
     (run / "status.json").unlink()
@@ -510,7 +512,30 @@ def test_a_stage_is_shown_as_it_says_it(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     stage(run / "attempts" / "lab", records.AttemptsSummary(200, 800, {"stop": 0.9, "length": 0.1}, 12345), 3.0)
     page = report.write(report.read([run]), tmp_path).read_text()
-    assert "<dt>finish</dt><dd>stop 0.9, length 0.1</dd>" in page and "<dt>tokens</dt><dd>12,345</dd>" in page
+    assert "<dt>finish</dt><dd>stop 90.0 %, length 10.0 %</dd>" in page and "<dt>tokens</dt><dd>12,345</dd>" in page
+
+
+def test_summaries_that_differ_between_runs_say_whose_they_are(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run = write_run(tmp_path, seed=seed)
+        stage(run / "attempts" / "lab", records.AttemptsSummary(200, 800 + seed, {"stop": 1.0}, 12345), 3.0)
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
+    assert [f"<h3>Attempts: lab (limo, 300 examples, seed {seed})</h3>" in page for seed in (0, 1)] == [True, True]
+    assert page.count("<h3>Problems</h3>") == 1
+
+
+def test_accuracy_is_drawn_against_whatever_was_swept_as_numbers(tmp_path: Path) -> None:
+    for strategy in ("random", "limo"):
+        for rate in ("1e-5", "0.001", "0.1"):
+            write_run(tmp_path, strategy, **{"optimizer.lr": rate, "optimizer": "muon" if rate == "0.1" else "lab"})
+    page = report.write(report.read([tmp_path]), tmp_path).read_text()
+    for name in ("main", "hard", "long", "mean"):
+        assert f'aria-label="{name}: accuracy against lr"' in page
+    assert "accuracy against optimizer" not in page and "accuracy against the number" not in page
+    part = page[page.index('id="against-lr"') : page.index('id="answers"')]
+    assert re.findall(r'<li data-mark="." style="[^"]*">([^<]*)</li>', part) == [
+        f"{strategy} · optimizer={kind}" for strategy in ("limo", "random") for kind in ("lab", "muon")
+    ]
 
 
 def test_the_way_from_the_pool_to_the_candidates_is_shown_with_its_reasons(tmp_path: Path) -> None:

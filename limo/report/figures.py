@@ -53,20 +53,21 @@ def dumbbells(rows: Sequence[tuple[str, Estimate | None, Estimate | None, float 
     return inline(plot.drawing, title)
 
 
-def sizes(
+def curves(
     lines: Sequence[Line],
+    name: str,
     title: str,
     bases: Sequence[tuple[str, Estimate]],
     claims: Sequence[tuple[float, float]] = (),
 ) -> Html:
-    """Accuracy against the number of examples: mean over seeds, band, one small dot a seed; base models as dashed lines."""
+    """Accuracy against a number of this name: mean over seeds, band, one small dot a seed; base models as dashed lines."""
     ticks = sorted({x for line in lines for x in line.x})
     log = len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 4
     across = _wider(ticks[0], ticks[-1], log)
     quarters = [(float(value), str(value)) for value in range(0, 101, 25)]
     free = room("base", SMALL) + 2 if len(bases) == 1 else 0
     labels = [(tick, told(tick)) for tick in ticks]
-    plot = Plot((NARROW, 150), across, PERCENT, labels, quarters, "examples", "accuracy, %", aside=free)
+    plot = Plot((NARROW, 150), across, PERCENT, labels, quarters, name, "accuracy, %", aside=free)
     for label, base in bases:
         _dashed(plot, label, 100 * base.value, free > 0)
     for line in lines:
@@ -134,7 +135,7 @@ def losses(curves: Sequence[Curve], checks: Sequence[Curve], title: str, log: bo
 
 def traces(curves: Sequence[Curve], what: str, title: str) -> Html:
     """Another column of the training log against optimizer steps, one line a run."""
-    plot = _over_steps((NARROW, 100), curves := _there(curves), what)
+    plot = _over_steps((NARROW, 112), curves := _there(curves), what)
     for steps, values, colour in curves:
         plot.line(steps, values, SERIES[colour % len(SERIES)], 1.2, alpha=0.9 if len(curves) <= BANDS else 0.6)
     return inline(plot.drawing, title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,7 +51,10 @@ class Page:
         parts: dict[str, tuple[str, Pieces]] = {
             "Accuracy": ("accuracy", accuracy(settings, places, self.against)),
             "What was expected": ("expected", expectations(self.verdicts)),
-            "Accuracy against size": ("size", sections.curves(settings)),
+            **{
+                f"Accuracy against {name}": (re.sub(r"\W+", "-", f"against-{name}"), content)
+                for name, content in sections.curves(settings).items()
+            },
             "Against the paper": ("paper", paper(settings)),
             "How answers ended": (
                 "answers",

@@ -9,13 +9,15 @@ from limo.records import Results
 from limo.report.html import el, table
 from limo.report.parts import Pieces, cell, folded
 from limo.report.runs import Run
-from limo.report.settings import Setting
+from limo.report.settings import Setting, short
 from limo.report.text import count
 from limo.report.values import signed
 from limo.statistics import Estimate
 
 TUNED = "LIMO"
 """The paper's column for its own model."""
+START = "Qwen2.5-32B-Instruct"
+"""What that was trained from, and the model of the study of sizes."""
 OPEN = 4
 """Tables that are shown; more are folded away."""
 
@@ -35,7 +37,7 @@ def paper(settings: Sequence[Setting]) -> Pieces:
                 pieces += _table(run.base, version, TUNED, f"{run.base.model}, beside the paper's {TUNED}")
             if run.tuned:
                 of = ", ".join(p for p in (setting.label, f"{count(setting)} examples", f"seed {run.seed}") if p)
-                pieces += _table(run.tuned, version, TUNED, f"Tuned: {of}")
+                pieces += _table(run.tuned, version, TUNED, f"Tuned: {of}", _other(run))
     more = pieces[OPEN:]
     return [*pieces[:OPEN], *([folded(f"{len(more)} more tables", *more)] if more else [])]
 
@@ -50,7 +52,7 @@ def claim(setting: Setting, bench: str) -> float | None:
 
 def study(runs: Sequence[Run], bench: str) -> list[tuple[float, float]]:
     """The paper's accuracy against size, where these runs start from the model of that study."""
-    if not any(backbone(r) == "Qwen2.5-32B-Instruct" for r in runs):
+    if not any(backbone(r) == START for r in runs):
         return []
     rows = [s for s in claims().studies if s.study == "sample_size" and bench in s.values]
     sizes = [("".join(filter(str.isdigit, s.arm)), s.values[bench]) for s in rows]
@@ -59,7 +61,7 @@ def study(runs: Sequence[Run], bench: str) -> list[tuple[float, float]]:
 
 def backbone(run: Run) -> str | None:
     """The paper's column for the untuned model, where it has one."""
-    name = run.base.model.rstrip("/").rpartition("/")[2] if run.base else ""
+    name = short(run.base.model) if run.base else ""
     return name if name in claims().v2.columns else None
 
 
@@ -78,20 +80,26 @@ def nearest(run: Run) -> str:
     return min(("v1", "v2"), key=distance)
 
 
-def _table(results: Results, version: str, column: str, title: str) -> Pieces:
+def _other(run: Run) -> tuple[str, ...]:
+    """What a tuned model started from, where the paper's did not."""
+    ours = short(run.base.model) if run.base else "unknown"
+    return () if ours == START else (f"model: {ours}, paper {START}",)
+
+
+def _table(results: Results, version: str, column: str, title: str, apart: tuple[str, ...] = ()) -> Pieces:
     theirs = claims().version(version)
     if not set(results.benchmarks) & set(theirs.protocol):
         return []
-    body = [_cells(row, row.claim) for row in side_by_side(results, version, column) if row.claim is not None]
+    body = [_cells(row, row.claim, apart) for row in side_by_side(results, version, column) if row.claim is not None]
     head = ["benchmark", "ours", "paper", "difference", "the paper's is", "what differs"]
     source = theirs.paper.partition(";")[0]
     note = f"% correct, 95 % interval over questions; {source}; ? marks a number that was not seen in the paper itself"
     return [table(title, head, body, note=note, left=(4, 5))] if body else []
 
 
-def _cells(row: Row, claimed: float) -> list[str]:
+def _cells(row: Row, claimed: float, apart: tuple[str, ...]) -> list[str]:
     mark = "inside" if row.inside else el("b", "outside")
-    why = el("div", "; ".join(row.differences), class_="wrap small")
+    why = el("div", "; ".join([*apart, *row.differences]), class_="wrap small")
     ours = cell(Estimate(row.value, row.interval.low, row.interval.high, seeds=()))
     doubt = "" if row.confirmed else " ?"
     return [row.benchmark, ours, f"{100 * claimed:.1f}{doubt}", signed(row.value - claimed), mark, why]

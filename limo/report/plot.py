@@ -143,7 +143,7 @@ class Plot:
         if self.x_name:
             shapes.append(Words(((left + right) / 2, self.size[1] - 4), self.x_name, "middle"))
         if self.y_name:
-            shapes.append(Words((10, (top + bottom) / 2), self.y_name, "middle", turned=True))
+            shapes.append(Words((10, (top + bottom) / 2), self.y_name, "middle", size=SMALL, turned=True))
 
 
 def _thinned(points: list[Point]) -> list[Point]:

@@ -1,8 +1,11 @@
-"""The page's sections on accuracy against size and on how answers ended."""
+"""The page's sections on accuracy against what was swept and on how answers ended."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from limo.report import figures
 from limo.report.figures import Line
@@ -11,7 +14,7 @@ from limo.report.notes import ALARM
 from limo.report.paper import study
 from limo.report.parts import Pieces, folded, key, marked, settings_key
 from limo.report.places import SIDES, Lengths, Places, Which, linked
-from limo.report.settings import Setting, bases_of, columns, fullest, names_of, palette, share
+from limo.report.settings import SEPARATOR, Setting, bases_of, columns, differing, fullest, names_of, palette, share
 from limo.report.text import count, measured
 
 SHARES = {
@@ -22,29 +25,62 @@ SHARES = {
 """Shares of a result: as the table calls them, and as `replies.FILTERS` does."""
 
 
-def curves(settings: Sequence[Setting]) -> Pieces:
-    """Accuracy against size, one curve per setting, a panel per benchmark; each curve with what it started from."""
+def curves(settings: Sequence[Setting]) -> dict[str, Pieces]:
+    """What was swept as numbers -> accuracy against it, one curve per setting, a panel per benchmark; each curve with what it
+    started from."""
     groups = [s for s in settings if s.size and s.tuned]
-    drawn = {label: place for label, place in palette(settings).items() if any(s.label == label for s in groups)}
-    if all(sum(s.label == label for s in groups) < 2 for label in drawn):
+    colours = palette(settings)
+    sizes = {
+        (s.label, colours[s.label]): [(float(o.size or 0), o) for o in groups if o.label == s.label] for s in groups
+    }
+    found = {"size": _curves(sizes, "examples", "the number of examples")}
+    tuned = [s for s in settings if s.tuned]
+    for swept in differing([run for s in tuned for run in s.runs]):
+        name, lines = swept.rpartition(".")[2].lstrip("+"), defaultdict[str, list[tuple[float, Setting]]](list)
+        for setting in tuned:
+            value = setting.runs[0].given.get(swept, "")
+            if (number := _number(value)) is not None:
+                lines[_without(setting, f"{name}={value}", tuned)].append((number, setting))
+        found[name] = _curves({(label, i): lines[label] for i, label in enumerate(lines)}, name, name)
+    return {name: pieces for name, pieces in found.items() if pieces}
+
+
+def _without(setting: Setting, part: str, settings: Sequence[Setting]) -> str:
+    """A setting but for one key: what else tells it from others."""
+    parts = [one for one in setting.label.split(SEPARATOR) if one != part]
+    return SEPARATOR.join([*parts, *[f"{count(setting)} examples"] * (len({s.size for s in settings}) > 1)])
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _curves(of: Mapping[tuple[str, int], Sequence[tuple[float, Setting]]], name: str, words: str) -> Pieces:
+    """`of`: label and place in the palette -> the places of its settings on the axis of this name."""
+    if all(len(there) < 2 for there in of.values()):
         return []
-    runs = [run for s in groups for run in s.runs]
+    settings = [setting for there in of.values() for _, setting in there]
+    runs = [run for s in settings for run in s.runs]
     panels, told = [], False
-    for bench in columns(measured(groups)):
+    for bench in columns(measured(settings)):
         lines = []
-        for label, place in drawn.items():
-            there = [(float(s.size or 0), p) for s in groups if s.label == label and (p := s.accuracy(bench))]
-            if there:
-                lines.append(Line(label, [x for x, _ in there], [p for _, p in there], place))
-        theirs = study(runs, bench)
+        for (label, place), there in of.items():
+            found = sorted(((x, p) for x, s in there if (p := s.accuracy(bench))), key=itemgetter(0))
+            if found:
+                lines.append(Line(label, [x for x, _ in found], [p for _, p in found], place))
+        theirs = study(runs, bench) if name == "examples" else []
         told = told or bool(theirs)
-        bases = [(base.label, found) for base in bases_of(groups) if (found := base.accuracy(bench))]
-        picture = figures.sizes(lines, f"{bench}: accuracy against the number of examples", bases, theirs)
+        bases = [(base.label, before) for base in bases_of(settings) if (before := base.accuracy(bench))]
+        picture = figures.curves(lines, name, f"{bench}: accuracy against {words}", bases, theirs)
         panels.append(el("figure", el("figcaption", bench), picture))
-    band = "bands and upright bars are" if len(drawn) <= figures.BANDS else "the tables above have"
-    words = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, dashed lines are "
-    words += "base models." + (" Short bars are the paper's values." if told else "")
-    return [settings_key(drawn), el("div", *panels, class_="panels"), el("p", words, class_="small")]
+    band = "bands and upright bars are" if len(of) <= figures.BANDS else "the tables above have"
+    said = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, dashed lines are "
+    said += "base models." + (" Short bars are the paper's values." if told else "")
+    return [settings_key(dict(of.keys())), el("div", *panels, class_="panels"), el("p", said, class_="small")]
 
 
 def answers(settings: Sequence[Setting], places: Places) -> Pieces:

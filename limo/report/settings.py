@@ -17,6 +17,8 @@ REFERENCE = "random"
 SWEPT = ("selection", "selection.size", "seed", "name", "experiment")
 """Overrides that have a place of their own in the tables."""
 RECIPE = "+experiment"
+SEPARATOR = " · "
+"""Between the parts of what a setting is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Setting:
 
     @property
     def label(self) -> str:
-        return " · ".join(part for part in (self.strategy, self.rest) if part) or self.runs[0].name
+        return SEPARATOR.join(part for part in (self.strategy, self.rest) if part) or self.runs[0].name
 
     @cached_property
     def tuned(self) -> list[Results]:
@@ -236,7 +238,7 @@ def _differing(runs: Sequence[Run]) -> list[str]:
         parts = [run.name] if several else []
         short = ((key.rpartition(".")[2].lstrip("+"), values[key]) for key in told if key in values)
         parts += [f"{key}={value}" if value else key for key, value in short]
-        found.append(" · ".join(parts))
+        found.append(SEPARATOR.join(parts))
     return found
 
 

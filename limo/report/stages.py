@@ -17,6 +17,8 @@ from limo.report.places import Places, linked
 from limo.report.runs import Run, curve
 from limo.report.settings import Setting, describe, palette
 
+OPEN = 6
+"""Summaries of data that are shown openly."""
 MANY = 12
 """Runs that are listed openly; of more only those that did not end well."""
 OVER = "against optimizer steps"
@@ -27,6 +29,8 @@ LOGGED = {"lr": "learning rate", "grad_norm": "gradient norm", "token_accuracy":
 COUNTED = (
     "of the processes that finished each result, whichever run they belong to; what settings share is counted for each"
 )
+SHARES = ("finish",)
+"""Fields of a summary that hold a share each."""
 TITLES = {
     "data": "Problems",
     "paraphrases": "Questions near to a benchmark's, judged",
@@ -85,23 +89,28 @@ def _losses(curves: Sequence[figures.Curve], checks: Sequence[figures.Curve]) ->
 
 
 def data(settings: Sequence[Setting]) -> Pieces:
-    """What the data stage read and dropped; what the attempts and their grades came to."""
-    pieces: Pieces = []
-    seen: list[tuple[str, object]] = []
-    for run in (run for setting in settings for run in setting.runs):
+    """What the data stage read and dropped; what the attempts and their grades came to. Each different summary once."""
+    words = describe(settings)
+    found: dict[str, list[tuple[Run, object]]] = {}
+    for run in words:
         for task, said in run.summaries.items():
-            family, _, sieve = task.partition("/")
-            if family in TITLES and (task, said) not in seen:
-                seen.append((task, said))
-                title = f"{TITLES[family]}: {sieve}" if sieve else TITLES[family]
-                pieces += [el("h3", title), facts(flat(asdict(said)))]  # type: ignore[call-overload]
-    return pieces
+            there = found.setdefault(task, [])
+            if task.partition("/")[0] in TITLES and said not in (known for _, known in there):
+                there.append((run, said))
+    blocks = []
+    for task, there in found.items():
+        family, _, sieve = task.partition("/")
+        for run, said in there:
+            title = f"{TITLES[family]}{f': {sieve}' if sieve else ''}{f' ({words[run]})' if len(there) > 1 else ''}"
+            blocks.append(join([el("h3", title), facts(flat(asdict(said)))]))  # type: ignore[call-overload]
+    more = blocks[OPEN:]
+    return [*blocks[:OPEN], *([folded(f"{len(more)} more", *more)] if more else [])]
 
 
 def spent(settings: Sequence[Setting]) -> Pieces:
     """What choosing took, and training: by task of one run, by setting of several; nothing where no run chose anything."""
     runs = [(setting, run, costs(run)) for setting in settings for run in setting.runs]
-    runs = [(setting, run, found) for setting, run, found in runs if split(found)[0].seconds]
+    runs = [(setting, run, found) for setting, run, found in runs if split(found)[0].seconds and set(found) - {"data"}]
     if not runs:
         return []
     if len(runs) == 1:
@@ -173,16 +182,21 @@ def provenance(settings: Sequence[Setting]) -> Pieces:
         for (task, _), m in unique.items()
     ]
     results = table("Results in the store", ["stage", "key", "finished", "time"], body, words=3)
-    return [facts(common), folded(f"{len(body)} results in the store, with their keys", results)]
+    return [facts(common), folded(f"{len(body)} result{'s' if len(body) > 1 else ''} in the store, with keys", results)]
 
 
 def flat(said: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """A summary as names and readable values, nested ones one line each."""
     pairs: list[tuple[str, str]] = []
     for field, value in said.items():
-        label = f"{prefix}{field}".replace("_", " ")
+        label = f"{prefix}{field}".removesuffix("_gib").replace("_", " ") + (", GiB" if field.endswith("_gib") else "")
         if isinstance(value, dict) and all(not isinstance(v, dict | list | tuple) for v in value.values()):
-            pairs.append((label, ", ".join(f"{k} {_readable(k, v)}" for k, v in value.items())))
+            pairs.append(
+                (
+                    label,
+                    ", ".join(f"{k} {_readable(k if field not in SHARES else 'share', v)}" for k, v in value.items()),
+                )
+            )
         elif isinstance(value, dict):
             pairs += flat(value, f"{label}, ")
         elif value is not None:

@@ -80,7 +80,7 @@ def measured(settings: Sequence[Setting]) -> list[str]:
 
 
 def single(setting: Setting, write: Write = percent) -> Table:
-    """Base and tuned per benchmark, and their paired difference; with intervals as `write` has them."""
+    """Base and tuned per benchmark, and their paired difference, where there are such; with intervals as `write` has them."""
     head = ["benchmark", "questions", "base", "tuned", "difference"]
     rows = []
     for name in [*measured([setting]), MEAN]:
@@ -88,7 +88,8 @@ def single(setting: Setting, write: Write = percent) -> Table:
         if base or tuned:
             questions = asked([*setting.tuned, *setting.bases], name)
             rows.append([name, questions, write(base), write(tuned), write(setting.gain(name), signed)])
-    return head, rows
+    said = [i for i, of in enumerate(head) if i < 2 or any(row[i] != write(None) for row in rows)]
+    return [head[i] for i in said], [[row[i] for i in said] for row in rows]
 
 
 def several(settings: Sequence[Setting], write: Write = percent) -> Table:
@@ -141,6 +142,8 @@ SHEET = (
     "ended",
     "tokens",
     "paper_rules",
+    "detectable",
+    "domain",
     "evaluated",
 )
 """Columns of every `results.csv`."""
@@ -169,7 +172,16 @@ def _who(run: Run) -> list[object]:
 
 
 def _measures(one: BenchmarkResult) -> list[object]:
-    shares = [one.no_answer, one.truncated, one.repetition, one.ended, one.tokens, one.paper_accuracy]
+    shares = [
+        one.no_answer,
+        one.truncated,
+        one.repetition,
+        one.ended,
+        one.tokens,
+        one.paper_accuracy,
+        one.detectable,
+        one.domain,
+    ]
     return [one.accuracy, one.interval.low, one.interval.high, one.n, one.samples, *shares]
 
 
