@@ -84,8 +84,8 @@ def ours(model: Model, asked: list[tuple[str, str]], sampling: Sampling, clock: 
 
 def raw(model: Model, asked: list[tuple[str, str]], sampling: Sampling, clock: Clock) -> int:
     """The same engine arguments and parameters, as `Vllm.open` gives them, and nothing of ours around the generating."""
+    from limo.engine.asking import seed_of
     from limo.engine.protocol import Request
-    from limo.engine.sampling import seed_of
     from limo.engine.vllm import _parameters
     from limo.models import end_ids, load_tokenizer, prompt_ids
 

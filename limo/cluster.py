@@ -26,6 +26,8 @@ QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
 """Nothing is sent home, and nothing said on the terminal that the log of Ray has too."""
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+"""For a cluster of this machine, beside its token."""
 
 
 def missing(key: str) -> list[str]:
@@ -43,12 +45,8 @@ def joined(key: str) -> Iterator[Any]:
     if lacks := missing(key):
         raise UserError(lacks[0])
     address = os.environ.get("RAY_ADDRESS")
-    alone = {
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
-    os.environ.update(QUIET if address else QUIET | alone)  # before the import: Ray reads them once
+    alone = {} if address else ALONE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update(QUIET | alone)  # before the import: Ray reads them once
     import ray
 
     if ray.is_initialized():
@@ -62,26 +60,32 @@ def joined(key: str) -> Iterator[Any]:
             shutil.rmtree(folder, ignore_errors=True)
             os._exit(EndedError.code)
 
-        own = {
-            "object_store_memory": STORE,
-            "include_dashboard": False,
-            "_temp_dir": folder,
-            "num_cpus": hardware.cores(),
-        }
-        quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         try:
-            ray.init(address or "local", **quiet, **({} if address else own))
-        except SystemExit:  # of the handler that it sets
+            _connect(ray, key, address, folder)
+        except SystemExit:  # of the handler that Ray sets
             end()
-        except (ConnectionError, RuntimeError) as error:
-            remedy = f"mend RAY_ADDRESS={address}, or unset it" if address else "see whether `ray start --head` starts"
-            raise UserError(f"{key}: {str(error).splitlines()[0]}; {remedy}") from None
         _on_term(before if callable(before) else end)
         try:
             yield ray
         finally:
             ray.shutdown()
             _on_term(before)
+
+
+def _connect(ray: Any, key: str, address: str | None, folder: str) -> None:
+    """To the cluster at an address, else to a new one of this machine. Raises UserError for the key that asks for Ray."""
+    own = {
+        "object_store_memory": STORE,
+        "include_dashboard": False,
+        "_temp_dir": folder,
+        "num_cpus": hardware.cores(),
+    }
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    try:
+        ray.init(address or "local", **quiet, **({} if address else own))
+    except (ConnectionError, RuntimeError) as error:
+        remedy = f"mend RAY_ADDRESS={address}, or unset it" if address else "see whether `ray start --head` starts"
+        raise UserError(f"{key}: {str(error).splitlines()[0]}; {remedy}") from None
 
 
 @contextmanager

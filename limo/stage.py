@@ -207,16 +207,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     first = os.environ.get("RANK", "0") == "0"
-    if first:
-        handlers.append(logging.FileHandler(folder / "log.txt", encoding="utf-8"))
-    logging.basicConfig(
-        level=logging.INFO if first else logging.WARNING, format="%(message)s", handlers=handlers, force=True
-    )
-    logging.raiseExceptions = False  # a log that finds no room is no reason to print how it failed
-    for noisy in ("httpx", "filelock", "transformers", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _log(folder, first)
     try:
         stage = load(json.loads((folder / REQUEST).read_text(encoding="utf-8")))
         stage.run(folder)
@@ -235,6 +227,18 @@ def main() -> None:
             sys.exit(2)
         logging.getLogger(__name__).error(traceback.format_exc())
         sys.exit(1)
+
+
+def _log(folder: Path, first: bool) -> None:
+    """What the process says: all of it, and into the folder too, where it is the first rank; else warnings alone."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if first:
+        handlers.append(logging.FileHandler(folder / "log.txt", encoding="utf-8"))
+    level = logging.INFO if first else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", handlers=handlers, force=True)
+    logging.raiseExceptions = False  # a log that finds no room is no reason to print how it failed
+    for noisy in ("httpx", "filelock", "transformers", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _of_the_disk(error: BaseException, folder: Path) -> str | None:

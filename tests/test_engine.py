@@ -30,11 +30,12 @@ import limo.engine.vllm
 from limo import UserError, hardware
 from limo.config import first_line
 from limo.engine import Completion, Engine, Request, Sampling
+from limo.engine.asking import Group, seed_of
 from limo.engine.auto import AutoEngine
 from limo.engine.completions import Completions, key_of
 from limo.engine.progress import Progress
 from limo.engine.replicas import Shares, last_words
-from limo.engine.sampling import Group, sample, sample_all, seed_of
+from limo.engine.sampling import sample, sample_all
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm, _cpu_cache
 from limo.models import Architecture, Model, end_ids, load_tokenizer, prompt_ids

@@ -13,7 +13,7 @@ import pytest
 import limo.grade
 from limo import UserError
 from limo.data import Files
-from limo.engine.sampling import Group
+from limo.engine.asking import Group
 from limo.engine.transformers import Transformers
 from limo.evaluation import Benchmark, Evaluation, EvaluationStage, Judge, claims, judge, scoring, votes
 from limo.grading import Case, Rules

@@ -51,7 +51,8 @@ class EvaluationStage(Stage):
         return [f"evaluation ({', '.join(names)}): {note}" for note, names in said.items()]
 
     def run(self, folder: Path) -> None:
-        from limo.engine.sampling import Group, sample_all
+        from limo.engine.asking import Group
+        from limo.engine.sampling import sample_all
 
         started = time.monotonic()
         suite = {name: (b, load(name, b)) for name, b in self.evaluation.placed().items()}

@@ -23,8 +23,9 @@ from limo import pipeline
 from limo.compose import compose
 from limo.config import Config
 from limo.engine import Engine, Sampling
+from limo.engine.asking import Group
 from limo.engine.auto import AutoEngine
-from limo.engine.sampling import Group, sample, sample_all
+from limo.engine.sampling import sample, sample_all
 from limo.engine.transformers import Transformers
 from limo.engine.vllm import Vllm
 from limo.hardware import Gpu
