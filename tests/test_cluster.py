@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -135,6 +136,12 @@ def test_what_keeps_an_actor_from_its_weights_is_said_in_one_sentence(
         ask(tmp_path, model, Echo(launcher="ray", crash="no such kernel"))
 
 
+def title(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 @needs_ray
 def test_a_run_that_is_ended_leaves_nothing_of_its_cluster(tmp_path: Path) -> None:
     words = ["stages=[data]", "data=files", f"data.path={pool(tmp_path / 'pool.jsonl', 60_000)}", "data.engine=ray"]
@@ -145,7 +152,7 @@ def test_a_run_that_is_ended_leaves_nothing_of_its_cluster(tmp_path: Path) -> No
 
         def works() -> list[psutil.Process]:
             below = run.children(recursive=True)
-            return below if any(" ".join(p.cmdline()).startswith("ray::Map") for p in below) else []
+            return below if any(title(p).startswith("ray::Map") for p in below) else []
 
         below = until("a worker of Ray", works, lambda: run.poll() is None)
         run.send_signal(signal.SIGTERM)
