@@ -31,7 +31,7 @@ check: $(READY)
 
 # Real weights, a real vLLM engine, real DeepSpeed ranks. LIMO_REAL=1 turns every skip into a failure.
 real: $(READY)
-	LIMO_REAL=$(LIMO_REAL) $(BIN)/python -m pytest tests/real
+	LIMO_REAL=$(LIMO_REAL) $(BIN)/python -m pytest tests/real -n 2 --dist loadfile
 
 # What the tests of the page in a browser need, from the packages of Debian or Ubuntu; the one target that installs outside this folder.
 chromium:

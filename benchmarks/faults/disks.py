@@ -41,7 +41,7 @@ def faults() -> list[Fault]:
         *full,
         Fault("disks", "too small before the start", too_small, "early"),
         Fault("disks", "outputs cannot be written", unwritable, "early"),
-        Fault("disks", "a store that can only be read and has everything", only_read, "whole", short=True),
+        Fault("disks", "a store that can only be read and has everything", only_read, "whole"),
         Fault("disks", "a store that can only be read and lacks a result", lacking, "early"),
         Fault("disks", "files no larger than 1 MiB (ulimit -f)", limited, "early"),
         Fault("disks", "a quota of the user", quota, "early"),

@@ -43,7 +43,7 @@ RECIPES = (
     Recipe("lists in lists", "name: " + "[" * 20_000 + "\n"),
     Recipe("maps in maps", "data: " + "{a: " * 5_000 + "1" + "}" * 5_000 + "\n"),
     Recipe("64 MB", "name: lab # " + "x" * (64 << 20) + "\n"),
-    Recipe("a name that leaves outputs", f"name: ../../{PWNED}\n", short=True),
+    Recipe("a name that leaves outputs", f"name: ../../{PWNED}\n"),
     Recipe("an absolute name", f"name: /tmp/{PWNED}-of-a-name\n"),
     Recipe("zero bytes", "name: \0lab\n"),
     Recipe("a recipe that inherits itself", "defaults: [hostile, _self_]\nname: lab\n"),

@@ -42,9 +42,8 @@ def faults() -> list[Fault]:
         "a run packed and unpacked elsewhere": packed,
         "your own data edited, size and time kept": own_data,
     }
-    short = ("two runs at once", "a run folder moved alone, then reported")
     return [
-        Fault("sharing", name, how, "early" if how is two_runs else "whole", name in short)
+        Fault("sharing", name, how, "early" if how is two_runs else "whole", how is two_runs)
         for name, how in cases.items()
     ]
 

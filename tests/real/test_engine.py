@@ -84,17 +84,6 @@ def test_vllm_and_transformers_agree_on_nearly_all_greedy_answers(
     assert {"stop", "length", "prompt_too_long"} == {a.finish for a in theirs}
 
 
-def test_drawn_answers_of_vllm_differ_by_seed_and_do_not_depend_on_the_number_of_replicas(
-    smollm2: Path, served: tuple[list[Attempt], list[Attempt]], tmp_path: Path
-) -> None:
-    _, drawn = served
-    assert len({a.text for a in drawn}) >= len(drawn) - 1 == 17
-    assert answers(Vllm(replicas=2), smollm2, tmp_path) == served
-    logs = sorted((tmp_path / "completions").glob("*.log"))
-    # the second starts when the first is up; on a busy machine the first may have answered all before the second can
-    assert len(logs) == 2 and "EngineCore" in logs[0].read_text()
-
-
 def test_what_the_plan_places_passes_vllm_s_own_check_of_the_cache_or_is_refused(vllm: None) -> None:
     """Beside weights and cache lie, as vLLM measures them on a GPU: the widest layer over all prompt tokens that it takes in at
     once, the stream between the layers, logits, and 1.3 GiB of graphs and messages."""
@@ -225,24 +214,27 @@ def cores(pid: int) -> list[psutil.Process]:
     return found
 
 
-def test_a_vllm_process_that_dies_is_replaced_and_no_answer_is_lost(
+def test_replicas_of_vllm_draw_what_one_draws_even_where_one_dies(
     smollm2: Path, served: tuple[list[Attempt], list[Attempt]], tmp_path: Path
 ) -> None:
-    killed: list[int] = []
+    _, drawn = served
+    assert len({a.text for a in drawn}) >= len(drawn) - 1 == 17
+    logs, killed = tmp_path / "completions", []
 
     def kill() -> None:
-        """End vLLM's own process when the first answers are there."""
-        logs = tmp_path / "completions"
+        """End vLLM's own process of the replica that is up first, when its first answers are there."""
         until("answers", lambda: any(path.stat().st_size > 2000 for path in logs.glob("*.jsonl")))
-        for process in cores(os.getpid()):
-            process.kill()
-            killed.append(process.pid)
+        first = cores(os.getpid())[0]
+        first.kill()
+        killed.append(first.pid)
 
     watcher = threading.Thread(target=kill, daemon=True)
     watcher.start()
     # two at a time, so that the first answers are there before the last ones are begun
-    assert answers(Vllm(batch_size=2), smollm2, tmp_path) == served
+    assert answers(Vllm(replicas=2, batch_size=2), smollm2, tmp_path) == served
     watcher.join(LAST)
     assert killed
-    (log,) = (tmp_path / "completions").glob("*.log")
-    assert "a process of the engine, ended" in log.read_text() or "EngineDeadError" in log.read_text()
+    said = [log.read_text() for log in sorted(logs.glob("*.log"))]
+    # the second starts when the first is up; on a busy machine all may be answered before it can
+    assert len(said) == 2
+    assert any("a process of the engine, ended" in text or "EngineDeadError" in text for text in said)
