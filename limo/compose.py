@@ -151,7 +151,8 @@ def build(cfg: DictConfig) -> Config:
     try:
         config = Config(**parts)
     except ValidationError as error:
-        raise UserError(describe(error)) from None
+        known = [field.name for field in dataclasses.fields(Config)] + list(folders.members())
+        raise UserError(describe(error, known=known)) from None
     for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
         if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
             raise UserError(

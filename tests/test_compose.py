@@ -103,6 +103,8 @@ def test_a_member_of_another_group_is_refused(override: str, sentence: str) -> N
         (["training.strateg.nodes=3"], r"training.strateg: there is no such key; did you mean training.strategy\?"),
         (["~sed"], "sed: there is no such key"),
         (["xyzzy=1"], "xyzzy: there is no such key; `python -m limo --cfg job`"),
+        (["+slection=limo"], r"slection: there is no such key; did you mean selection"),
+        (["+selection/ordr=quotas"], r"selection/ordr: there is no such key; did you mean selection/order"),
         (["+training.epoch=3"], r"training.epoch: there is no such key; did you mean training.epochs\?"),
         (["optimizer.learning_rate=1"], r"there is no such key; did you mean optimizer.lr\?"),
         (["lr=1e-5"], r"lr: there is no such key; did you mean optimizer.lr\?"),
