@@ -13,12 +13,13 @@ READY := $(VENV)/ready-$(EXTRAS)
 demo: $(READY)
 	$(BIN)/python -m limo
 
-# Every study of the lab, one page each.
+# Every study of the lab, one page each, two runs at a time.
+SWEEP := OMP_NUM_THREADS=1 $(BIN)/python -m limo hydra/launcher=joblib hydra.launcher.n_jobs=2
 LAB := $(basename $(notdir $(wildcard experiments/lab/*.yaml)))
 ARMS := $(notdir $(patsubst %/,%,$(wildcard experiments/lab/*/)))
 lab: $(READY)
-	set -e; for study in $(LAB); do $(BIN)/python -m limo +experiment=lab/$$study; done
-	set -e; for study in $(ARMS); do $(BIN)/python -m limo -m "+experiment=glob(lab/$$study/*)"; done
+	set -e; for study in $(LAB); do $(SWEEP) +experiment=lab/$$study; done
+	set -e; for study in $(ARMS); do $(SWEEP) -m "+experiment=glob(lab/$$study/*)"; done
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
