@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +66,9 @@ def test_what_the_runs_cannot_show_is_undecided_and_says_what_they_could_have(tm
     study(tmp_path / "near", near)
     undecided = verdict(tmp_path / "near")
     assert undecided.state == "undecided"
-    assert f"no difference below {100 * undecided.weakest.found.visible:.1f} points could be seen" in undecided.sentence
+    assert (
+        f"points expected below {100 * undecided.weakest.found.visible:.1f} points could be seen" in undecided.sentence
+    )
     assert undecided.weakest.found.visible > (found.high - found.low) / 2
 
 
@@ -72,7 +76,7 @@ def test_arms_are_compared_only_where_all_else_is_equal(tmp_path: Path) -> None:
     for model in ("small", "large"):
         study(tmp_path / model, LIMO, model=model)
     found = verdict(tmp_path)
-    assert sorted(contrast.rest for contrast in found.contrasts) == ["large", "small"]
+    assert sorted(contrast.rest for contrast in found.contrasts) == ["model=large", "model=small"]
     each = {verdict(tmp_path / model).contrasts[0].found.value for model in ("small", "large")}
     assert {contrast.found.value for contrast in found.contrasts} == each
 
@@ -87,7 +91,7 @@ def test_one_contrast_to_the_contrary_fails_all_and_one_unclear_leaves_all_undec
         pair[1].rename(pair[0])
         (tmp_path / "aside").rename(pair[1])
     found = verdict(tmp_path)
-    assert found.state == "fails" and found.weakest.rest == "bad"
+    assert found.state == "fails" and found.weakest.rest == "model=bad"
 
 
 def test_the_order_of_runs_and_unrelated_runs_change_nothing(tmp_path: Path) -> None:
@@ -141,7 +145,52 @@ def test_arms_that_never_met_are_not_taken_for_compared(tmp_path: Path) -> None:
     here = study(tmp_path / "here", three, model="here")
     found = verdict(*here, *study(tmp_path / "there", three, strategies=["shortest"], model="there"))
     assert found.state == "not measured" and len(found.contrasts) == 1
-    assert "no runs of selection=shortest and selection=random share all else" in found.sentence
+    assert "no measured runs of selection=shortest and selection=random share all else" in found.sentence
+
+
+def test_a_study_of_which_a_part_is_missing_or_failed_does_not_hold_yet(tmp_path: Path) -> None:
+    for model in ("small", "large"):
+        study(tmp_path, LIMO, model=model)
+    assert verdict(tmp_path).state == "holds"
+    for folder in tmp_path.glob("selection=limo,*,model=large"):
+        shutil.rmtree(folder / "evaluation" / "tuned")
+    found = verdict(tmp_path)
+    assert found.state == "not measured" and [one.rest for one in found.contrasts] == ["model=small"]
+    assert "no measured runs of selection=random and selection=limo with model=large" in found.sentence
+
+
+def headline(root: Path, against: str | None = None) -> str:
+    page = report.write(report.read([root]), root, against=against).read_text()
+    return html.unescape(re.findall(r"<h1>(.*?)</h1>", page)[0])
+
+
+def test_the_page_begins_with_what_was_expected_else_with_the_reference_else_with_the_extremes(tmp_path: Path) -> None:
+    study(tmp_path / "asked", LIMO, strategies=("random", "limo", "longest"))
+    assert re.match(
+        r"main: limo [\d.]+ %, random [\d.]+ %: \+.* points \[.*\], as expected\.", headline(tmp_path / "asked")
+    )
+    found = headline(tmp_path / "asked", "longest")
+    assert re.match(
+        r"main: limo [\d.]+ %, longest [\d.]+ %: .*, of 2 settings the furthest from longest; not dist", found
+    )
+    for strategy in ("limo", "longest", "shortest"):
+        write_run(tmp_path / "free", strategy, 200)
+    assert "the highest and the lowest of 3 settings" in headline(tmp_path / "free")
+    write_run(tmp_path / "free", "random", 200)
+    assert ", of 3 settings the furthest from random; not distinguishable from random: longest, shor" in headline(
+        tmp_path / "free"
+    )
+
+
+def test_the_page_of_one_run_of_a_study_says_which_it_is_and_leaves_the_verdict_to_the_study(tmp_path: Path) -> None:
+    for model in ("small", "large"):
+        study(tmp_path, LIMO, model=model)
+    report.write(report.read([tmp_path]), tmp_path)
+    pages = [page.read_text() for page in (tmp_path / "report_files" / "runs").glob("*.html")]
+    assert len(pages) == 12
+    for page in pages:
+        assert re.search(r"<h1>.* with (random|limo) · model=(small|large)", page)
+        assert "not measured" not in page
 
 
 def test_the_contrast_that_leaves_it_open_is_the_one_that_is_told() -> None:

@@ -70,7 +70,7 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None, ag
             lists.pages(words, f"../../{up}")
             export(album, beside / "figures")
         if found.pages:
-            write_alone(found, words, f"../../{up}", lists, beside / "runs")
+            write_alone(found, settings, f"../../{up}", lists, beside / "runs")
     except OSError as error:
         raise UserError(f"{error.filename or target}: {error.strerror}; choose another place with --out") from None
     return target

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from limo.report.page import Page
 from limo.report.places import Lengths, Places
 from limo.report.runs import Run
-from limo.report.settings import settings_of
+from limo.report.settings import Setting, describe
 
 
-def write_alone(places: Places, words: Mapping[Run, str], back: str, lengths: Lengths, folder: Path) -> None:
+def write_alone(places: Places, settings: Sequence[Setting], back: str, lengths: Lengths, folder: Path) -> None:
     """One page for each run below a folder; `back`: the page over all, as a link from there. Raises OSError."""
+    alone = {run: Setting(s.strategy, s.rest, s.size, (run,)) for s in settings for run in s.runs}
+    words = describe(settings)
     folder.mkdir(parents=True, exist_ok=True)
     here = places.at("../")
     for run, name in places.names.items():
         place = folder / f"{name}.html"
-        key = _key(run, words[run], back, *(here.answers(run, benchmark) for benchmark in places.benchmarks))
+        key = _key(
+            run, words[run], alone[run].label, back, *(here.answers(run, benchmark) for benchmark in places.benchmarks)
+        )
         if not (place.is_file() and place.read_text(encoding="utf-8").endswith(key)):
-            page = Page(settings_of([run]), words[run], here, lengths, back=back)
+            page = Page([alone[run]], words[run], here, lengths, back=back)
             place.write_text(page.html() + key, encoding="utf-8")
 
 

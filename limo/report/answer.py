@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from limo.report.html import Html, el, table
 from limo.report.parts import Pieces, cell, chance
-from limo.report.settings import Setting, bases_of, change, short
+from limo.report.settings import REFERENCE, Setting, bases_of, change, identity, reference, short
 from limo.report.text import count, measured
 from limo.report.values import percent, points
 from limo.report.verdicts import LEVEL, Verdict
@@ -15,9 +15,11 @@ from limo.statistics import holm
 
 SEVERAL = 4
 """Settings that a sentence names."""
+CAME = {"holds": "as expected", "fails": "not as expected", "undecided": "which leaves open what was expected"}
+"""What a headline says of an expectation, by its state."""
 
 
-def answer(settings: Sequence[Setting], found: Sequence[Verdict]) -> Pieces:
+def answer(settings: Sequence[Setting], found: Sequence[Verdict], against: str | None = None) -> Pieces:
     """The question, the result in a sentence, and what became of each expectation."""
     questions = dict.fromkeys(run.question for setting in settings for run in setting.runs if run.question)
     told = [
@@ -25,7 +27,7 @@ def answer(settings: Sequence[Setting], found: Sequence[Verdict]) -> Pieces:
         for v in found
     ]
     pieces: Pieces = [el("p", question, class_="question") for question in questions]
-    pieces += [el("h1", headline(settings))]
+    pieces += [el("h1", headline(settings, found, against))]
     return [*pieces, *([el("ul", *told, class_="notes")] if told else [])]
 
 
@@ -45,9 +47,9 @@ def _contrasts(verdict: Verdict) -> Html:
     return table(f"{verdict.name}: {verdict.state}", head, body, words=3, note=note)
 
 
-def headline(settings: Sequence[Setting]) -> str:
-    """The result in a sentence, on the first benchmark: what training gained over its own base, or between which settings of a
-    sweep most lies, where anything does."""
+def headline(settings: Sequence[Setting], found: Sequence[Verdict] = (), against: str | None = None) -> str:
+    """The result in a sentence: the contrast that decides what was expected; else, on the first benchmark, what training gained over
+    its own base, which setting is furthest from the one that others are compared with, or between which of them most lies."""
     names = measured(settings)
     if not names:
         return "No evaluation yet: nothing was measured."
@@ -60,7 +62,38 @@ def headline(settings: Sequence[Setting]) -> str:
             if (mean := b.accuracy(main))
         )
         return f"{main}: {each}, without training."
-    return f"{main}: {_gained(tuned[0], main) if len(tuned) == 1 else _between(tuned, main)}."
+    if not against and (decided := next((verdict for verdict in found if not verdict.lack), None)):
+        return f"{decided.expected.benchmark}: {_expected(decided)}."
+    distinct = list({tuple(map(identity, s.tuned)): s for s in reversed(tuned)}.values())[::-1]
+    if len(distinct) == 1:
+        return f"{main}: {_gained(distinct[0], main)}."
+    return f"{main}: {_from_reference(distinct, main, against or REFERENCE) or _between(distinct, main)}."
+
+
+def _expected(verdict: Verdict) -> str:
+    one = verdict.weakest
+    sides = (
+        f"{one.higher} {100 * one.found.second:.1f} %, {one.lower} {100 * one.found.first:.1f} %: {points(one.found)}"
+    )
+    where = f"with {one.rest}, " if one.rest else ""
+    weakest = f" (the weakest of {len(verdict.contrasts)} contrasts)" if len(verdict.contrasts) > 1 else ""
+    return f"{where}{sides}{weakest}, {CAME[verdict.state]}"
+
+
+def _from_reference(tuned: Sequence[Setting], benchmark: str, against: str) -> str | None:
+    """The setting furthest from the one that it is compared with; p values are corrected for the number of settings."""
+    pairs = [(s, other) for s in tuned if (other := reference(s, tuned, against))]
+    found = [(s, other, one) for s, other in pairs if (one := change(other.tuned, s.tuned, benchmark))]
+    if not found:
+        return None
+    setting, other, widest = max(found, key=lambda row: abs(row[2].value))
+    sized = len({s.size for s in tuned}) > 1
+    told = f"{_named(setting, sized)} {100 * widest.second:.1f} %, {_named(other, sized)} {100 * widest.first:.1f} %"
+    told += f": {points(widest)}"
+    told += f", of {len(found)} settings the furthest from {against}" if len(found) > 1 else ""
+    if widest.p * len(found) >= LEVEL:
+        return f"{told}, not distinguishable"
+    return told + _alike([_named(s, sized) for s, _, one in found if one.p * len(found) >= LEVEL], against)
 
 
 def _gained(setting: Setting, benchmark: str) -> str:
@@ -89,9 +122,13 @@ def _between(tuned: Sequence[Setting], benchmark: str) -> str:
     if widest.p * pairs >= LEVEL:
         return f"{told}, not distinguishable"
     alike = [_named(s, sized) for s in ranked[1:-1] if (one := found[s]) is None or one.p * pairs >= LEVEL]
-    if len(alike) > SEVERAL:
-        return f"{told}; {len(alike)} others are not distinguishable from the highest"
-    return f"{told}; not distinguishable from the highest: {', '.join(alike)}" if alike else told
+    return told + _alike(alike, "the highest")
+
+
+def _alike(names: Sequence[str], other: str) -> str:
+    if len(names) > SEVERAL:
+        return f"; {len(names)} others are not distinguishable from {other}"
+    return f"; not distinguishable from {other}: {', '.join(names)}" if names else ""
 
 
 def _from(setting: Setting, benchmark: str) -> str:

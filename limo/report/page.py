@@ -42,7 +42,7 @@ class Page:
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        return verdicts(self.settings)
+        return [] if self.back else verdicts(self.settings)  # a run of a study is not the study
 
     @cached_property
     def sections(self) -> dict[str, tuple[str, Pieces]]:
@@ -72,7 +72,7 @@ class Page:
         """The whole document."""
         there = self.sections
         above = el("p", el("a", "All runs", href=self.back), class_="small") if self.back else None
-        told = [*answer(self.settings, self.verdicts), _notes(self.settings, self.places, self.running)]
+        told = [*answer(self.settings, self.verdicts, self.against), _notes(self.settings, self.places, self.running)]
         links = (el("a", heading, href=f"#{anchor}") for heading, (anchor, _) in there.items())
         parts = (el("section", el("h2", heading, id=anchor), *content) for heading, (anchor, content) in there.items())
         body = el(

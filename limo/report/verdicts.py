@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -33,7 +33,7 @@ class Contrast:
     """The higher above the lower; its p asks about the gap that was expected."""
 
     def words(self) -> str:
-        """`lab-s1: limo above random by +43.3 points [+38.1, +48.2]`."""
+        """`model=lab-s1: limo above random by +43.3 points [+38.1, +48.2]`."""
         where = f"{self.rest}: " if self.rest else ""
         return f"{where}{self.higher} above {self.lower} by {points(self.found)}"
 
@@ -88,7 +88,8 @@ class Verdict:
         least = f" (the weakest of {len(self.contrasts)})" if len(self.contrasts) > 1 else ""
         told += f"; {self.weakest.words()}{least}"
         if self.state == "undecided":
-            told += f"; no difference below {100 * self.weakest.found.visible:.1f} points could be seen"
+            from_gap = f" from the {self.expected.gap:g} points expected" if self.expected.gap else ""
+            told += f"; no difference{from_gap} below {100 * self.weakest.found.visible:.1f} points could be seen"
         return told
 
 
@@ -100,7 +101,7 @@ def verdicts(settings: Sequence[Setting]) -> list[Verdict]:
 
 
 def _verdict(name: str, expected: Expectation, runs: Sequence[Run]) -> Verdict:
-    arms = {arm: [run for run in runs if run.final and _is_of(run, arm)] for arm in expected.order}
+    arms = {arm: [run for run in runs if _is_of(run, arm)] for arm in expected.order}
     if missing := [arm for arm in arms if not _results(arm, arms[arm], expected.benchmark)]:
         return Verdict(name, expected, (), f"there is no measured run of {' and '.join(missing)}")
     keys = {key for arm in arms for key in given(arm.split())}
@@ -110,21 +111,24 @@ def _verdict(name: str, expected: Expectation, runs: Sequence[Run]) -> Verdict:
             rest = tuple(sorted((k, v) for k, v in run.given.items() if k not in keys and k.lstrip("+~") not in ASIDE))
             groups.setdefault(rest, {}).setdefault(arm, []).append(run)
     common = set.intersection(*map(set, groups))
-    contrasts = []
+    pairs, contrasts, apart = list(pairwise(expected.order)), list[Contrast](), list[str]()
     for rest, members_of in groups.items():
-        where = ", ".join(value for pair in rest if pair not in common for value in [pair[1] or pair[0]])
-        contrasts += list(_contrasts(expected, members_of, where))
+        where = ", ".join(_word(*pair) for pair in rest if pair not in common)
+        for lower, higher in pairs:
+            if found := _contrast(expected, members_of, lower, higher):
+                contrasts.append(Contrast(_short(lower), _short(higher), where, found))
+            elif len(members_of) > 1:  # an arm that stands alone here was not meant to be compared here
+                apart.append(f"{lower} and {higher}" + (f" with {where}" if where else ""))
     told = {(contrast.lower, contrast.higher) for contrast in contrasts}
-    apart = [f"{low} and {high}" for low, high in pairwise(expected.order) if (_short(low), _short(high)) not in told]
-    lack = f"no runs of {'; '.join(apart)} share all else and a question" if apart else ""
+    if never := [f"{low} and {high}" for low, high in pairs if (_short(low), _short(high)) not in told]:
+        apart = never
+    lack = f"no measured runs of {'; '.join(apart)} share all else and a question" if apart else ""
     return Verdict(name, expected, tuple(contrasts), lack)
 
 
-def _contrasts(expected: Expectation, arms: dict[str, list[Run]], where: str) -> Iterator[Contrast]:
-    for lower, higher in pairwise(expected.order):
-        sides = [_results(arm, arms.get(arm, ()), expected.benchmark) for arm in (lower, higher)]
-        if found := change(sides[0], sides[1], expected.benchmark, expected.gap / 100):
-            yield Contrast(_short(lower), _short(higher), where, found)
+def _contrast(expected: Expectation, arms: Mapping[str, list[Run]], lower: str, higher: str) -> Difference | None:
+    sides = [_results(arm, arms.get(arm, ()), expected.benchmark) for arm in (lower, higher)]
+    return change(sides[0], sides[1], expected.benchmark, expected.gap / 100)
 
 
 def _is_of(run: Run, arm: str) -> bool:
@@ -139,5 +143,10 @@ def _results(arm: str, runs: Sequence[Run], benchmark: str) -> list[Results]:
 
 
 def _short(arm: str) -> str:
-    """`selection=limo selection.size=100` as `limo 100`."""
-    return " ".join(word.partition("=")[2] or word for word in arm.split())
+    """`selection=limo selection.size=100` as `limo 100`, `training.steps=40` as `steps=40`."""
+    return " ".join(_word(*word.partition("=")[::2]) for word in arm.split())
+
+
+def _word(key: str, value: str) -> str:
+    """An override in a sentence: the value alone where it tells by itself what it is."""
+    return value if value and key.lstrip("+~") in SWEPT else f"{key.rpartition('.')[2]}={value}".rstrip("=")
