@@ -22,7 +22,7 @@ lab: $(READY)
 	set -e; for study in $(ARMS); do $(SWEEP) -m "+experiment=glob(lab/$$study/*)"; done
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/real -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -12,6 +12,9 @@ from limo.terminal import table
 PEAK, ONCE = "checkpoints while training", "weights from the hub"
 """Needs of the disk that are gone when the next run starts, and that runs of one model share."""
 
+NAMED = 3
+"""Runs that a sentence about many of them names."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -83,6 +86,12 @@ def _refused(jobs: Sequence[Job]) -> list[str]:
             found.setdefault(sentence, []).append(_name(job, jobs))
     if not found:
         return []
-    every = len(jobs)
-    lines = [f"  {'every run' if len(who) == every else ', '.join(who)}: {what}" for what, who in found.items()]
+    lines = [f"  {_who(who, len(jobs))}: {what}" for what, who in found.items()]
     return ["\n".join([f"Refused{'' if jobs[0].plan.seen else ' on this machine'}", *lines])]
+
+
+def _who(names: Sequence[str], every: int) -> str:
+    if len(names) == every:
+        return "every run"
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
