@@ -438,6 +438,36 @@ def test_what_all_settings_share_is_said_once_and_is_no_column(
     assert found["Accuracy per setting"][0][-5:] == ["ended", "learned", "main", "hard", "long"]
 
 
+def many(root: Path) -> Path:
+    """Seventeen settings; the first three share one training."""
+    for number in range(17):
+        run = write_run(root, size=300, **{"optimizer.lr": f"{number + 1}e-5"})
+        if number < 3:
+            place = run / "training" / "manifest.json"
+            records.write_record(place, replace(records.read_record(place, records.Manifest), key="shared"))
+    return root
+
+
+def test_no_two_trainings_are_drawn_alike_and_each_is_drawn_once(tmp_path: Path) -> None:
+    place = report.write(report.read([many(tmp_path)]), tmp_path)
+    page = place.read_text()
+    part = page[page.index('id="training"') : page.index('id="selection"')]
+    looks = re.compile(r'<polyline [^>]*stroke="([^"]+)" stroke-width="1\.[23]"([^/]*)/>')
+    for title in ("Training loss against", "Learning rate against", "Gradient norm against"):
+        picture = re.search(rf'aria-label="{title}.*?</svg>', part, re.S)
+        assert picture
+        lines = [(colour, more.partition(' points="')[0]) for colour, more in looks.findall(picture[0])]
+        assert len(lines) == len(set(lines)) == 15
+    entries = re.findall(r'<li data-mark="([^"]+)" style="([^"]+)">([^<]*)</li>', part)
+    assert len(entries) == len({entry[:2] for entry in entries}) == 15
+    assert "lr=1e-05, lr=2e-05, lr=3e-05" in [label for *_, label in entries]
+    alone = next((place.with_name("report_files") / "figures").glob("Training-loss-against-optimizer-steps.svg"))
+    patterns = set(re.findall(r'stroke-dasharray="([^"]+)"', alone.read_text()))
+    assert len(patterns) == 2
+    curves = page[page.index('id="against-lr"') : page.index('id="answers"')]
+    assert "opacity" not in re.sub(r"<polygon[^>]*>", "", part + curves), "lines stand out as their colours do"
+
+
 def scored(questions: Mapping[str, Sequence[int]]) -> records.Results:
     one = benchmark({q: tuple(row) for q, row in questions.items()})
     return records.Results("m", {"b": one}, one.accuracy, one.interval)

@@ -90,7 +90,7 @@ def _curves(of: Mapping[tuple[str, int], Sequence[tuple[float, Setting]]], name:
         picture = figures.curves(lines, name, f"{bench}: accuracy against {words}", bases, theirs)
         panels.append(el("figure", el("figcaption", bench), picture))
     band = "bands and upright bars are" if len(of) <= figures.BANDS else "the tables above have"
-    said = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, dashed lines are "
+    said = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, grey dashed lines are "
     said += "base models." + (" Short bars are the paper's values." if told else "")
     return [settings_key(dict(of.keys())), el("div", *panels, class_="panels"), el("p", said, class_="small")]
 

@@ -13,7 +13,7 @@ from limo.report import figures
 from limo.report.cost import costs, duration, mean, split
 from limo.report.html import Html, el, facts, join, table
 from limo.report.names import common, describe
-from limo.report.parts import Pieces, choice, folded, settings_key
+from limo.report.parts import Pieces, choice, folded, strokes_key
 from limo.report.places import Places, linked
 from limo.report.runs import Run, curve
 from limo.report.settings import Setting, palette
@@ -47,12 +47,16 @@ def training(settings: Sequence[Setting]) -> Pieces:
     colours = palette(settings)
     words = describe(settings)
     labels = {run: setting.label for setting in settings for run in setting.runs}
-    of = {column: _logged(labels, colours, column) for column in ("loss", "validation_loss", *LOGGED)}
+    lines = _lines(labels)
+    of = {column: _logged(lines, colours, column) for column in ("loss", "validation_loss", *LOGGED)}
     pieces: Pieces = []
     if of["loss"]:
-        drawn = {label: place for label, place in colours.items() if place in {colour for _, _, colour in of["loss"]}}
-        if len(drawn) > 1:
-            pieces.append(settings_key(drawn, "━"))
+        names: dict[str, list[str]] = {}
+        for run, same in lines.items():
+            if curve(run)[1]:
+                names.setdefault(labels[run], []).extend(same)
+        if len(names) > 1:
+            pieces.append(strokes_key({", ".join(dict.fromkeys(same)): colours[of] for of, same in names.items()}))
         pieces.append(_losses(of["loss"], of["validation_loss"]))
         small = [(what, found) for column, what in LOGGED.items() if (found := of[column])]
         panels = [(what, figures.traces(found, what, f"{what.capitalize()} {OVER}")) for what, found in small]
@@ -74,8 +78,18 @@ def training(settings: Sequence[Setting]) -> Pieces:
     return pieces
 
 
-def _logged(labels: Mapping[Run, str], colours: Mapping[str, int], column: str) -> list[figures.Curve]:
-    found = [(*curve(run, column), colours[label]) for run, label in labels.items()]
+def _lines(labels: Mapping[Run, str]) -> dict[Run, list[str]]:
+    """One run of each training, and the settings that share it."""
+    first: dict[object, Run] = {}
+    found: dict[Run, list[str]] = {}
+    for run, label in labels.items():
+        made = run.manifests.get("training")
+        found.setdefault(first.setdefault(made.key if made else run, run), []).append(label)
+    return found
+
+
+def _logged(lines: Mapping[Run, list[str]], colours: Mapping[str, int], column: str) -> list[figures.Curve]:
+    found = [(*curve(run, column), colours[same[0]]) for run, same in lines.items()]
     return [line for line in found if line[1]]
 
 
