@@ -220,7 +220,7 @@ def _matrix(
         return "" if one == other else "—" if value is None else form.format(factor * value)
 
     body = [[one, *(cell(one, other) for other in names)] for one in names]
-    return table(title, ["setting", *names], body)
+    return el("div", table(title, ["setting", *names], body), class_="matrix")
 
 
 def _distinct(settings: Sequence[Setting]) -> list[tuple[str, Run]]:
