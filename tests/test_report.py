@@ -391,9 +391,81 @@ def test_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
         write_run(tmp_path, seed=seed, **{"optimizer.lr": rate, "model": "lab"})
     groups = shown(tmp_path)
     assert [(a.label, [r.seed for r in a.runs]) for a in groups] == [
-        ("limo · lr=1e-05", [0, 3]),
-        ("limo · lr=2e-05", [1, 2]),
+        ("lr=1e-05", [0, 3]),
+        ("lr=2e-05", [1, 2]),
     ]
+    write_run(tmp_path, "random", seed=1, **{"optimizer.lr": "2e-5", "model": "lab"})
+    assert [a.label for a in shown(tmp_path)] == ["limo · lr=1e-05", "limo · lr=2e-05", "random · lr=2e-05"]
+
+
+def tables(page: str) -> dict[str, list[list[str]]]:
+    """Caption -> rows, the head first, of a page's tables."""
+    found = {}
+    for name, inside in re.findall(r'<div class="scroll"[^>]*aria-label="([^"]*)">(.*?)</table>', page, re.S):
+        rows = re.findall(r"<tr.*?</tr>", inside, re.S)
+        found[name] = [
+            [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.S)] for row in rows
+        ]
+    return found
+
+
+SAME = [
+    ([("limo", 300, 0, rate) for rate in ("1e-5", "2e-5")], "limo, 300 examples, seed 0", "setting"),
+    ([(s, 300, 1, "1e-5") for s in ("limo", "random", "longest")], "300 examples, seed 1", "setting"),
+    ([("limo", size, seed, "1e-5") for size in (50, 200) for seed in (0, 1)], "limo, 2 seeds", "examples"),
+    ([("limo", 50, 0, "1e-5"), ("random", 200, 0, "1e-5"), ("random", 200, 1, "1e-5")], "", "setting"),
+]
+
+
+@pytest.mark.parametrize(("runs", "same", "first"), SAME)
+def test_what_all_settings_share_is_said_once_and_is_no_column(
+    tmp_path: Path, runs: list[tuple[str, int, int, str]], same: str, first: str
+) -> None:
+    for strategy, size, seed, rate in runs:
+        write_run(tmp_path, strategy, size, seed, **{"optimizer.lr": rate})
+    place = report.write(report.read([tmp_path]), tmp_path)
+    found = tables(place.read_text())
+    for name in ("Accuracy per setting", "Gained by training", "Runs and their folders"):
+        head, *rows = found[name]
+        rows = [row for row in rows if row[0] != "base model"]
+        for column in {"setting", "examples", "seeds", "seed"} & set(head):
+            alike = len({row[head.index(column)] for row in rows}) == 1
+            assert not alike or (name, column) == ("Runs and their folders", "setting"), (name, column)
+        assert head[0] == first or name == "Runs and their folders"
+    said = f"each setting: {same}"
+    for text in (place.read_text(), place.with_name(report.NOTE).read_text(), report.table(report.read([tmp_path]))):
+        assert (said in text) == bool(same), text[-400:]
+    assert found["Accuracy per setting"][0][-5:] == ["ended", "learned", "main", "hard", "long"]
+
+
+def many(root: Path) -> Path:
+    """Seventeen settings; the first three share one training."""
+    for number in range(17):
+        run = write_run(root, size=300, **{"optimizer.lr": f"{number + 1}e-5"})
+        if number < 3:
+            place = run / "training" / "manifest.json"
+            records.write_record(place, replace(records.read_record(place, records.Manifest), key="shared"))
+    return root
+
+
+def test_no_two_trainings_are_drawn_alike_and_each_is_drawn_once(tmp_path: Path) -> None:
+    place = report.write(report.read([many(tmp_path)]), tmp_path)
+    page = place.read_text()
+    part = page[page.index('id="training"') : page.index('id="selection"')]
+    looks = re.compile(r'<polyline [^>]*stroke="([^"]+)" stroke-width="1\.[23]"([^/]*)/>')
+    for title in ("Training loss against", "Learning rate against", "Gradient norm against"):
+        picture = re.search(rf'aria-label="{title}.*?</svg>', part, re.S)
+        assert picture
+        lines = [(colour, more.partition(' points="')[0]) for colour, more in looks.findall(picture[0])]
+        assert len(lines) == len(set(lines)) == 15
+    entries = re.findall(r'<li data-mark="([^"]+)" style="([^"]+)">([^<]*)</li>', part)
+    assert len(entries) == len({entry[:2] for entry in entries}) == 15
+    assert "lr=1e-05, lr=2e-05, lr=3e-05" in [label for *_, label in entries]
+    alone = next((place.with_name("report_files") / "figures").glob("Training-loss-against-optimizer-steps.svg"))
+    patterns = set(re.findall(r'stroke-dasharray="([^"]+)"', alone.read_text()))
+    assert len(patterns) == 2
+    curves = page[page.index('id="against-lr"') : page.index('id="answers"')]
+    assert "opacity" not in re.sub(r"<polygon[^>]*>", "", part + curves), "lines stand out as their colours do"
 
 
 def scored(questions: Mapping[str, Sequence[int]]) -> records.Results:

@@ -41,10 +41,11 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None, ag
     from limo.report.alone import write_alone
     from limo.report.drawing import export, kept
     from limo.report.latex import latex
+    from limo.report.names import describe
     from limo.report.page import Page
     from limo.report.places import places
     from limo.report.reading import Lists
-    from limo.report.settings import describe, reference
+    from limo.report.settings import reference
     from limo.report.text import markdown, sheet
 
     if against and not any(reference(setting, settings, against) for setting in settings):

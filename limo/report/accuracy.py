@@ -10,12 +10,14 @@ from limo.records import BenchmarkResult
 from limo.report import figures
 from limo.report.html import Html, el, join, table
 from limo.report.latex import ASIDE
+from limo.report.names import common
 from limo.report.paper import claim
 from limo.report.parts import Pieces, cell, chance, folded, key, percent
 from limo.report.places import Places
 from limo.report.settings import (
     MEAN,
     REFERENCE,
+    Base,
     Setting,
     bases_of,
     chances,
@@ -24,7 +26,7 @@ from limo.report.settings import (
     reference,
     share,
 )
-from limo.report.text import asked, count, measured, seeds
+from limo.report.text import apart, asked, measured, named
 from limo.statistics import Difference, holm
 
 PAIRED = 8
@@ -89,21 +91,18 @@ def _note(setting: Setting) -> str:
 
 def _settings(settings: Sequence[Setting], tuned: Sequence[Setting]) -> Pieces:
     names = columns(measured(settings))
-    body = [[base.label, "", "", *(cell(base.accuracy(n)) for n in names), "", ""] for base in bases_of(settings)]
-    body += [
-        [
-            s.label,
-            count(s),
-            seeds(s),
-            *(cell(s.accuracy(n)) for n in names),
-            percent(s.ended),
-            percent(s.learned),
-        ]
-        for s in tuned
+    heads, cells = apart(tuned)
+    rows: list[tuple[list[str], Base | Setting, list[str]]] = [
+        (named(b, heads), b, ["", ""]) for b in bases_of(settings)
     ]
-    head = ["setting", "examples", "seeds", *names, "ended", "learned"]
-    note = f"% correct, mean over seeds; in brackets the 95 % interval over questions and seeds; {BESIDE}"
-    return [table("Accuracy per setting", head, body, note=note)]
+    rows += [(cells[s], s, [percent(s.ended), percent(s.learned)]) for s in tuned]
+    body = []
+    for who, one, beside in rows:
+        *each, last = (cell(one.accuracy(n)) for n in names)
+        body.append([*who, last, *beside, *each])
+    said = f"each setting: {same}; " if (same := common(tuned)) else ""
+    note = f"{said}% correct, mean over seeds; in brackets the 95 % interval over questions and seeds; {BESIDE}"
+    return [table("Accuracy per setting", [*heads, names[-1], "ended", "learned", *names[:-1]], body, note=note)]
 
 
 def _gained(tuned: Sequence[Setting], places: Places) -> Pieces:
@@ -115,8 +114,10 @@ def _gained(tuned: Sequence[Setting], places: Places) -> Pieces:
             el("span", "; below, of each seed, how many answers became right and how many wrong", class_=ASIDE),
         ]
     )
-    body = [[s.label, count(s), *(_changed(s, n, places) for n in names)] for s in tuned if s.bases]
-    return [table("Gained by training", ["setting", "examples", *names], body, note=note)] if body else []
+    names = [*names[-1:], *names[:-1]]
+    heads, cells = apart(tuned)
+    body = [[*cells[s], *(_changed(s, n, places) for n in names)] for s in tuned if s.bases]
+    return [table("Gained by training", [*heads, *names], body, note=note)] if body else []
 
 
 def _changed(setting: Setting, benchmark: str, places: Places) -> str:
@@ -143,10 +144,11 @@ def _against(tuned: Sequence[Setting], places: Places, against: str | None) -> P
     whole = [changes[-1] for *_, changes in found]
     corrected = holm([one.p if one else 1.0 for one in whole])
     league = sorted(zip(found, whole, corrected, strict=True), key=lambda row: -row[1].value if row[1] else math.inf)
+    heads, who = apart(tuned)
     body = []
     for (setting, other, changes), last, p in league:
         cells = [_with(one, _apart(setting, other, n, places)) for n, one in zip(names, changes, strict=True)]
-        body.append([setting.label, count(setting), cells[-1], chance(p if last else None), *cells[:-1]])
+        body.append([*who[setting], cells[-1], chance(p if last else None), *cells[:-1]])
     note = join(
         [
             f"points above {name} with as many examples, on the same questions; 95 % interval over questions and seeds; "
@@ -154,7 +156,7 @@ def _against(tuned: Sequence[Setting], places: Places, against: str | None) -> P
             el("span", f"; below, of each seed, how many answers only it has right, and only {name}", class_=ASIDE),
         ]
     )
-    head = ["setting", "examples", names[-1], "p", *names[:-1]]
+    head = [*heads, names[-1], "p", *names[:-1]]
     return [table(f"Against {name}", head, body, note=note)] if body else []
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from limo.records import Dropped, Example, Limits, ParaphrasesSummary, Record, SelectionSummary, read
 from limo.report import figures
 from limo.report.html import Html, el, facts, table
+from limo.report.names import called, describe
 from limo.report.parts import Pieces, cut, folded, key
 from limo.report.plot import told
 from limo.report.runs import Run
-from limo.report.settings import Setting, describe
+from limo.report.settings import Setting
 from limo.report.stages import flat
 from limo.statistics import spearman
 
@@ -89,13 +90,13 @@ def _counts(settings: Sequence[Setting]) -> Pieces:
     """Many selections as one table: a row per setting and size (mean over seeds), a column per reason."""
     groups = [(s, [_reasons(run) for run in s.runs if run.tuned]) for s in settings]
     reasons = list(dict.fromkeys(why for _, counters in groups for c in counters for why in c))
-    body = []
+    body, words = [], called(settings)
     for setting, counters in groups:
         if counters:
             means = [round(sum(c[why] for c in counters) / len(counters)) for why in reasons]
             size = setting.size or 0
             cells = [f"−{n:,}" if n else "—" for n in means]
-            body.append([setting.label, f"{sum(means) + size:,}", *cells, f"{size:,}"])
+            body.append([words[setting], f"{sum(means) + size:,}", *cells, f"{size:,}"])
     head = ["setting", "candidates", *(": ".join(p for p in why if p) for why in reasons), "kept"]
     return [table("From candidates to examples", head, body)]
 
@@ -149,7 +150,8 @@ def agreement(settings: Sequence[Setting]) -> Pieces:
     there = [s for s in settings if any((r.folder / EXAMPLES).is_file() for r in s.runs)]
     if not 2 <= len(there) <= MOST:
         return []
-    orders = {s.label: {r.seed: made for r in s.runs if (made := order(r)).kept} for s in there}
+    words = called(there)
+    orders = {words[s]: {r.seed: made for r in s.runs if (made := order(r)).kept} for s in there}
     shared, alike = {}, {}
     for one, other in combinations(orders, 2):
         seeds = orders[one].keys() & orders[other].keys()
@@ -217,7 +219,8 @@ def _matrix(
         value = values.get((one, other), values.get((other, one)))
         return "" if one == other else "—" if value is None else form.format(factor * value)
 
-    return table(title, ["setting", *names], [[one, *(cell(one, other) for other in names)] for one in names])
+    body = [[one, *(cell(one, other) for other in names)] for one in names]
+    return el("div", table(title, ["setting", *names], body), class_="matrix")
 
 
 def _distinct(settings: Sequence[Setting]) -> list[tuple[str, Run]]:

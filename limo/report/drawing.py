@@ -61,8 +61,8 @@ class Shape:
     width: float = 1.0
     fill: str | None = None
     alpha: float = 1.0
-    dash: tuple[float, float] | None = None
-    """Lengths of what is drawn and of what is not."""
+    dash: tuple[float, ...] = ()
+    """Lengths of what is drawn and of what is not, in turn; a whole line without."""
     round: bool = False
 
 
@@ -165,7 +165,7 @@ def _element(shape: Shape | Circle | Words, colour: Callable[[str], str]) -> str
         x, y = map(_n, shape.centre)
         return f'<circle cx="{x}" cy="{y}" r="{_n(shape.radius)}" {look}/>'
     look += f' opacity="{shape.alpha:g}"' if shape.alpha < 1 else ""
-    look += f' stroke-dasharray="{_n(shape.dash[0])} {_n(shape.dash[1])}"' if shape.dash else ""
+    look += f' stroke-dasharray="{" ".join(map(_n, shape.dash))}"' if shape.dash else ""
     look += ' stroke-linecap="round"' if shape.round else ""
     way = " ".join(f"{_n(x)},{_n(y)}" for x, y in shape.points)
     return f'<{"polygon" if shape.fill else "polyline"} points="{way}" {look}/>'

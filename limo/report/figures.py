@@ -19,6 +19,9 @@ BANDS = 6
 """Curves of one figure whose intervals are drawn; of more they would be one grey."""
 PERCENT = Scale(-2, 102)
 DASHED = (4.0, 3.0)
+CHECKED = (3.0, 2.0)
+DASHES = ((), (7.0, 2.5), (1.5, 1.5), (7.0, 2.0, 1.5, 2.0))
+"""A pattern for each round of the colours."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def dumbbells(rows: Sequence[tuple[str, Estimate | None, Estimate | None, float 
         for point, colour, face in ((base, "quiet", "paper"), (tuned, "c0", "c0")):
             if point:
                 ends = [100 * point.low, 100 * point.high]
-                plot.line(ends, [place, place], colour, 4.5, alpha=0.25, round=True)
+                plot.line(ends, [place, place], colour, 1.6, round=True)
                 plot.drawing.mark(plot.at(100 * point.value, place), "o", 3.2, face, colour, 1.5)
         if claim is not None:
             x, y = plot.at(100 * claim, place)
@@ -96,17 +99,17 @@ def _dashed(plot: Plot, label: str, height: float, outside: bool) -> None:
 
 def _curve(plot: Plot, line: Line, bands: bool) -> None:
     """Whiskers in place of a band where a band would hide the others: two seeds know little of their spread."""
-    colour, marker = SERIES[line.colour % len(SERIES)], MARKERS[line.colour % len(MARKERS)]
+    colour, marker = _colour(line.colour), MARKERS[(line.colour + line.colour // len(SERIES)) % len(MARKERS)]
     middle, low, high = (
         [100 * value for value in of] for of in zip(*((p.value, p.low, p.high) for p in line.points), strict=True)
     )
     if len(line.x) == 1 or (bands and any(len(point.seeds) == 2 for point in line.points)):
         for x, ends in zip(line.x, zip(low, high, strict=True), strict=True):
-            plot.line([x, x], ends, colour, 1.4, alpha=0.5)
+            plot.line([x, x], ends, colour, 1.0)
     elif bands:
         there, back = zip(line.x, high, strict=True), list(zip(line.x, low, strict=True))[::-1]
         plot.area([*there, *back], colour, 0.16)
-    plot.line(line.x, middle, colour, 1.8)
+    plot.line(line.x, middle, colour, 1.8, dash=_dash(line.colour))
     for x, y in zip(line.x, middle, strict=True):
         plot.drawing.mark(plot.at(x, y), marker, 2.8, colour)
     for x, point in zip(line.x, line.points, strict=True):
@@ -119,26 +122,33 @@ Curve = tuple[Sequence[float], Sequence[float], int]
 
 
 def losses(curves: Sequence[Curve], checks: Sequence[Curve], title: str, log: bool = False) -> Html:
-    """Training loss against optimizer steps, one line a run, and the validation losses (dashed) of those that have some; what a
+    """Training loss against optimizer steps, one line a run, and the validation losses (dashed, with dots) of those that have some; what a
     logarithmic axis has no place for is left out."""
     curves, checks = _there(curves, log), _there(checks, log)
     plot = _over_steps((WIDE, 165), [*curves, *checks], "loss per answer token", log)
-    faint = 0.9 if len(curves) <= BANDS else 0.6
-    for steps, values, colour in curves:
-        plot.line(steps, values, SERIES[colour % len(SERIES)], 1.4, alpha=faint)
-    for steps, values, colour in checks:
-        plot.line(steps, values, SERIES[colour % len(SERIES)], 1.4, alpha=faint, dash=(3.0, 2.0))
+    for steps, values, place in curves:
+        plot.line(steps, values, _colour(place), 1.3, dash=_dash(place))
+    for steps, values, place in checks:
+        plot.line(steps, values, _colour(place), 1.3, dash=_dash(place) or CHECKED)
         for point in zip(steps, values, strict=True):
-            plot.drawing.mark(plot.at(*point), "o", 1.5, SERIES[colour % len(SERIES)])
+            plot.drawing.mark(plot.at(*point), "o", 1.5, _colour(place))
     return inline(plot.drawing, title)
 
 
 def traces(curves: Sequence[Curve], what: str, title: str) -> Html:
     """Another column of the training log against optimizer steps, one line a run."""
     plot = _over_steps((NARROW, 112), curves := _there(curves), what)
-    for steps, values, colour in curves:
-        plot.line(steps, values, SERIES[colour % len(SERIES)], 1.2, alpha=0.9 if len(curves) <= BANDS else 0.6)
+    for steps, values, place in curves:
+        plot.line(steps, values, _colour(place), 1.2, dash=_dash(place))
     return inline(plot.drawing, title)
+
+
+def _colour(place: int) -> str:
+    return SERIES[place % len(SERIES)]
+
+
+def _dash(place: int) -> tuple[float, ...]:
+    return DASHES[place // len(SERIES) % len(DASHES)]
 
 
 def _there(curves: Sequence[Curve], log: bool = False) -> list[Curve]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from limo.records import AttemptsSummary, ParaphrasesSummary, SieveSummary
+from limo.report.names import describe
 from limo.report.places import SIDES, Which
 from limo.report.runs import Run
-from limo.report.settings import Setting, describe, fullest, names_of, share
+from limo.report.settings import Setting, fullest, names_of, share
 
 ALARM = 0.05
 """Share of answers from which a truncation, a missing answer or a repetition is called a problem."""

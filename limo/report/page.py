@@ -13,12 +13,13 @@ from limo.report.accuracy import accuracy
 from limo.report.answer import answer, expectations
 from limo.report.contamination import contamination
 from limo.report.html import Html, document, el
+from limo.report.names import describe
 from limo.report.notes import Note, notes
 from limo.report.paper import paper
 from limo.report.parts import Pieces
 from limo.report.places import Lengths, Places
 from limo.report.runs import Run
-from limo.report.settings import Setting, describe
+from limo.report.settings import Setting
 from limo.report.verdicts import Verdict, verdicts
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

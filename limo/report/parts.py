@@ -17,6 +17,8 @@ Pieces = list[Html]
 """What a section holds; empty where a run has nothing to say."""
 GLYPHS = "●■◆▲▼✚✖★"
 """As `figures.MARKERS`."""
+STROKES = ("━━━", "━ ━", "┅┅┅", "━ ·")
+"""As `figures.DASHES`."""
 
 
 def cell(of: Ranged | None, sign: bool = False) -> str:
@@ -54,9 +56,14 @@ def key(*entries: tuple[str, str, str]) -> Html:
     return el("ul", *items, class_="key")
 
 
-def settings_key(colours: Mapping[str, int], marks: str = GLYPHS) -> Html:
-    """The key of curves: setting -> its place in the palette."""
-    return key(*((label, f"c{i % 8}", marks[i % len(marks)]) for label, i in colours.items()))
+def settings_key(places: Mapping[str, int]) -> Html:
+    """The key of curves with marks: setting -> its place in the palette."""
+    return key(*((label, f"c{i % 8}", GLYPHS[(i + i // 8) % 8]) for label, i in places.items()))
+
+
+def strokes_key(places: Mapping[str, int]) -> Html:
+    """The key of bare lines."""
+    return key(*((label, f"c{i % 8}", STROKES[i // 8 % len(STROKES)]) for label, i in places.items()))
 
 
 def folded(summary: str, *children: Html) -> Html:

@@ -10,11 +10,22 @@ from operator import itemgetter
 from limo.report import figures
 from limo.report.figures import Line
 from limo.report.html import el, table
+from limo.report.names import called
 from limo.report.notes import ALARM
 from limo.report.paper import study
 from limo.report.parts import Pieces, folded, key, marked, settings_key
 from limo.report.places import SIDES, Lengths, Places, Which, linked
-from limo.report.settings import SEPARATOR, Setting, bases_of, columns, differing, fullest, names_of, palette, share
+from limo.report.settings import (
+    SEPARATOR,
+    Setting,
+    bases_of,
+    columns,
+    differing,
+    fullest,
+    names_of,
+    palette,
+    share,
+)
 from limo.report.text import count, measured
 
 SHARES = {
@@ -48,7 +59,8 @@ def curves(settings: Sequence[Setting]) -> dict[str, Pieces]:
 def _without(setting: Setting, part: str, settings: Sequence[Setting]) -> str:
     """A setting but for one key: what else tells it from others."""
     parts = [one for one in setting.label.split(SEPARATOR) if one != part]
-    return SEPARATOR.join([*parts, *[f"{count(setting)} examples"] * (len({s.size for s in settings}) > 1)])
+    parts += [f"{count(setting)} examples"] * (len({s.size for s in settings}) > 1)
+    return SEPARATOR.join(parts) or setting.strategy
 
 
 def _number(text: str) -> float | None:
@@ -78,7 +90,7 @@ def _curves(of: Mapping[tuple[str, int], Sequence[tuple[float, Setting]]], name:
         picture = figures.curves(lines, name, f"{bench}: accuracy against {words}", bases, theirs)
         panels.append(el("figure", el("figcaption", bench), picture))
     band = "bands and upright bars are" if len(of) <= figures.BANDS else "the tables above have"
-    said = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, dashed lines are "
+    said = f"Mean over seeds; {band} the 95 % interval over questions and seeds, small dots are single seeds, grey dashed lines are "
     said += "base models." + (" Short bars are the paper's values." if told else "")
     return [settings_key(dict(of.keys())), el("div", *panels, class_="panels"), el("p", said, class_="small")]
 
@@ -92,7 +104,7 @@ def answers(settings: Sequence[Setting], places: Places) -> Pieces:
     for base in bases_of(settings):
         of = next(s for s in settings if s.bases is base.results)
         models.append(("base", base.label if several else "base", "", of))
-    models += [("tuned", "tuned", f"{s.label}, {count(s)}", s) for s in groups]
+    models += [("tuned", "tuned", words, s) for s, words in called(groups).items()]
     body: list[list[str]] = []
     worst: dict[tuple[str, str], tuple[float, list[str]]] = {}
     for which, weights, words, setting in models:

@@ -30,14 +30,12 @@ class Setting:
     """What else tells it from other settings."""
     size: int | None
     runs: tuple[Run, ...]
+    label: str
+    """What it is called beside the others: strategy and rest; the rest alone where all have one strategy."""
     accuracies: dict[str, Estimate | None] = field(default_factory=dict, repr=False)
     befores: dict[str, Estimate | None] = field(default_factory=dict, repr=False)
     gains: dict[str, Difference | None] = field(default_factory=dict, repr=False)
     """Made when first asked for, once a report; so are the others."""
-
-    @property
-    def label(self) -> str:
-        return SEPARATOR.join(part for part in (self.strategy, self.rest) if part) or self.runs[0].name
 
     @cached_property
     def tuned(self) -> list[Results]:
@@ -107,7 +105,13 @@ def settings_of(runs: Sequence[Run]) -> list[Setting]:
         groups.setdefault((*name, run.size), []).append(run)
     order = list(dict.fromkeys(names))
     keys = sorted(groups, key=lambda key: (order.index(key[:2]), key[2] or 0))
-    return [Setting(*key, tuple(sorted(groups[key], key=_by_seed))) for key in keys]
+    alike = len({run.strategy for run in runs}) == 1 and all(rest for _, rest in names)
+    found = []
+    for strategy, rest, size in keys:
+        own = tuple(sorted(groups[strategy, rest, size], key=_by_seed))
+        label = SEPARATOR.join(part for part in ("" if alike else strategy, rest) if part) or own[0].name
+        found.append(Setting(strategy, rest, size, own, label))
+    return found
 
 
 def bases_of(settings: Sequence[Setting]) -> list[Base]:
@@ -200,23 +204,6 @@ def fullest(setting: Setting, weights: str, benchmark: str, field: str) -> Run:
 def palette(settings: Sequence[Setting]) -> dict[str, int]:
     """The place of each setting in the palette, the same in every figure of a page."""
     return {label: place for place, label in enumerate(dict.fromkeys(s.label for s in settings))}
-
-
-def describe(settings: Sequence[Setting]) -> dict[Run, str]:
-    """Each run in a few words, seed and size included: what a reader calls it."""
-    return {
-        run: ", ".join(
-            part
-            for part in (
-                setting.label,
-                f"{run.size:,} examples" if run.size else "",
-                f"seed {run.seed}" if run.seed is not None else "",
-            )
-            if part
-        )
-        for setting in settings
-        for run in setting.runs
-    }
 
 
 def differing(runs: Sequence[Run]) -> list[str]:

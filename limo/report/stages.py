@@ -12,10 +12,12 @@ from typing import Any
 from limo.report import figures
 from limo.report.cost import costs, duration, mean, split
 from limo.report.html import Html, el, facts, join, table
-from limo.report.parts import Pieces, choice, folded, settings_key
+from limo.report.names import common, describe
+from limo.report.parts import Pieces, choice, folded, strokes_key
 from limo.report.places import Places, linked
 from limo.report.runs import Run, curve
-from limo.report.settings import Setting, describe, palette
+from limo.report.settings import Setting, palette
+from limo.report.text import apart
 
 OPEN = 6
 """Summaries of data that are shown openly."""
@@ -45,12 +47,16 @@ def training(settings: Sequence[Setting]) -> Pieces:
     colours = palette(settings)
     words = describe(settings)
     labels = {run: setting.label for setting in settings for run in setting.runs}
-    of = {column: _logged(labels, colours, column) for column in ("loss", "validation_loss", *LOGGED)}
+    lines = _lines(labels)
+    of = {column: _logged(lines, colours, column) for column in ("loss", "validation_loss", *LOGGED)}
     pieces: Pieces = []
     if of["loss"]:
-        drawn = {label: place for label, place in colours.items() if place in {colour for _, _, colour in of["loss"]}}
-        if len(drawn) > 1:
-            pieces.append(settings_key(drawn, "━"))
+        names: dict[str, list[str]] = {}
+        for run, same in lines.items():
+            if curve(run)[1]:
+                names.setdefault(labels[run], []).extend(same)
+        if len(names) > 1:
+            pieces.append(strokes_key({", ".join(dict.fromkeys(same)): colours[of] for of, same in names.items()}))
         pieces.append(_losses(of["loss"], of["validation_loss"]))
         small = [(what, found) for column, what in LOGGED.items() if (found := of[column])]
         panels = [(what, figures.traces(found, what, f"{what.capitalize()} {OVER}")) for what, found in small]
@@ -72,8 +78,18 @@ def training(settings: Sequence[Setting]) -> Pieces:
     return pieces
 
 
-def _logged(labels: Mapping[Run, str], colours: Mapping[str, int], column: str) -> list[figures.Curve]:
-    found = [(*curve(run, column), colours[label]) for run, label in labels.items()]
+def _lines(labels: Mapping[Run, str]) -> dict[Run, list[str]]:
+    """One run of each training, and the settings that share it."""
+    first: dict[object, Run] = {}
+    found: dict[Run, list[str]] = {}
+    for run, label in labels.items():
+        made = run.manifests.get("training")
+        found.setdefault(first.setdefault(made.key if made else run, run), []).append(label)
+    return found
+
+
+def _logged(lines: Mapping[Run, list[str]], colours: Mapping[str, int], column: str) -> list[figures.Curve]:
+    found = [(*curve(run, column), colours[same[0]]) for run, same in lines.items()]
     return [line for line in found if line[1]]
 
 
@@ -121,14 +137,14 @@ def spent(settings: Sequence[Setting]) -> Pieces:
         head = ["task", "tokens", "time", "GPU hours"]
         return [table("What choosing cost beside training", head, body, note=COUNTED)]
     body = []
+    heads, cells = apart(settings)
     for setting in settings:
         own = [split(found) for one, _, found in runs if one is setting]
         if own:
             chosen, trained = (mean(pair[side] for pair in own) for side in (0, 1))
-            body.append([setting.label, f"{setting.size or 0:,}", *chosen.cells, *trained.cells])
+            body.append([*cells[setting], *chosen.cells, *trained.cells])
     head = [
-        "setting",
-        "examples",
+        *heads,
         *(f"{who}: {what}" for who in ("choosing", "training") for what in ("tokens", "time", "GPU hours")),
     ]
     return [table("What choosing cost beside training", head, body, note=COUNTED)]
@@ -141,13 +157,17 @@ def listing(settings: Sequence[Setting], places: Places) -> Pieces:
     body = [_entry(run, setting, above, places) for run, setting in runs]
     commands = el("pre", el("code", "\n".join(dict.fromkeys(run.command for run, _ in runs))), tabindex=0)
     head = ["setting", "examples", "seed", "state", "time", "folder"]
-    shown = table("Runs and their folders", head, body, left=(3, 5))
+    keep = [i for i in range(len(head)) if i not in (1, 2) or len({row[i] for row in body}) > 1 or len(body) == 1]
+    head, body = [head[i] for i in keep], [[row[i] for i in keep] for row in body]
+    left = [head.index(words) for words in ("state", "folder")]
+    note = f"each setting: {said}" if len(runs) > 1 and (said := common(settings)) else None
+    shown = table("Runs and their folders", head, body, left=left, note=note)
     if places.compared:
         shown = join([shown, el("p", linked("Compare the answers of any two", places.compared))])
     if len(runs) <= MANY:
         return [shown, el("h3", "Commands"), commands]
     failed = [row for row, (run, _) in zip(body, runs, strict=True) if run.state != "done"]
-    bad = [table("Runs that did not end well", head, failed, left=(3, 5))] if failed else []
+    bad = [table("Runs that did not end well", head, failed, left=left)] if failed else []
     return [*bad, folded(f"All {len(runs)} runs", shown, el("h3", "Commands"), commands)]
 
 

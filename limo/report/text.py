@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from limo.records import BenchmarkResult, ParaphrasesSummary, Results, SelectionSummary
 from limo.report import cost
+from limo.report.names import common, describe
 from limo.report.notes import notes
 from limo.report.runs import Run
-from limo.report.settings import MEAN, Setting, bases_of, columns, describe, differing, names_of
+from limo.report.settings import MEAN, Base, Setting, bases_of, columns, differing, names_of
 from limo.report.values import Write, bare, brief, percent, signed
 from limo.report.verdicts import verdicts
 from limo.terminal import fits, table
@@ -33,6 +34,7 @@ def terminal(settings: Sequence[Setting]) -> str:
         *(describe(settings).values() if one else []),
         *(map(funnel, runs) if one else []),
         _fitting(settings),
+        f"· each setting: {said}" if not one and (said := common(settings)) else "",
         *(map(cost.line, runs) if one else []),
     ]
     parts += [f"= {verdict.sentence}" for verdict in verdicts(settings)]
@@ -100,9 +102,26 @@ def several(settings: Sequence[Setting], write: Write = percent) -> Table:
     if not trained:
         there = [s for s in settings if s.bases]
         return ["setting", *shown], [[s.label, *(write(s.before(c)) for c in shown)] for s in there]
-    rows = [[base.label, "", "", *(write(base.accuracy(c)) for c in shown)] for base in bases_of(settings)]
-    rows += [[s.label, count(s), seeds(s), *(write(s.accuracy(c)) for c in shown)] for s in trained]
-    return ["setting", "size", "seeds", *shown], rows
+    heads, cells = apart(trained)
+    rows = [[*named(base, heads), *(write(base.accuracy(c)) for c in shown)] for base in bases_of(settings)]
+    rows += [[*cells[s], *(write(s.accuracy(c)) for c in shown)] for s in trained]
+    return [*heads, *shown], rows
+
+
+def apart(settings: Sequence[Setting]) -> tuple[list[str], dict[Setting, list[str]]]:
+    """What tells settings from each other, as columns: their heads, and the cells of each. The first names a row."""
+    every = {
+        "setting": [s.label for s in settings],
+        "examples": [count(s) for s in settings],
+        "seeds": [str(len(s.tuned)) for s in settings],
+    }
+    heads = [head for head, cells in every.items() if len(set(cells)) > 1] or ["setting"]
+    return heads, {s: [every[head][i] for head in heads] for i, s in enumerate(settings)}
+
+
+def named(base: Base, heads: Sequence[str]) -> list[str]:
+    """The cells of a base in the columns that tell settings apart."""
+    return [base.label, *[""] * (len(heads) - 1)]
 
 
 def markdown(settings: Sequence[Setting], title: str) -> str:
@@ -117,7 +136,8 @@ def markdown(settings: Sequence[Setting], title: str) -> str:
     rows = [[_plain(of), *figures] for of, *figures in rows]
     if rows:
         parts += ["", _line(map(_plain, head)), _line([":--", *["--:"] * (len(head) - 1)]), *map(_line, rows)]
-        parts += ["", "Accuracy in % with 95 % interval."]
+        said = common(settings) if len(runs) > 1 else ""
+        parts += ["", f"Accuracy in % with 95 % interval{f'; each setting: {_plain(said)}' if said else ''}."]
     parts.append("")
     parts += ["    " + LINE_END.sub("\n    ", run.command) for run in runs]
     return "\n".join([*parts, ""])
@@ -197,10 +217,6 @@ def asked(results: Sequence[Results], benchmark: str) -> str:
 
 def count(setting: Setting) -> str:
     return "—" if setting.size is None else f"{setting.size:,}"
-
-
-def seeds(setting: Setting) -> str:
-    return str(len(setting.tuned))
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import http.server
 import itertools
+import random
 import re
 import shutil
 import threading
@@ -18,7 +19,7 @@ import pytest
 from limo import records, report
 from limo.records import ANSWERS, RESULTS, read_results
 from limo.report.replies import flips
-from tests.outputs import answered, write_run
+from tests.outputs import SUITE, answered, evaluation, write_run
 from tests.real.conftest import lacking
 
 pytestmark = pytest.mark.real
@@ -86,6 +87,20 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Nine settings of one strategy, size and seed, on six benchmarks; the address of their page."""
+    root = tmp_path_factory.mktemp("outputs") / "wide"
+    suite = {**SUITE, **dict.fromkeys(("lab_easy", "lab_long", "lab_surface"), (50, 1, "in"))}
+    for kind, share in itertools.product(("shuffle", "delete", "digits"), ("0.0", "0.2", "1.0")):
+        run = write_run(root, "quality", **{"transform@selection.damage": f"damage-{kind}", "damage.share": share})
+        for side in ("base", "tuned"):
+            skill = 0.98 * (1 - float(share)) if side == "tuned" else 0.03
+            evaluation(run / "evaluation" / side, "m", skill, random.Random(len(kind)), suite=suite)
+            answered(run / "evaluation" / side)
+    return report.write(report.read([root]), root).as_uri()
+
+
 def chosen(sweep: Path) -> Path:
     return next(sweep.glob("selection=limo,selection.size=200,seed=0"))
 
@@ -128,6 +143,50 @@ def test_on_paper_nothing_is_cut_and_what_was_folded_is_there(sweep: Path, opene
             folded = page.locator("details").first
             assert folded.get_attribute("open") is None
             assert folded.evaluate("e => e.querySelector(':scope > :not(summary)').getBoundingClientRect().height") > 9
+
+
+BROKEN = """() => [...document.querySelectorAll('th, td')].flatMap(cell => {
+  const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+  for (let text; text = walk.nextNode();)
+    for (const word of text.data.matchAll(/[+−<]?\\d[\\d.,]*|[a-z_]+/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) found.push(word[0]);
+    }
+  return cell.querySelector('code') ? [] : found;
+})"""
+"""Numbers and words of tables that stand on more than one line, but those of folders and keys."""
+
+
+def test_on_paper_no_number_and_no_word_of_a_table_is_broken(sweep: Path, wide: str, opened: Open) -> None:
+    for place in (wide, places(sweep)["sweep"].as_uri(), places(sweep)["run"].as_uri()):
+        page = opened(place, 680)
+        page.emulate_media(media="print")
+        assert page.locator("main table").count() > 5
+        assert page.evaluate(BROKEN) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= 680")
+
+
+SEEN = """table => [...table.querySelectorAll('tbody tr')].map(row => {
+  const from = row.querySelector('th').getBoundingClientRect().right;
+  return [...row.querySelectorAll('td:has(.iv)')].some(cell => {
+    const box = cell.getBoundingClientRect();
+    return box.left >= from - 1 && box.right <= innerWidth;
+  });
+})"""
+"""Of each row, whether one of its accuracies is seen whole beside its heading."""
+
+
+def test_each_row_of_a_result_table_shows_an_accuracy_on_a_phone(sweep: Path, wide: str, opened: Open) -> None:
+    for place in (wide, places(sweep)["sweep"].as_uri(), places(sweep)["run"].as_uri()):
+        for table in opened(place, 400).locator("section:has(#accuracy) table:has(.iv)").all():
+            if table.is_visible():
+                seen = table.evaluate(SEEN)
+                assert seen and all(seen), table.locator("caption").inner_text()
+    head = opened(wide).locator("[aria-label='Accuracy per setting'] thead th")
+    ends = {one.inner_text(): one.evaluate("e => e.getBoundingClientRect().right") for one in head.all()}
+    assert max(ends[name] for name in ("mean", "ended", "learned")) <= 1280
 
 
 def test_the_page_is_whole_without_scripts(sweep: Path, opened: Open) -> None:
