@@ -10,12 +10,13 @@ from pathlib import Path
 from limo.report.page import Page
 from limo.report.places import Lengths, Places
 from limo.report.runs import Run
-from limo.report.settings import Setting, describe
+from limo.report.names import describe
+from limo.report.settings import Setting
 
 
 def write_alone(places: Places, settings: Sequence[Setting], back: str, lengths: Lengths, folder: Path) -> None:
     """One page for each run below a folder; `back`: the page over all, as a link from there. Raises OSError."""
-    alone = {run: Setting(s.strategy, s.rest, s.size, (run,)) for s in settings for run in s.runs}
+    alone = {run: Setting(s.strategy, s.rest, s.size, (run,), s.label) for s in settings for run in s.runs}
     words = describe(settings)
     folder.mkdir(parents=True, exist_ok=True)
     here = places.at("../")
