@@ -25,8 +25,9 @@ from limo.tasks import HELPERS, made, python_of, stage_name, walk
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, folder: Path) -> None:
-    """Run every task; what the store has is taken from there. Links to the results appear in `folder`.
+def run(config: Config, folder: Path, begins: Callable[[str], object] = lambda _: None) -> None:
+    """Run every task; what the store has is taken from there. Links to the results appear in `folder`; `begins` hears of each task
+    before it is made.
 
     Raises UserError where the user can mend it (before any work wherever that can be known), StageError where a stage broke off.
     """
@@ -36,13 +37,19 @@ def run(config: Config, folder: Path) -> None:
             place.unlink(missing_ok=True)
     if sentences := missing(config, store) or _unread(config, store):
         raise UserError("\n".join(sentences))
-    run_all(config, store, lambda name, result: link(folder / name, result))
+    run_all(config, store, lambda name, result: link(folder / name, result), begins)
 
 
-def run_all(config: Config, store: Store, told: Callable[[str, Path], object]) -> None:
+def run_all(
+    config: Config,
+    store: Store,
+    told: Callable[[str, Path], object],
+    begins: Callable[[str], object] = lambda _: None,
+) -> None:
     """Make every task of the run, each by the Python that the config names for it; `told` hears of each result."""
 
     def one(name: str, stage: Stage) -> Path:
+        begins(name)
         result = make(name, stage, store, python_of(config, name))
         told(name, result)
         if name == "data":

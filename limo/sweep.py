@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,12 @@ from limo.stage import FULL
 log = logging.getLogger("limo")
 logging.getLogger("alembic").setLevel(logging.WARNING)  # Optuna's database, which nobody asked for
 
+LAUNCHERS = (
+    "hydra._internal.core_plugins.basic_launcher",
+    "hydra_plugins.hydra_joblib_launcher._core",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher",
+)
+"""Loggers of Hydra's launchers."""
 DONE, BROKEN, MISTAKEN = 0, 1, 2
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, *FULL}
 """Errors of the disk that the user can mend."""
@@ -67,7 +74,10 @@ def job(cfg: DictConfig) -> float:
 def _stand(place: Path, folder: Path) -> None:
     """Say how the sweep stands after a run, and show it on a page."""
     try:
-        print(f"{tally.tally(place)}; the last: {tally.gave(folder)} ({folder.name})", flush=True)
+        if sys.stdout.isatty():
+            tally.say(tally.table(place))
+        else:
+            print(f"{tally.tally(place)}; the last: {tally.gave(folder)} ({folder.name})", flush=True)
         tally.redraw(place)
     except (UserError, OSError) as error:  # the last page says it better
         log.warning(f"no page between the runs: {error}")
@@ -104,6 +114,8 @@ def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
     write_record(folder / "status.json", status)
     if settings.mode is RunMode.MULTIRUN and (place := tally.register()):
         tally.enter(place, settings.job.num, folder)
+        if sys.stdout.isatty():
+            tally.say(tally.begins(place, settings.job.num))
     if settings.mode is RunMode.RUN and submits(settings):
         chosen = f"hydra/launcher={settings.runtime.choices['hydra/launcher']}"
         raise UserError(f"{chosen} works on sweeps, also of a single run: write python -m limo -m {chosen} …")
@@ -121,7 +133,7 @@ def _begin(cfg: DictConfig, folder: Path, status: Status) -> None:
         expect=expectations(config.expect),
     )
     write_record(folder / "run.json", asked)
-    pipeline.run(config, folder)
+    pipeline.run(config, folder, lambda task: write_record(folder / "status.json", replace(status, task=task)))
 
 
 def submits(settings: Any) -> bool:
@@ -160,11 +172,16 @@ class Sweep(Callback):
         try:
             place = beside(folder / "sweep")
             place.mkdir(parents=True)
-            tally.ask(place, config.hydra.sweeper.get("n_trials") or 0)
+            tally.ask(place, [()] * (config.hydra.sweeper.get("n_trials") or 0))
             os.environ[tally.SWEEP] = str(place)
         except OSError as error:
             print(f"limo: {refused(error, 'hydra.sweep.dir')}", file=sys.stderr)
             sys.exit(MISTAKEN)  # Hydra would make a warning of an exception
+        if sys.stdout.isatty() and not config.hydra.verbose:
+            for launcher in LAUNCHERS:  # all overrides of every job, which the table has shorter
+                logging.getLogger(launcher).setLevel(logging.WARNING)
+        if sys.stdout.isatty() and submits(config.hydra):  # its runs print elsewhere
+            threading.Thread(target=tally.watch, args=(place,), daemon=True).start()
 
     def _run_once(self) -> None:
         """Have Hydra, as it checks that all jobs compose, leave out those that compose to the config of an earlier one."""
@@ -186,7 +203,7 @@ class Sweep(Callback):
                 sweeper.config.hydra
             ):  # one that searches counts on an answer to each of its jobs
                 batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
-                tally.ask(Path(os.environ[tally.SWEEP]), len(batch))
+                tally.ask(Path(os.environ[tally.SWEEP]), batch)
 
         Sweeper.validate_batch_is_legal = check  # type: ignore[assignment, method-assign]
 

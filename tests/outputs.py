@@ -58,7 +58,7 @@ def write_run(
     return folder
 
 
-def stage(folder: Path, summary: object, seconds: float) -> None:
+def stage(folder: Path, summary: object, seconds: float, config: object = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     records.write_record(folder / "summary.json", summary)
     manifest = records.Manifest(
@@ -70,6 +70,7 @@ def stage(folder: Path, summary: object, seconds: float) -> None:
         versions={"limo": "0.1.0", "torch": "2.13.0"},
         hardware="no GPU, 2 cores, 8 GiB",
         files={},
+        config=config,
     )
     records.write_record(folder / "manifest.json", manifest)
 

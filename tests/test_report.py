@@ -14,16 +14,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from limo import UserError, records, report
+from limo.compose import compose
 from limo.data import LeftOut, Match
 from limo.report import runs as read
+from limo.report.cost import spent
 from limo.report.notes import notes
 from limo.report.settings import MEAN, Setting, change, estimate, names_of, reference, settings_of
 from limo.report.text import sheet
+from limo.selection import Selection
+from limo.serial import dump
 from limo.statistics import difference
 from tests.outputs import benchmark, evaluation, results, stage, write_run
 
@@ -665,7 +670,67 @@ def test_choosing_stands_beside_training_with_its_cost(tmp_path: Path) -> None:
     assert f"choosing: 12,345 tokens, {chosen:.1f} s, 0.10 GPU hours; training: " in report.table(found)
     write_run(tmp_path, strategy="random")
     both = report.write(report.read([tmp_path]), tmp_path).read_text()
-    assert both.count('aria-label="What choosing cost') == 1 and "choosing: GPU hours" in both
+    assert both.count('aria-label="What choosing cost') == 1 and "choice: GPU hours" in both
+
+
+BESIDE = "+selection/step@selection.steps.more"
+CHOOSE = {
+    "random": ["selection=random"],
+    "limo": ["selection=limo"],
+    "first": ["selection=random", f"{BESIDE}=solve_rate", "selection.steps.more.sieve=coarse"],
+    "seldom": ["selection=random", f"{BESIDE}=between", "selection.steps.more.of=right.coarse"],
+    "ifd": ["selection=ifd"],
+    "deita": ["selection=deita"],
+}
+TOKENS = {"attempts/coarse": 5000, "attempts/fine": 900, "scores/tfidf": 70, "scores/likelihood": 200}
+NO = "—"
+MEASURED = {"ifd": "200", "deita": "70"}
+RATED = {"ifd": "200", "deita": "970", "limo": "900"}
+RARE = {"first": "5,000", "seldom": "5,000"}
+
+
+@pytest.fixture(scope="module")
+def strategies() -> dict[str, Selection]:
+    return {name: compose([*words, "attempts=limo"]).selection for name, words in CHOOSE.items()}
+
+
+@pytest.mark.parametrize(
+    ("which", "keep", "candidates", "choice"),
+    [
+        ({}, None, NO, RATED | RARE),
+        ({}, "1..3 of 4", "5,000", RATED),
+        ({"candidates": "both"}, None, "5,900", MEASURED),
+        ({"candidates": "both", "teachers": ("fine",)}, None, "900", MEASURED | RARE),
+    ],
+)
+def test_a_strategy_is_charged_with_the_attempts_and_scores_that_it_goes_by_and_no_others(
+    tmp_path: Path,
+    strategies: dict[str, Selection],
+    which: dict[str, Any],
+    keep: str | None,
+    candidates: str,
+    choice: dict[str, str],
+) -> None:
+    """Of two sieves the first has a rule or none, the second gives `solve_rate`."""
+    for name, strategy in strategies.items():
+        selection = replace(strategy, **which)
+        run = write_run(tmp_path, name, error="it broke off in training")
+        for task, tokens in TOKENS.items():
+            attempts, scores = records.AttemptsSummary(9, 9, {}, tokens), records.ScoresSummary(9, tokens=tokens)
+            stage(run / task, attempts if "attempts" in task else scores, 4.0)
+        for sieve in ("coarse", "fine"):
+            counts = records.SieveSummary(9, 9, {}, 1, 1, 1, 1, 9, None, 0)
+            stage(run / "grades" / sieve, counts, 2.0, {"keep": keep if sieve == "coarse" else None})
+        of = {"sieves": ["coarse", "fine"], "attempts": {"coarse": "", "fine": ""}}
+        of |= {"which": selection.candidates, "teachers": dump(selection.teachers)}
+        stage(run / "candidates", records.CandidatesSummary(9, 9), 1.0, of)
+        chosen = {"selection": dump(selection), "scores": {"tfidf": "", "likelihood": ""}}
+        stage(run / "selection", records.SelectionSummary(9, 9), 1.2, chosen)
+    (table,) = spent(report.read([tmp_path]))
+    head, *rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in str(table).split("<tr")[1:]]
+    found = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert {name: row.get("candidates: tokens", NO) for name, row in found.items()} == dict.fromkeys(CHOOSE, candidates)
+    assert {name: row["choice: tokens"] for name, row in found.items()} == dict.fromkeys(CHOOSE, NO) | choice
 
 
 def two_models(folder: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from filelock import FileLock
 
 from limo import tally
 from limo.records import Status, read_results, write_record
+from limo.terminal import cells
 from tests.command import GOOD, OTHER, jsonl, limo, pooled, started
 from tests.outputs import write_run
 from tests.waiting import until
@@ -98,7 +102,7 @@ def test_a_page_is_there_while_a_sweep_runs_and_says_so(tmp_path: Path) -> None:
     """It is made of the runs that ended, and not again before it would be worth its time."""
     sweep, place = tmp_path / "sweep", tmp_path / "register"
     place.mkdir()
-    tally.ask(place, 3)
+    tally.ask(place, [()] * 3)
     ended, running = write_run(sweep, "limo"), write_run(sweep, "random", error="no disk")
     write_record(running / "status.json", Status())
     for number, folder in enumerate((ended, running)):
@@ -193,3 +197,72 @@ def test_a_run_that_is_broken_off_shows_neither_the_end_nor_the_results_of_an_ea
         )
         run.kill()
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "unfinished"
+
+
+def standing(place: Path, jobs: list[tuple[str, ...]], *ended: Status) -> None:
+    """A register of a sweep of these jobs, of which the first have these statuses."""
+    place.mkdir()
+    tally.ask(place, jobs)
+    for number, status in enumerate(ended):
+        folder = place.parent / "sweep" / str(number)
+        folder.mkdir(parents=True)
+        write_record(folder / "status.json", replace(status, overrides=jobs[number]))
+        tally.enter(place, number, folder)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_terminal_shows_what_tells_each_run_of_a_sweep_from_the_others_and_how_it_stands(
+    tmp_path: Path, columns: int
+) -> None:
+    swept = [("hardest", 10), ("limo", 300), ("random", 300), ("selection_of_our_own_with_a_long_name" * 2, 300)]
+    jobs = [(f"selection={one}", f"selection.size={size}", "name=ours", "seed=0") for one, size in swept]
+    place, now = tmp_path / "register", time.time()
+    failed = Status(began=now - 90, state="failed", code=2, error="no disk for " + "this " * 30, seconds=75.0)
+    standing(place, jobs, failed, failed, Status(began=now - 20, task="evaluation/base"))
+    done = write_run(tmp_path / "sweep", "limo")
+    tally.enter(place, 1, done)
+    shown = tally.table(place, columns)
+    assert max(cells(line) for line in shown.split("\n")) <= columns
+    stands, head, _, *rows = shown.split("\n")
+    assert stands.startswith("2 of 4 runs ended (1 failed, 1 running), about ")
+    assert "· size" in head and "seed" not in shown and "ours" not in shown
+    first, second, third, fourth = rows
+    assert (
+        first.startswith("1    hardest · 10 ") and " failed " in first and " no di" in first and "1 min 15 s" in first
+    )
+    assert re.search(r"limo · 300 +done +mean \d\d\.\d % +2 min 06 s$", second)
+    assert re.search(r"random · 300 +evaluation … +2\d\.\d s$", third)
+    assert re.match(r"4    selecti.*….* · 300 +waiting$", fourth)
+
+
+def test_of_a_large_sweep_those_that_failed_run_or_ended_last_are_listed_and_the_rest_is_counted(
+    tmp_path: Path,
+) -> None:
+    place, now = tmp_path / "register", time.time()
+    ended = [Status(began=now - 100 + n, state="done", code=0, seconds=1.0) for n in range(30)]
+    ended[3] = replace(ended[3], state="failed", code=2, error="no disk")
+    standing(place, [(f"seed={n}",) for n in range(60)], *ended, Status(began=now, task="training"))
+    stands, _, _, *rows, more = tally.table(place, 80).split("\n")
+    assert "30 of 60 runs ended (1 failed, 1 running)" in stands and more == "24 done, 29 waiting not listed"
+    assert [int(row.split()[0]) for row in rows] == [4, 26, 27, 28, 29, 30, 31]
+    assert "failed" in rows[0] and "no disk" in rows[0] and "training …" in rows[-1]
+
+
+def test_a_sweep_on_a_terminal_is_a_table_in_place_of_overrides_and_folders(tmp_path: Path) -> None:
+    fixed = [*pooled(tmp_path), "stages=[data,selection]", "selection=random", "name=sweep"]
+    command = [sys.executable, "-m", "limo", "-m", *fixed, "selection.size=3,1"]
+    ours, theirs = os.openpty()
+    env = os.environ | {"COLUMNS": "70"}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        told = ""
+        with suppress(OSError):  # the end, on Linux
+            while block := os.read(ours, 1 << 16):
+                told += block.decode(errors="replace")
+        os.close(ours)
+    assert process.wait() == 1
+    assert "[HYDRA] #" not in told and "the last:" not in told, told
+    assert "run 1 of 2: size=3" in told and "run 2 of 2: size=1" in told, told
+    _, first, _, last = told.split(tally.CLEAR)[1:]
+    assert re.search(r"1 +3 +failed +selection\.size=3 is m.*s\r\n2 +1 +waiting", first), told
+    assert re.search(r"1 +3 +failed .*s\r\n2 +1 +done +\d", last) and "2 of 2 runs ended (1 failed)" in last, told

@@ -60,6 +60,8 @@ class Status:
     """Exit code: 0 done, 1 broken off or a defect, 2 the user's mistake, 143 told to end."""
     error: str | None = None
     seconds: float | None = None
+    task: str | None = None
+    """At work, while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

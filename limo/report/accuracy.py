@@ -10,7 +10,7 @@ from limo.records import BenchmarkResult
 from limo.report import figures
 from limo.report.html import Html, el, join, table
 from limo.report.latex import ASIDE
-from limo.report.names import common
+from limo.report.names import apart, common, named
 from limo.report.paper import claim
 from limo.report.parts import Pieces, cell, chance, folded, key, percent
 from limo.report.places import Places
@@ -26,7 +26,7 @@ from limo.report.settings import (
     reference,
     share,
 )
-from limo.report.text import apart, asked, measured, named
+from limo.report.text import asked, measured
 from limo.statistics import Difference, holm
 
 PAIRED = 8

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from limo.report.names import describe
 from limo.report.page import Page
 from limo.report.places import Lengths, Places
 from limo.report.runs import Run
-from limo.report.names import describe
 from limo.report.settings import Setting
 
 

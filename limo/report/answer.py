@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from limo.report.html import Html, el, table
+from limo.report.names import count
 from limo.report.parts import Pieces, cell, chance
 from limo.report.settings import REFERENCE, Setting, bases_of, change, identity, reference, short
-from limo.report.text import count, measured
+from limo.report.text import measured
 from limo.report.values import percent, points
 from limo.report.verdicts import LEVEL, Verdict
 from limo.statistics import holm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limo.report.runs import Run
-from limo.report.settings import Setting
+from limo.report.settings import Base, Setting
 
 
 def called(settings: Sequence[Setting]) -> dict[Setting, str]:
@@ -32,3 +32,23 @@ def common(settings: Sequence[Setting]) -> str:
     elif len(counts) == 1:
         parts += [f"{count} seed{'s' if count > 1 else ''}" for count in counts if count]
     return ", ".join(filter(None, parts))
+
+
+def count(setting: Setting) -> str:
+    return "—" if setting.size is None else f"{setting.size:,}"
+
+
+def apart(settings: Sequence[Setting]) -> tuple[list[str], dict[Setting, list[str]]]:
+    """What tells settings from each other, as columns: their heads, and the cells of each. The first names a row."""
+    every = {
+        "setting": [s.label for s in settings],
+        "examples": [count(s) for s in settings],
+        "seeds": [str(len(s.tuned)) for s in settings],
+    }
+    heads = [head for head, cells in every.items() if len(set(cells)) > 1] or ["setting"]
+    return heads, {s: [every[head][i] for head in heads] for i, s in enumerate(settings)}
+
+
+def named(base: Base, heads: Sequence[str]) -> list[str]:
+    """The cells of a base in the columns that tell settings apart."""
+    return [base.label, *[""] * (len(heads) - 1)]

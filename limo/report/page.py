@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from limo.report import choosing, sections, stages
+from limo.report import choosing, cost, sections, stages
 from limo.report.accuracy import accuracy
 from limo.report.answer import answer, expectations
 from limo.report.contamination import contamination
@@ -62,7 +62,7 @@ class Page:
                 [*sections.answers(settings, places), *sections.lengths(settings, places, self.lengths)],
             ),
             "Training": ("training", stages.training(settings)),
-            "Selection": ("selection", [*choosing.selection(settings), *stages.spent(settings)]),
+            "Selection": ("selection", [*choosing.selection(settings), *cost.spent(settings)]),
             "Data": ("data", [*contamination(settings), *stages.data(settings)]),
             "Runs": ("runs", stages.listing(settings, places)),
             "Provenance": ("provenance", stages.provenance(settings)),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from limo.evaluation.claims import Row, claims, differ, side_by_side
 from limo.records import Results
 from limo.report.html import el, table
+from limo.report.names import count
 from limo.report.parts import Pieces, cell, folded
 from limo.report.runs import Run
 from limo.report.settings import Setting, short
-from limo.report.text import count
 from limo.report.values import signed
 from limo.statistics import Estimate
 

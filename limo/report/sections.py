@@ -10,7 +10,7 @@ from operator import itemgetter
 from limo.report import figures
 from limo.report.figures import Line
 from limo.report.html import el, table
-from limo.report.names import called
+from limo.report.names import called, count
 from limo.report.notes import ALARM
 from limo.report.paper import study
 from limo.report.parts import Pieces, folded, key, marked, settings_key
@@ -26,7 +26,7 @@ from limo.report.settings import (
     palette,
     share,
 )
-from limo.report.text import count, measured
+from limo.report.text import measured
 
 SHARES = {
     "cut": ("cut short", "cut"),

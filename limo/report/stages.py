@@ -10,14 +10,13 @@ from dataclasses import asdict
 from typing import Any
 
 from limo.report import figures
-from limo.report.cost import costs, duration, mean, split
+from limo.report.cost import duration
 from limo.report.html import Html, el, facts, join, table
 from limo.report.names import common, describe
 from limo.report.parts import Pieces, choice, folded, strokes_key
 from limo.report.places import Places, linked
 from limo.report.runs import Run, curve
 from limo.report.settings import Setting, palette
-from limo.report.text import apart
 
 OPEN = 6
 """Summaries of data that are shown openly."""
@@ -28,9 +27,6 @@ FAR = 10
 """Highest loss over the lowest from which a logarithmic axis shows more."""
 LOGGED = {"lr": "learning rate", "grad_norm": "gradient norm", "token_accuracy": "token accuracy"}
 """Columns of the training log that are drawn beside the loss."""
-COUNTED = (
-    "of the processes that finished each result, whichever run they belong to; what settings share is counted for each"
-)
 SHARES = ("finish",)
 """Fields of a summary that hold a share each."""
 TITLES = {
@@ -121,33 +117,6 @@ def data(settings: Sequence[Setting]) -> Pieces:
             blocks.append(join([el("h3", title), facts(flat(asdict(said)))]))  # type: ignore[call-overload]
     more = blocks[OPEN:]
     return [*blocks[:OPEN], *([folded(f"{len(more)} more", *more)] if more else [])]
-
-
-def spent(settings: Sequence[Setting]) -> Pieces:
-    """What choosing took, and training: by task of one run, by setting of several; nothing where no run chose anything."""
-    runs = [(setting, run, costs(run)) for setting in settings for run in setting.runs]
-    runs = [(setting, run, found) for setting, run, found in runs if split(found)[0].seconds and set(found) - {"data"}]
-    if not runs:
-        return []
-    if len(runs) == 1:
-        found = runs[0][2]
-        chosen, trained = split(found)
-        body = [[task, *one.cells] for task, one in found.items() if task != "training"]
-        body += [["choosing in all", *chosen.cells], ["training", *trained.cells]]
-        head = ["task", "tokens", "time", "GPU hours"]
-        return [table("What choosing cost beside training", head, body, note=COUNTED)]
-    body = []
-    heads, cells = apart(settings)
-    for setting in settings:
-        own = [split(found) for one, _, found in runs if one is setting]
-        if own:
-            chosen, trained = (mean(pair[side] for pair in own) for side in (0, 1))
-            body.append([*cells[setting], *chosen.cells, *trained.cells])
-    head = [
-        *heads,
-        *(f"{who}: {what}" for who in ("choosing", "training") for what in ("tokens", "time", "GPU hours")),
-    ]
-    return [table("What choosing cost beside training", head, body, note=COUNTED)]
 
 
 def listing(settings: Sequence[Setting], places: Places) -> Pieces:

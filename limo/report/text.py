@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from limo.records import BenchmarkResult, ParaphrasesSummary, Results, SelectionSummary
 from limo.report import cost
-from limo.report.names import common, describe
+from limo.report.names import apart, common, describe, named
 from limo.report.notes import notes
 from limo.report.runs import Run
-from limo.report.settings import MEAN, Base, Setting, bases_of, columns, differing, names_of
+from limo.report.settings import MEAN, Setting, bases_of, columns, differing, names_of
 from limo.report.values import Write, bare, brief, percent, signed
 from limo.report.verdicts import verdicts
 from limo.terminal import fits, table
@@ -108,22 +108,6 @@ def several(settings: Sequence[Setting], write: Write = percent) -> Table:
     return [*heads, *shown], rows
 
 
-def apart(settings: Sequence[Setting]) -> tuple[list[str], dict[Setting, list[str]]]:
-    """What tells settings from each other, as columns: their heads, and the cells of each. The first names a row."""
-    every = {
-        "setting": [s.label for s in settings],
-        "examples": [count(s) for s in settings],
-        "seeds": [str(len(s.tuned)) for s in settings],
-    }
-    heads = [head for head, cells in every.items() if len(set(cells)) > 1] or ["setting"]
-    return heads, {s: [every[head][i] for head in heads] for i, s in enumerate(settings)}
-
-
-def named(base: Base, heads: Sequence[str]) -> list[str]:
-    """The cells of a base in the columns that tell settings apart."""
-    return [base.label, *[""] * (len(heads) - 1)]
-
-
 def markdown(settings: Sequence[Setting], title: str) -> str:
     """`report.md`: the tables of the terminal, for issues and notes."""
     runs = [run for setting in settings for run in setting.runs]
@@ -213,10 +197,6 @@ def asked(results: Sequence[Results], benchmark: str) -> str:
     counts, samples = (sorted({pair[i] for pair in found}) for i in (0, 1))
     number, each = ("–".join(map(str, dict.fromkeys((of[0], of[-1])))) for of in (counts, samples))
     return number if each == "1" else f"{number} × {each}"
-
-
-def count(setting: Setting) -> str:
-    return "—" if setting.size is None else f"{setting.size:,}"
 
 
 def _plain(text: str) -> str:
