@@ -12,6 +12,7 @@ from limo import UserError
 from limo.loaded import WHICH, evaluation
 from limo.records import Answer
 from limo.report.replies import FILTERS, answers_in, files_of
+from limo.spelling import meant
 from limo.terminal import fold, width
 
 HEAD, TAIL = 16, 8
@@ -38,10 +39,12 @@ def main(arguments: Sequence[str]) -> None:
     files = files_of(folder, given.benchmark)
     before = _before(given, files)
     wanted = [name for name in FILTERS if getattr(given, name)]
-    counts, shown = Counter[str](), 0
+    counts, shown, asked = Counter[str](), 0, set[str]()
     for answer in answers_in(files.values()):
         earlier = before.get(_identity(answer))
         counts.update(_kinds(answer, earlier))
+        if given.id:
+            asked.add(answer.problem)
         if any(not FILTERS[name][1](answer) for name in wanted) or (given.id and answer.problem not in given.id):
             continue
         if given.changed and (earlier is None or earlier.correct == answer.correct):
@@ -50,6 +53,9 @@ def main(arguments: Sequence[str]) -> None:
         if not given.limit or shown < given.limit:
             print(text(answer, earlier, given.changed, given.whole), end="\n\n")
             shown += 1
+    if unknown := [one for one in given.id or () if one not in asked]:
+        near = meant(unknown[0], asked) or "".join(f"; they are called like {one}" for one in sorted(asked)[:1])
+        raise UserError(f"--id {unknown[0]}: no such question in {', '.join(files)} of {folder}{near}")
     print(_counted(f"{', '.join(files)} of {folder}", counts, shown, given))
 
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,21 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from pydantic import ValidationError
 
 from limo import UserError, folders, resolvers, trust
-from limo.config import NEEDS, ROOT, SLOTS, Config, describe, first_line, locate, misfit, refuse_name
-from limo.described import leaves
+from limo.config import (
+    EXPECTED,
+    NEEDS,
+    ROOT,
+    SLOTS,
+    Config,
+    describe,
+    expectations,
+    first_line,
+    locate,
+    misfit,
+    refuse_name,
+)
+from limo.described import elsewhere, leaves
+from limo.expected import refuse_unknown
 from limo.objective import refuse_aimless, searches
 from limo.serial import load
 from limo.spelling import meant
@@ -51,8 +65,12 @@ def compose(overrides: Sequence[str]) -> Config:
     """The live Config that `python -m limo <overrides>` would run, `--config-dir` among them. Raises UserError."""
     if sweep := MULTIRUN & set(overrides):
         raise UserError(f"{sweep.pop()}: this looks at one run; leave it out and give one value of each key")
+    words = _with_folder(overrides)
     with _composing():
-        return build(hydra.compose("config", _with_folder(overrides)))
+        config = hydra.compose("config", words)
+        built = build(config)
+        refuse_vain(config, words)
+        return built
 
 
 def tree(overrides: Sequence[str]) -> dict[str, Any]:
@@ -62,10 +80,10 @@ def tree(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def rebuild(tree: Mapping[str, Any]) -> Config:
-    """The live Config of a run from what stands in its `config.yaml`. Raises UserError."""
+    """The live Config of a run from what stands in its `config.yaml`, but for what it expects: that is of its study. Raises UserError."""
     with in_words():
         resolvers.register()
-        return build(OmegaConf.create(dict(tree)))
+        return build(OmegaConf.create({**tree, "expect": {}}))
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
@@ -81,6 +99,7 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         refuse(config)
         settings = config.hydra
         if settings.mode is not RunMode.MULTIRUN and not MULTIRUN & set(overrides):
+            refuse_vain(config, fixed)
             return [words]
         refuse_aimless(OmegaConf.to_container(config, resolve=False))
         if searches(settings):
@@ -95,6 +114,21 @@ def refuse(config: DictConfig) -> None:
     trust.refuse_foreign(OmegaConf.to_container(config.hydra, resolve=False))  # type: ignore[arg-type]
     with resolvers.bounded():
         refuse_name(str(config.name))
+
+
+def refuse_vain(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Raises UserError where a composed config expects something that no run of its study could tell."""
+    loader, tree = GlobalHydra.instance().config_loader(), OmegaConf.to_container(config, resolve=False)
+    try:
+        expect = expectations(tree.get("expect") or {})  # type: ignore[union-attr]
+    except ValidationError as error:
+        raise UserError(describe(error, "expect", below=EXPECTED)) from None
+
+    @cache
+    def members(group: str) -> list[str]:
+        return loader.get_group_options(group, overrides=list(overrides))
+
+    refuse_unknown(expect, tree, members)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -152,7 +186,7 @@ def build(cfg: DictConfig) -> Config:
         config = Config(**parts)
     except ValidationError as error:
         known = [field.name for field in dataclasses.fields(Config)] + list(folders.members())
-        raise UserError(describe(error, known=known)) from None
+        raise UserError(describe(error, known=known, below=EXPECTED)) from None
     for part in sorted({part for stage in config.stages for part in NEEDS[stage]}):
         if not dataclasses.is_dataclass(getattr(config, part)):  # such as what is left of a group taken out
             raise UserError(
@@ -223,12 +257,7 @@ def _no_key(error: Exception, text: str) -> str:
     key = str(getattr(cause, "full_key", None) or wrong) or (asked[1] or asked[2] if asked else str(error))
     near = ""
     if isinstance(known, DictConfig):
-        near = meant(wrong, map(str, known), f"{key.removesuffix(wrong)}{{}}") or _elsewhere(wrong, known)
+        near = meant(wrong, map(str, known), f"{key.removesuffix(wrong)}{{}}")
+        places = leaves(OmegaConf.to_container(known._get_root(), resolve=False))
+        near = near or elsewhere(wrong, (place for place, _ in places))
     return f"{key}: there is no such key{near}; `python -m limo --cfg job` prints every key with its value"
-
-
-def _elsewhere(name: str, known: DictConfig) -> str:
-    """Where in the config a key of that name is, for one that was given without its place, such as `lr`."""
-    places = [key for key, _ in leaves(OmegaConf.to_container(known._get_root(), resolve=False))]
-    found = sorted((key for key in places if key.endswith(f".{name}")), key=lambda key: (key.count("."), key))
-    return f"; did you mean {' or '.join(found[:3])}?" if found else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
@@ -67,6 +67,10 @@ SLOTS = {
     "logger": "limo.training.loggers.Csv",
 }
 """What the member of each group must be, each of several by name: a class, or a protocol that users' own classes fulfil too."""
+
+
+EXPECTED = tuple(field.name for field in fields(Expectation))
+"""Keys of an expectation."""
 
 
 def expectations(given: Any) -> dict[str, Expectation]:
@@ -164,19 +168,32 @@ PLAINER = {
     "float_type": "must be a number",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be keys with values",
+    "dataclass_type": "must be keys with values",
+    "missing": "has no value; give it one",
 }
 """Kind of a validation error -> what a person would say."""
+LISTED = 40
+"""Keys that are all told to who gives another; the root has more."""
 
 
-def describe(error: ValidationError, prefix: str = "", known: Iterable[str] = ()) -> str:
-    """A validation error as one sentence: the key, what is wrong, the value; `known` are the keys that there could be."""
+def describe(error: ValidationError, prefix: str = "", known: Collection[str] = (), below: Collection[str] = ()) -> str:
+    """A validation error as one sentence: the key, what is wrong, the value; `known` are the keys that there could be, `below`
+    those that could stand deeper.
+    """
     problems = []
     for item in error.errors():
         key = ".".join([prefix, *map(str, item["loc"])] if prefix else map(str, item["loc"]))
-        message = PLAINER.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
+        said = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+        message = PLAINER.get(item["type"], said)
         if item["type"] == "unexpected_keyword_argument":
             wrong = str(item["loc"][-1])
-            message = f"there is no such key{meant(wrong, known, f'{key.removesuffix(wrong)}{{}}')}"
+            names = known if len(item["loc"]) == 1 else below
+            few = f"; there {'are' if len(names) > 1 else 'is'} {', '.join(names)}" if 0 < len(names) <= LISTED else ""
+            message = f"there is no such key{meant(wrong, names, f'{key.removesuffix(wrong)}{{}}') or few}"
         given = (
             ""
             if item["type"] in ("missing", "value_error", "unexpected_keyword_argument")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ def leaves(node: object, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(child, f"{key}.{name}" if key else str(name))
     else:
         yield key, node
+
+
+def elsewhere(name: str, keys: Iterable[str]) -> str:
+    """Where in a config a key of that name is, for one that was given without its place, such as `lr`."""
+    found = sorted((key for key in keys if key.endswith(f".{name}")), key=lambda key: (key.count("."), key))
+    return f"; did you mean {' or '.join(found[:3])}?" if found else ""
 
 
 def keys(group: str, name: str, prefix: str = "") -> dict[str, Key]:

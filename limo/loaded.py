@@ -17,7 +17,8 @@ from limo.folders import small
 from limo.records import ANSWERS, Answer, Dropped, Example, Manifest, Record, Results, read
 from limo.report.replies import answers_in, files_of
 from limo.report.runs import Run, find, one
-from limo.report.settings import change
+from limo.report.settings import MEAN, change
+from limo.spelling import meant
 from limo.statistics import Difference
 
 if TYPE_CHECKING:
@@ -120,9 +121,24 @@ class Loaded:
         return Rows(answers_in(files_of(evaluation(self.folder, which), benchmark).values()))
 
     def against(self, other: Loaded, benchmark: str, which: str = "tuned") -> Difference | None:
-        """How much better this run's model is than that of another, on the questions of both; None where they share none."""
-        first, second = ([run.evaluations[which]] if which in run.evaluations else [] for run in (other, self))
-        return change(first, second, benchmark)
+        """How much better this run's model is than that of another, on the questions of both; None where they share none.
+
+        `benchmark` may be `mean`. Raises UserError where one of the runs has no such benchmark or model.
+        """
+        if not isinstance(other, Loaded):
+            raise UserError(f"against: {other!r} is no run; give what limo.load(folder) returns")
+        return change([other._with(benchmark, which)], [self._with(benchmark, which)], benchmark)
+
+    def _with(self, benchmark: str, which: str) -> Results:
+        """The evaluation of a model that has a benchmark. Raises UserError."""
+        found = self.evaluations.get(which)
+        if found is None:
+            there = ", ".join(self.evaluations) or "none"
+            raise UserError(f"model {which}: not measured in {self.folder}{meant(which, WHICH)}; it has {there}")
+        if benchmark not in (names := [*found.benchmarks, MEAN]):
+            near = meant(benchmark, names)
+            raise UserError(f"benchmark {benchmark}: not in {self.folder}{near}; it has {', '.join(names)}")
+        return found
 
     def _rows(self, file: str, kind: type[Record]) -> Rows[Record]:
         path = self.folder / "selection" / file

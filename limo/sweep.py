@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from limo import StageError, UserError, objective, pipeline, tally
-from limo.compose import build, refuse
+from limo.compose import build, refuse, refuse_vain
 from limo.config import expectations, first_line
 from limo.records import Asked, Status, beside, read_record, write_record
 from limo.resolvers import saved
@@ -184,24 +184,44 @@ class Sweep(Callback):
             threading.Thread(target=tally.watch, args=(place,), daemon=True).start()
 
     def _run_once(self) -> None:
-        """Have Hydra, as it checks that all jobs compose, leave out those that compose to the config of an earlier one."""
+        """Have Hydra, as it checks that all jobs compose, refuse the sweep where one of them cannot be built, and leave out those
+        that compose to the config of an earlier one."""
         seen: dict[str, list[str]] = {}
+        studies = set[str]()
 
         def check(sweeper: Any, batch: list[list[str]]) -> None:
-            distinct = []
+            began = bool(tally.entered(place := Path(os.environ[tally.SWEEP])))  # it has had another batch
+            try:
+                distinguish(sweeper, batch, began)
+            except BaseException:
+                if not began:
+                    tally.withdraw(place)
+                raise
+
+        def distinguish(sweeper: Any, batch: list[list[str]], began: bool) -> None:
+            distinct, searches = [], objective.searches(sweeper.config.hydra)
             for words in batch:
                 config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(words))
                 refuse(config)
-                text = OmegaConf.to_yaml({name: config._get_node(name) for name in config if name != "hydra"})
+                own = OmegaConf.masked_copy(config, [name for name in config if name != "hydra"])
+                text = OmegaConf.to_yaml(own)
                 first = seen.setdefault(text, words)
+                # a search passes over what fails, and what asks Hydra for its place is known in the run alone
+                if first is words and not searches and not began and "${hydra:" not in text:
+                    try:
+                        build(own)
+                        if (study := str(own.get("expect"))) not in studies:
+                            refuse_vain(own, words)
+                            studies.add(study)
+                    except UserError as mistake:
+                        telling = [word for word in words if not all(word in other for other in batch)]
+                        raise UserError(f"{' '.join(telling or words)}: {mistake}; no run has begun") from None
                 if first is words or "${hydra:" in text:
                     distinct.append(words)
                 else:
                     same = "is there twice" if first == words else f"composes to the same config as {' '.join(first)}"
                     log.warning(f"{' '.join(words)}: {same}; it runs once")
-            if not objective.searches(
-                sweeper.config.hydra
-            ):  # one that searches counts on an answer to each of its jobs
+            if not searches:  # one that searches counts on an answer to each of its jobs
                 batch[:] = distinct or batch[:1]  # a launcher may take no empty batch
                 tally.ask(Path(os.environ[tally.SWEEP]), batch)
 

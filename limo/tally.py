@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -60,6 +61,14 @@ def enter(place: Path, number: int, folder: Path) -> None:
 def entered(place: Path) -> dict[int, Path]:
     """The folders of the runs that began, by number."""
     return {int(file.name): Path(file.read_text()) for file in sorted(place.iterdir()) if file.name.isdigit()}
+
+
+def withdraw(place: Path) -> None:
+    """Take out what is there of a sweep that does not begin."""
+    shutil.rmtree(place)
+    (place.parent / "multirun.yaml").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # other runs are there
+        place.parent.rmdir()
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,12 @@ def test_a_long_answer_is_shown_by_its_head_and_tail_unless_asked_whole(
         (["{root}"], "2 runs are in it; give the folder of one"),
         (["{root}/nowhere"], "no such folder"),
         (["{run}", "--benchmark", "aime"], "benchmark aime: not in .*; it has hard, long, main"),
+        (
+            ["{run}", "--id", "nosuch"],
+            "--id nosuch: no such question in hard, long, main of .*tuned; they are called like hard-0",
+        ),
+        (["{run}", "--id", "main-3", "--id", "mian-3"], r"--id mian-3: no such question in .*; did you mean main-3"),
+        (["{run}", "--id", "main-3", "--benchmark", "hard"], "--id main-3: no such question in hard of"),
         (["{run}", "--limit", "-1"], "--limit -1: give how many"),
         (["{run}", "--changed", "{other}"], "--changed .*: it has no answers to hard, long, main; it has bench"),
         (["{bare}"], "bare/.*: no answers of a model in it; it has base"),

@@ -358,7 +358,7 @@ def test_a_checked_benchmark_is_the_same_from_the_hub_and_from_a_folder() -> Non
     [
         ("evaluation.benchmarks.gsm8k.samples=4", "samples=4 at temperature=0"),
         ("evaluation.benchmarks.gsm8k.prompt=hello", "must contain {question}"),
-        ("evaluation.benchmarks.gsm8k.answer_type=colour", "answer_type: Input should be 'auto', 'letter'"),
+        ("evaluation.benchmarks.gsm8k.answer_type=colour", "answer_type: must be 'auto', 'letter'"),
         ("evaluation.benchmarks.gsm8k.limit=0", "limit=0 must be 1 or more"),
         ("evaluation.benchmarks.gsm8k.source.revision=null", "needs a revision"),
         ("evaluation.benchmarks.gsm8k.repairs=[magic]", "evaluation.benchmarks.gsm8k"),

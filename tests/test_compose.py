@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limo import UserError
-from limo.compose import compose, jobs
+from limo.compose import compose, jobs, rebuild, tree
 from limo.serial import dump, fingerprint, load, plugins
 
 PLUGIN = """
@@ -122,6 +122,66 @@ def test_a_member_of_another_group_is_refused(override: str, sentence: str) -> N
 def test_a_slip_of_the_pen_is_told_with_what_may_have_been_meant(overrides: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         compose(overrides)
+
+
+@pytest.mark.parametrize(
+    ("expected", "sentence"),
+    [
+        ("order: ['selecton=random', 'selection=limo']", r"order: selecton=random: there is no such key; did you mean selection or"),
+        ("order: ['selection=randm', 'selection=limo']", r"order: selection=randm: no such member; did you mean random or"),
+        ("order: [foo, bar]", "order: foo: neither an arm nor key=value; write base, tuned, or overrides"),
+        ("order: [tuned, '']", "order: '': neither an arm nor key=value"),
+        ("order: [bsae, tuned]", r"order: bsae: neither an arm nor key=value; did you mean base\?"),
+        ("order: [base, 'optimizer.lr=1 optimizer.lrr=1']", r"order: optimizer.lrr=1: there is no such key; did you mean optimizer.lr"),
+        ("order: [base, 'lr=1']", r"order: lr=1: there is no such key; did you mean optimizer.lr\?"),
+        ("order: [base, '+experiment=lab/few_many/mny']", "mny: no such member; did you mean lab/few_many/many or"),
+        ("order: [base, 'experiment=lab/size']", r"a run is given its recipe with a sign before it; write \+experiment=lab/size"),
+        ("order: [base, 'training/strategy=zro3']", r"zro3: no such member; did you mean zero3"),
+        ("order: [base, 'selection.steps.quality.wight=1']", r"quality.wight=1: there is no such key"),
+        ("order: [base, tuned], benchmark: lab_mian", r"benchmark=lab_mian: there is no such benchmark; did you mean lab_main"),
+        ("oder: [base, tuned]", r"order: has no value; give it one; expect.a.oder: there is no such key; did you mean expect.a.order\?$"),
+        ("order: [base, tuned], nosuch: 1", "nosuch: there is no such key; there are order, gap, benchmark, source"),
+        ("order: base", "order: must be a list, not 'base'"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_the_pen_in_what_a_study_expects_is_refused_before_any_work(expected: str, sentence: str) -> None:
+    for look in (compose, jobs):
+        with pytest.raises(UserError, match=rf"^expect\.a\..*{sentence}"):
+            look([f"+expect.a={{{expected}}}"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["+expect.a={order: [base, tuned, 'selection=limo selection.size=100', 'data.levels=[1,0,0,0,0]'], benchmark: mean}"],
+        ["+expect.a={order: ['+experiment=lab/few_many/many', '~selection.steps.correct'], benchmark: lab_hard}"],
+        ["selection=random", "+expect.a={order: ['selection.steps.quality.weight=0.1', '+python.training=here']}"],
+        ["evaluation=gsm8k", "+expect.a={order: [base, 'training.check_memory=true training/strategy=zero3'], benchmark: aime24}"],
+        ["+expect.a={order: ['selection/transform@selection.transforms.damage=shuffle', base]}"],
+    ],
+)  # fmt: skip
+def test_arms_that_other_runs_of_the_study_have_are_left_to_them(words: list[str]) -> None:
+    assert compose(words).expect["a"]["order"]
+
+
+def test_a_member_of_a_folder_that_the_command_names_can_be_an_arm(tmp_path: Path) -> None:
+    (tmp_path / "selection").mkdir()
+    (tmp_path / "selection/mine.yaml").write_text("defaults: [random, _self_]\n")
+    words = ["--config-dir", str(tmp_path), "+expect.a={order: ['selection=mine', 'selection=%s']}"]
+    assert compose([*words[:2], words[2] % "random"]).expect
+    with pytest.raises(UserError, match=r"selection=mines: no such member; did you mean mine\?"):
+        compose([*words[:2], words[2] % "mines"])
+
+
+def test_a_run_is_composed_again_whatever_its_study_expected() -> None:
+    words = ["+expect.a={order: [base, tuned]}"]
+    assert rebuild(tree(words) | {"expect": {"a": {"order": ["+experiment=gone/by", "base"]}}}).expect == {}
+
+
+def test_who_gives_a_key_that_is_none_is_told_those_that_there_are() -> None:
+    member = "+selection/transform@selection.transforms.damage=shuffle"
+    with pytest.raises(UserError, match=r"transforms.damage.nosuch: there is no such key; there is share$"):
+        compose([member, "+selection.transforms.damage.nosuch=1"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, b"bytes"])

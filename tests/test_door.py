@@ -252,6 +252,6 @@ def test_groups_of_the_users_are_found_by_every_verb(verb: str, tmp_path: Path) 
     (tmp_path / "mine/optimizer").mkdir(parents=True)
     (tmp_path / "mine/optimizer/gentle.yaml").write_text("defaults: [adamw, _self_]\nlr: -1\n")
     done = started(verb, "--config-dir", "mine", "optimizer=gentle", cwd=tmp_path)
-    assert done.returncode == 2 and "optimizer.lr: Input should be greater than 0, not -1" in done.stdout + done.stderr
+    assert done.returncode == 2 and "optimizer.lr: must be greater than 0, not -1" in done.stdout + done.stderr
     done = started(verb, "--config-dir", "nowhere", cwd=tmp_path)
     assert done.returncode == 2 and "nowhere" in done.stderr and "Traceback" not in done.stderr

@@ -77,7 +77,21 @@ def test_runs_are_compared_on_shared_questions_as_the_report_does(runs: list[Pat
     found = first.against(second, "lab_main")
     assert found == change([tuned[0]], [tuned[1]], "lab_main")
     assert found is not None and found.value == first.results[0].accuracy - second.results[0].accuracy
-    assert first.against(second, "nothing") is None
+    assert first.against(second, "mean") == change([tuned[0]], [tuned[1]], "mean")
+
+
+def test_what_cannot_be_compared_is_said_in_a_sentence(runs: list[Path], tmp_path: Path) -> None:
+    first, second = map(limo.load, runs)
+    bare = limo.load(write_run(tmp_path, training=False))
+    for call, sentence in (
+        (lambda: first.against(second, "lab_mian"), r"benchmark lab_mian: not in .*; did you mean lab_main.*; it has lab_main, lab_hard"),
+        (lambda: first.against("x", "lab_main"), r"against: 'x' is no run; give what limo.load\(folder\) returns"),
+        (lambda: first.against(second, "lab_main", "tunde"), r"model tunde: not measured in .*; did you mean tuned\?; it has tuned, base"),
+        (lambda: first.against(bare, "lab_main"), r"model tuned: not measured in .*; it has base"),
+        (lambda: first.against(bare, "lab_main", "base"), r"benchmark lab_main: not in .*; .*it has main, hard, long, mean"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"^{sentence}"):
+            call()
 
 
 def test_a_folder_of_several_runs_is_read_whole_or_refused_with_their_names(runs: list[Path]) -> None:

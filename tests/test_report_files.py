@@ -149,8 +149,21 @@ def test_settings_can_be_set_against_another_than_random(tmp_path: Path) -> None
     page = report.write(settings, tmp_path, against="longest").read_text()
     league = page[page.index('aria-label="Against longest"') :]
     assert re.findall(r'<th scope="row">(\w+)</th>', league[: league.index("</table>")]) == ["limo"]
-    with pytest.raises(UserError, match="--against shortest: nothing can be compared with it; there are limo, longest"):
-        report.write(settings, tmp_path, against="shortest")
+    assert report.write(settings, tmp_path, against="selection=longest").read_text() == page
+    write_run(tmp_path / "more", "random", 30)
+    write_run(tmp_path / "alone", "quality")
+    for folders, against, why in (
+        ([tmp_path], "shrotest", r"there is no such setting; there are quality, random, limo, longest$"),
+        ([tmp_path], "selection=lmio", r"there is no such setting; did you mean limo\?; there are quality"),
+        (
+            [tmp_path],
+            "random",
+            "no other setting has as many examples and all else equal; give the whole name of one of quality",
+        ),
+        ([tmp_path / "alone"], "quality", "there is one setting alone, quality, and nothing to compare with it"),
+    ):
+        with pytest.raises(UserError, match=f"^--against {against.removeprefix('selection=')}: {why}"):
+            report.write(report.read(folders), tmp_path, against=against)
 
 
 def test_the_page_is_there_before_what_it_leads_to(tmp_path: Path) -> None:

@@ -120,12 +120,49 @@ def test_runs_elsewhere_count_where_they_are_named_and_without_any_nothing_goes(
     [
         (["list", "nowhere"], "give the folder of a store"),
         (["prune", "{root}", "--older", "soon"], "--older soon: write hours, days or weeks"),
+        (["lits"], r"lits: neither a verb nor a folder; did you mean list\?; the verbs are sizes, list, verify, prune"),
+        (["lits", "{root}"], r"lits: neither a verb nor a folder; did you mean list\?"),
         (["list", "{root}", "--runs", "nowhere"], "--runs nowhere: no such folder"),
     ],
 )
 def test_a_mistake_is_a_sentence(words: list[str], sentence: str, root: Path) -> None:
     with pytest.raises(UserError, match=sentence):
         store([word.format(root=root) for word in words])
+
+
+@pytest.mark.parametrize("verb", ["sizes", "list", "verify", "prune"])
+def test_what_is_no_store_is_none_to_any_verb_and_the_one_that_was_meant_is_named(verb: str, root: Path) -> None:
+    (run,) = (path.parent for path in root.parent.rglob("run.json"))
+    for folder in (root.parent, run, root / "training", run / "selection"):
+        with pytest.raises(
+            UserError, match=rf"^{re.escape(str(folder))}: is no store, .*; did you mean {re.escape(str(root))}\?$"
+        ):
+            store([verb, str(folder)])
+
+
+def test_a_folder_without_a_store_near_it_is_none_but_a_new_one_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/of_mine.txt").write_text("none")
+    with pytest.raises(UserError, match=r"is no store, .*; give the folder of one, such as outputs/.store"):
+        store(["verify", str(tmp_path / "notes")])
+    assert Store(tmp_path / "new").missing() == []
+    assert said(capsys, "verify", tmp_path / "new").startswith("0 results;")
+    with Store(tmp_path / "new").building("data", "a" * 20):
+        pass
+    assert said(capsys, "verify", tmp_path / "new").startswith("0 results; 1 unfinished")
+
+
+def test_a_folder_alone_is_the_store_wherever_it_stands(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = said(capsys, "sizes", root)
+    for words in (
+        [root],
+        ["--runs", root.parent, root],
+        [root, "--runs", root.parent],
+        ["sizes", "--runs", root.parent, root],
+    ):
+        assert said(capsys, *words) == sizes
 
 
 def test_a_damaged_manifest_hinders_neither_list_nor_prune(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

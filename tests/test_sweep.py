@@ -122,6 +122,25 @@ def test_a_page_is_there_while_a_sweep_runs_and_says_so(tmp_path: Path) -> None:
     assert "2 of 3 runs ended (1 failed), about " in page.read_text() and "no disk" in page.read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["selection/transform@selection.transforms.damage=shuffle,delete", "+selection.transforms.damage.nosuch=1"],
+            "damage=shuffle: selection.transforms.damage.nosuch: there is no such key; there is share; no run has begun",
+        ),
+        (["optimizer.lr=1e-3,-1"], "limo: optimizer.lr=-1: optimizer.lr: must be greater than 0, not -1; no run has begun"),
+        (["seed=1,2", "+expect.a={order: ['selection=randm', base]}"], "seed=1: expect.a.order: selection=randm: no such"),
+    ],
+)  # fmt: skip
+def test_a_sweep_with_a_run_that_cannot_be_built_does_not_begin(
+    words: list[str], sentence: str, tmp_path: Path
+) -> None:
+    done = started("-m", *(f"+{word}" if "@" in word else word for word in words), cwd=tmp_path)
+    assert done.returncode == 2 and sentence in done.stderr, done.stdout + done.stderr
+    assert not list(tmp_path.glob("outputs/*"))
+
+
 SEARCH = ["-m", "hydra/sweeper=optuna", "stages=[evaluation]", "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=2"]
 
 

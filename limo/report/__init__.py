@@ -47,10 +47,19 @@ def write(settings: Sequence[Setting], out: Path, running: str | None = None, ag
     from limo.report.reading import Lists
     from limo.report.settings import reference
     from limo.report.text import markdown, sheet
+    from limo.spelling import meant
 
+    against = against and against.removeprefix("selection=")  # as an expectation writes it
     if against and not any(reference(setting, settings, against) for setting in settings):
-        there = dict.fromkeys(one for s in settings for one in (s.strategy, s.label) if one)
-        raise UserError(f"--against {against}: nothing can be compared with it; there are {', '.join(there)}")
+        there = list(dict.fromkeys(one for s in settings for one in (s.strategy, s.label) if one))
+        if len(settings) < 2:
+            why = f"there is one setting alone, {settings[0].label}, and nothing to compare with it"
+        elif against in there:
+            names = ", ".join(dict.fromkeys(s.label for s in settings))
+            why = f"no other setting has as many examples and all else equal; give the whole name of one of {names}"
+        else:
+            why = f"there is no such setting{meant(against, there)}; there are {', '.join(there)}"
+        raise UserError(f"--against {against}: {why}")
     target = out / PAGE if out.is_dir() or out.suffix != ".html" else out
     beside = target.with_name(f"{target.stem}_files")
     words = describe(settings)

@@ -15,11 +15,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from limo import StageError, UserError
+from limo.spelling import meant
 from limo.store.digests import Digests
 from limo.store.store import DAMAGED, PARTIAL, fault, set_aside
-from limo.store.usage import GONE, RESULT, Held, beside, held, remove, unused
+from limo.store.usage import GONE, RESULT, Held, beside, held, is_store, remove, unused
 from limo.terminal import table
 
+VERBS = ("sizes", "list", "verify", "prune")
+STORE = Path("outputs/.store")
 UNITS = {"h": 3600, "d": 86400, "w": 604800}
 KINDS = {"": "", PARTIAL: "unfinished", DAMAGED: "set aside", GONE: "half removed"}
 
@@ -29,10 +32,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m limo store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", nargs="?", choices=("sizes", "list", "verify", "prune"), default="sizes")
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path("outputs/.store"), help="(default: outputs/.store)"
-    )
+    parser.add_argument("verb", nargs="?", help=f"{', '.join(VERBS)} (default: sizes)")
+    parser.add_argument("folder", nargs="?", help=f"(default: {STORE})")
     parser.add_argument(
         "--runs",
         type=Path,
@@ -47,11 +48,9 @@ def main(arguments: Sequence[str]) -> None:
         "--unfinished", action="store_true", help="prune: results that were broken off too, checkpoints included"
     )
     parser.add_argument("--yes", action="store_true", help="prune: remove what it names")
-    given = parser.parse_args(arguments)
-    root: Path = given.folder
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the folder of a store, such as outputs/.store")
-    if given.verb == "verify":
+    given = parser.parse_intermixed_args(arguments)
+    verb, root = asked(given.verb, given.folder)
+    if verb == "verify":
         print(verify(root))
         return
     seconds, below = age(given.older), given.runs or [root.absolute().parent]
@@ -59,10 +58,28 @@ def main(arguments: Sequence[str]) -> None:
         if not folder.is_dir():
             raise UserError(f"--runs {folder}: no such folder; give the folders below which the runs are")
     results = held(root, below)
-    if given.verb == "prune":
+    if verb == "prune":
         print(prune(root, results, below, time.time() - seconds, given.older, given.unfinished, given.yes))
     else:
-        print(sizes(root, results) if given.verb == "sizes" else listed(results))
+        print(sizes(root, results) if verb == "sizes" else listed(results))
+
+
+def asked(verb: str | None, folder: str | None) -> tuple[str, Path]:
+    """The verb and the store; a word alone that is no verb but a folder is the store. Raises UserError where it is none."""
+    if verb and verb not in VERBS:
+        if folder or not Path(verb).is_dir():
+            near = meant(verb, VERBS)
+            raise UserError(f"{verb}: neither a verb nor a folder{near}; the verbs are {', '.join(VERBS)}")
+        verb, folder = None, verb
+    root = Path(folder or STORE)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give the folder of a store, such as {STORE}")
+    if is_store(root) or not any(root.iterdir()):  # a new one is empty
+        return verb or "sizes", root
+    places = [place for above in (root, *root.absolute().parents) for place in (above / STORE.name, above)]
+    found = next((place for place in places if place.is_dir() and is_store(place)), None)
+    near = f"did you mean {found}?" if found else f"give the folder of one, such as {STORE}"
+    raise UserError(f"{root}: is no store, for it holds no results by stage and key; {near}")
 
 
 def verify(root: Path) -> str:

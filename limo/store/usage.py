@@ -18,6 +18,9 @@ GONE = ".gone"
 """Ends the name of what is being removed."""
 RESULT = re.compile(rf"[0-9a-f]{{20}}({'|'.join(map(re.escape, (PARTIAL, DAMAGED, GONE)))})?")
 
+KEYED = re.compile(r"[0-9a-f]{20,}(\..+)?")
+"""Any name in a folder of a store: of a result, its lock, completions, the digest of a file."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -42,6 +45,11 @@ class Held:
     @property
     def name(self) -> str:
         return f"{self.stage}/{self.path.name}"
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder holds what a store does: results, and what is kept between runs, by stage and key."""
+    return any(KEYED.fullmatch(path.name) for path in folder.glob("*/*"))
 
 
 def held(root: Path, below: Iterable[Path]) -> list[Held]:
