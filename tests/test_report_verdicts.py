@@ -131,11 +131,11 @@ def test_the_league_against_random_has_the_best_first_and_p_for_so_many_settings
 
 def test_recipes_of_one_name_are_arms_of_their_own_and_no_seeds(tmp_path: Path) -> None:
     for arm in ("many", "many_once"):
-        write_run(tmp_path, "all", 3000, 0, **{"+experiment": f"few_many-{arm}"})
+        write_run(tmp_path, "all", 3000, 0, **{"+experiment": f"few_many/{arm}"})
     settings = report.read([tmp_path])
     assert [setting.label for setting in settings] == [
-        "experiment=few_many-many",
-        "experiment=few_many-many_once",
+        "many",
+        "many_once",
     ]
     assert [len(setting.runs) for setting in settings] == [1, 1]
 

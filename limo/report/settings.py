@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from os.path import commonpath
 from statistics import fmean
 
 from limo.records import Answered, Results
@@ -220,10 +221,12 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     """What tells each run from the others apart from strategy, size and seed: its name, and overrides that differ."""
     given, told = [run.given for run in runs], differing(runs)
     several = len({run.name for run in runs}) > 1
+    folder = commonpath([values.get(RECIPE, "").rpartition("/")[0] for values in given]) if RECIPE in told else ""
     found = []
     for run, values in zip(runs, given, strict=True):
         parts = [run.name] if several else []
-        short = ((key.rpartition(".")[2].lstrip("+"), values[key]) for key in told if key in values)
+        parts += [values[RECIPE].removeprefix(f"{folder}/")] if RECIPE in told and RECIPE in values else []
+        short = ((key.rpartition(".")[2].lstrip("+"), values[key]) for key in told if key in values and key != RECIPE)
         parts += [f"{key}={value}" if value else key for key, value in short]
         found.append(SEPARATOR.join(parts))
     return found

@@ -9,7 +9,7 @@ from typing import Literal
 
 from limo.records import Expectation, Results
 from limo.report.runs import Run, given
-from limo.report.settings import MEAN, SWEPT, Setting, change, identity
+from limo.report.settings import MEAN, RECIPE, SWEPT, Setting, change, identity
 from limo.report.values import points
 from limo.statistics import Difference, holm
 
@@ -148,5 +148,7 @@ def _short(arm: str) -> str:
 
 
 def _word(key: str, value: str) -> str:
-    """An override in a sentence: the value alone where it tells by itself what it is."""
+    """An override in a sentence: the value alone where it tells by itself what it is, a recipe without its folder."""
+    if key == RECIPE:
+        return value.rpartition("/")[2]
     return value if value and key.lstrip("+~") in SWEPT else f"{key.rpartition('.')[2]}={value}".rstrip("=")
