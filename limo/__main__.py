@@ -14,8 +14,8 @@ from hydra._internal.utils import get_args
 from limo import StageError, UserError, process
 from limo.compose import in_words, jobs, register_configs
 from limo.config import ROOT
+from limo.job import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 from limo.spelling import meant
-from limo.sweep import BROKEN, DONE, MISTAKEN, job, not_submitted, outcomes, refused
 
 INTERRUPTED, TERMINATED = 130, 143
 VERBS = {
